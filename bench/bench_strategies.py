@@ -1,0 +1,32 @@
+"""strategies: training seconds to target.
+
+Which strategy reaches the target soonest, and what does it cost in steps, samples and memory?
+Every strategy gets all cores: one rank of as many threads, or as many ranks of one thread.
+"""
+
+from collections.abc import Callable
+
+from bench.durations import seconds_to_target
+from bench.plan import STRATEGIES, Plan
+from bench.record import Record
+from bench.trial import Trial
+
+
+def cells(plan: Plan) -> dict[str, Trial]:
+    """Return one cell a strategy and workload, each at the rate that the search found for it."""
+    seconds = plan.of_suite(quick=5.0, standard=10.0, full=60.0)
+    return {
+        f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds)
+        for workload in plan.workloads_or("mnist5k")
+        for name, trainer in plan.trainers_or(*STRATEGIES).items()
+    }
+
+
+def blocks(plan: Plan) -> int:
+    """Return the number of seeds."""
+    return plan.seeds or plan.of_suite(quick=3, standard=6, full=10)
+
+
+def test_strategies(replay: Callable[[Callable[[Record], float]], None]) -> None:
+    """Report the cell's training seconds to target."""
+    replay(seconds_to_target)

@@ -1,0 +1,92 @@
+"""Run the trials of a comparison in blocks: one trial of every cell, in random order, back to back.
+
+Whatever the machine does over time then falls on all cells alike, and cells are compared within blocks.
+"""
+
+import json
+import os
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.record import Record, append
+from bench.trial import DATA_FILES, Trial, run_trial
+
+
+class Blocks:
+    """Runs comparisons and keeps every finished trial, in memory and in the run's folder.
+
+    Attributes:
+        folder: the run's folder; None until ``open``.
+        records: finished trials by (comparison, cell), in order of blocks.
+    """
+
+    def __init__(self, results: Path, suite: str, tell: Callable[[str], None]) -> None:
+        self._results, self._suite, self._tell = results, suite, tell
+        self.folder: Path | None = None
+        self.records: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        self._planned = 0
+        self._finished = 0
+        self._spent = 0.0
+
+    def check(self, cells: Mapping[str, Trial]) -> None:
+        """Check that every trial of ``cells`` can run, before any does.
+
+        Raises:
+            ValueError: one line that says what is wrong.
+        """
+        for trial in cells.values():
+            _, train_samples = DATA_FILES.prepare(trial.workload)
+            trial.check(train_samples)
+
+    def open(self, environment: dict[str, Any], planned: int) -> None:
+        """Make the run's folder, and ``latest`` beside it point there.
+
+        Raises:
+            OSError: if the folder cannot be made or written to.
+        """
+        self._planned = planned
+        folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+        folder.mkdir(parents=True)
+        (folder / "environment.json").write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
+        latest = self._results / f".latest-{os.getpid()}"
+        latest.symlink_to(folder.name)
+        latest.replace(self._results / "latest")
+        self.folder = folder
+
+    def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
+        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""
+        assert self.folder is not None, "the run's folder is not open"
+        for block in range(blocks):
+            order = list(cells)
+            random.Random(f"{comparison} {block}").shuffle(order)
+            for position, cell in enumerate(order):
+                began = time.monotonic()
+                trial = replace(cells[cell], seed=block)
+                record = run_trial(
+                    trial, suite=self._suite, comparison=comparison, cell=cell, block=block, position=position
+                )
+                append(self.folder / "trials.jsonl", record)
+                self.records[comparison, cell].append(record)
+                self._finished += 1
+                self._spent += time.monotonic() - began
+                self._tell(f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record)}")
+
+    def _progress(self) -> str:
+        left = self._spent / self._finished * max(0, self._planned - self._finished)
+        return f"[{self._finished}/{self._planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
+
+
+def outcome(record: Record) -> str:
+    """Return how a trial ended, in a few words."""
+    if not record.curve["step"]:
+        return f"{record.status} ({record.reason})"
+    seconds, steps = record.curve["seconds"][-1], record.curve["step"][-1]
+    score = record.curve["score"][-1]
+    text = f"{record.status} in {seconds:.2f} s, {steps} steps" + ("" if score is None else f", score {score:.4g}")
+    return text if record.status in ("reached", "missed") else f"{text} ({record.reason})"

@@ -1,0 +1,239 @@
+"""Results as tidy tables. Every derived number is a pure function of the records, computed here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.record import CURVE, Record, read
+from bench.statistics import median_interval
+
+# The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
+LONGEST_EVALUATION_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one run.
+
+    Attributes:
+        trials: one row a trial; the units are in the names, NaN is "not measured".
+        curves: one row an evaluation: ``trial step samples seconds loss score``.
+        environment: the machine and the software the trials ran on.
+        records: what both were computed from.
+        folder: where they were read from.
+    """
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    environment: dict[str, Any]
+    records: tuple[Record, ...]
+    folder: Path
+
+
+def load_results(path: str | Path = "results") -> Results:
+    """Read a run's folder, or the newest run of a results folder. Nothing in it is executed.
+
+    Raises:
+        FileNotFoundError: if there are no results at ``path``.
+        ValueError: if they were written by a newer Paceline.
+    """
+    folder = Path(path)
+    if not (folder / "trials.jsonl").exists() and (folder / "latest").exists():
+        folder = folder / "latest"
+    if not (folder / "trials.jsonl").exists():
+        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
+    folder = folder.resolve()
+    records = tuple(read(folder / "trials.jsonl"))
+    environment_file = folder / "environment.json"
+    environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
+    return Results(trials_frame(records), curves_frame(records), environment, records, folder)
+
+
+def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
+    """Return one row a record."""
+    return pd.DataFrame([_row(record) for record in records], columns=list(_row(_EMPTY)))
+
+
+def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
+    """Return one row a point of a curve; ``score`` is NaN at points that were not scored."""
+    parts = [pd.DataFrame({"trial": record.trial} | record.curve) for record in records if record.curve["step"]]
+    if not parts:
+        return pd.DataFrame({name: [] for name in ("trial", *CURVE)})
+    curves = pd.concat(parts, ignore_index=True)
+    return curves.astype({"seconds": float, "loss": float, "score": float})
+
+
+def _row(record: Record) -> dict[str, Any]:
+    hyper, curve = record.hyperparameters, record.curve
+    steps, samples = (curve[name][-1] if curve["step"] else 0 for name in ("step", "samples"))
+    seconds = curve["seconds"][-1] if curve["step"] else np.nan
+    scores = [score for score in curve["score"] if score is not None]
+    losses = [loss for loss in curve["loss"] if loss is not None]
+    return {
+        "trial": record.trial,
+        "suite": record.suite,
+        "comparison": record.comparison,
+        "cell": record.cell,
+        "workload": record.workload,
+        "trainer": record.trainer,
+        "hyperparameters": json.dumps(hyper),
+        "lr": _number((hyper.get("optimizer") or {}).get("lr")),
+        "batch_size": _number(_batch_size(record)),
+        "micro_batch_size": _number(hyper.get("micro_batch_size")),
+        "dtype": record.dtype,
+        "world_size": record.world_size,
+        "threads": record.threads,
+        "cores": record.cores,
+        "oversubscribed": record.device == "cpu" and record.world_size * record.threads > record.cores,
+        "device": record.device,
+        "seed": record.seed,
+        "block": record.block,
+        "position": record.position,
+        "status": record.status,
+        "reason": record.reason,
+        "train_samples": _number(record.train_samples),
+        "parameters": _number(record.parameters),
+        "steps": steps,
+        "samples": samples,
+        "setup_seconds": _number(record.setup_seconds),
+        "warmup_seconds": _number(record.warmup_seconds),
+        "train_seconds": seconds,
+        "evaluation_seconds": _number(record.evaluation_seconds),
+        "wall_seconds": _number(record.wall_seconds),
+        "samples_per_second": samples / seconds if steps else np.nan,
+        "seconds_per_step": seconds / steps if steps else np.nan,
+        **_to_target(record),
+        "target": record.target,
+        "final_score": scores[-1] if scores else np.nan,
+        "final_loss": losses[-1] if losses else np.nan,
+        **_memory(record),
+        "energy_joules": _energy(record),
+        "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
+        "flops_per_sample": _number(record.flops_per_sample),
+        "mfu": np.nan,  # needs the measured peak of this device, dtype and number of threads
+    }
+
+
+def _to_target(record: Record) -> dict[str, float]:
+    """Return when the target was first reached; NaN throughout where it was missed."""
+    sign = 1 if record.higher_is_better else -1
+    points = [
+        (seconds, step, samples, sign * score >= sign * record.target)
+        for seconds, step, samples, score in zip(*(record.curve[n] for n in ("seconds", "step", "samples", "score")), strict=True)
+        if score is not None
+    ]
+    hit = next((i for i, point in enumerate(points) if point[3]), None)
+    # Scored at the end only: that the target was reached by then says nothing of when.
+    if hit is None or len(points) < len(record.curve["score"]):
+        names = ("seconds_to_target", "seconds_to_target_low", "steps_to_target", "samples_to_target")
+        return dict.fromkeys(names, np.nan)
+    return {
+        "seconds_to_target": points[hit][0],
+        "seconds_to_target_low": points[hit - 1][0] if hit else 0.0,
+        "steps_to_target": points[hit][1],
+        "samples_to_target": points[hit][2],
+    }
+
+
+def _memory(record: Record) -> dict[str, Any]:
+    """Return memory summed over ranks, in bytes.
+
+    ``training_memory_bytes`` is what training added to the process that had loaded torch and the data
+    (on a GPU: to what was allocated there): the number in which strategies differ.
+    """
+    on_gpu = record.device == "cuda"
+    kind = "allocated" if on_gpu else "rss"
+    peaks, starts = _sum(record, f"peak_{kind}_bytes"), _sum(record, f"start_{kind}_bytes")
+    shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
+    sources = {rank.get("peak_device_source") for rank in record.ranks} - {None}
+    return {
+        "peak_rss_bytes": _sum(record, "peak_rss_bytes"),
+        "peak_pss_bytes": _sum(record, "peak_rss_bytes") - shared,
+        "training_memory_bytes": peaks - starts,
+        "peak_allocated_bytes": _sum(record, "peak_allocated_bytes"),
+        "peak_device_bytes": _sum(record, "peak_device_bytes"),
+        "peak_device_source": "+".join(sorted(sources)) or None,
+    }
+
+
+def _energy(record: Record) -> float:
+    """Return the energy over the run in joules; NaN where evaluation took so long that it would count as training."""
+    evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
+    if evaluation > LONGEST_EVALUATION_SHARE * (evaluation + seconds):
+        return np.nan
+    return _sum(record, "energy_joules")
+
+
+def _sum(record: Record, name: str) -> float:
+    """Return the sum over ranks; NaN if any rank could not measure it."""
+    values = [rank.get(name) for rank in record.ranks]
+    return float(sum(values)) if values and None not in values else np.nan  # type: ignore[arg-type]
+
+
+def _batch_size(record: Record) -> int | None:
+    if record.curve["step"]:
+        return int(record.curve["samples"][0] / record.curve["step"][0])
+    size: int | None = record.hyperparameters.get("batch_size")
+    return size
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+METRICS = {
+    "seconds_to_target": True,
+    "steps_to_target": True,
+    "samples_to_target": True,
+    "samples_per_second": True,
+    "seconds_per_step": True,
+    "peak_rss_bytes": True,
+    "peak_pss_bytes": True,
+    "training_memory_bytes": True,
+    "peak_allocated_bytes": True,
+    "peak_device_bytes": True,
+    "final_score": False,
+}  # and whether it is positive, so that its interval is taken on logarithms
+
+CELL = ("comparison", "cell", "workload", "trainer", "lr", "batch_size", "micro_batch_size", "dtype",
+        "world_size", "threads", "oversubscribed", "device")  # fmt: skip
+
+
+def summary(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a cell: for each metric its median, 95 % interval (``_low``, ``_high``) and n.
+
+    A trial that missed the target counts as infinitely late in the metrics *to target*, so that a median
+    over trials of which half missed is infinite: it is not the median of the lucky ones.
+    ``n`` is the number of trials, ``n_reached`` how many reached the target, ``n_failed`` how many ended
+    without a result (out of memory, timed out, crashed, failed).
+    """
+    rows = []
+    for _, cell in trials.groupby(["comparison", "cell"], sort=False):
+        row: dict[str, Any] = {name: cell[name].iloc[0] for name in CELL}
+        failed = cell["status"].isin(["out_of_memory", "timed_out", "crashed", "failed"])
+        row |= {
+            "n": len(cell),
+            "n_reached": int((cell["status"] == "reached").sum()),
+            "n_failed": int(failed.sum()),
+            "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
+        }
+        for metric, positive in METRICS.items():
+            values = cell[metric].to_numpy(float)
+            if metric.endswith("_to_target") and np.isfinite(values).any():
+                values = np.where(np.isnan(values), np.inf, values)
+            interval = median_interval(values.tolist(), positive)
+            row |= {metric: interval.median, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+            row[f"{metric}_n"] = interval.n
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+_EMPTY = Record(
+    trial="", started="", comparison="", cell="", suite="", block=0, position=0, workload="", trainer="",
+    hyperparameters={}, seed=0, world_size=1, threads=1, cores=1, device="cpu", target=0.0, higher_is_better=True,
+    seconds_allowed=None, steps_allowed=None, status="failed", reason="", curve={name: [] for name in CURVE},
+)  # fmt: skip  # only its columns are used: a run without trials has them too

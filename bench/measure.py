@@ -1,0 +1,282 @@
+"""Measure a trial, inside its own process: warm up, train, stop the clock, evaluate, decide when to stop."""
+
+import gc
+import itertools
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
+
+from bench.clock import Clock
+from bench.probes import Probes
+from bench.workload import Data
+from trainers.task import Step, Task, Trainer
+
+if TYPE_CHECKING:
+    from bench.trial import Trial
+
+WARMUP_STEPS = 10
+
+# Evaluations are spaced geometrically, so that the time to target is known equally well, relative
+# to itself, for a trainer of ten steps and for one of a million.
+SPACING = 1.03
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: Send) -> tuple[str, str]:
+    """Run one rank of ``trial``; return its status and reason.
+
+    Args:
+        trial: what to run.
+        data_file: the workload's samples, as ``torch.save`` wrote them.
+        rank: which rank this process is.
+        rendezvous: path of a file, not yet there, through which the ranks find each other.
+        send: takes messages for the parent: ``{"point": ...}`` at each evaluation, ``{"fields": ...}``
+            of the record as soon as they are known, so that little is lost if this process dies.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(trial.threads_per_rank)
+    os.environ["OMP_NUM_THREADS"] = str(trial.threads_per_rank)  # for whatever this process may start
+    device = torch.device(trial.device, rank) if trial.device == "cuda" else torch.device("cpu")
+    probes = Probes(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # after the probes have seen the GPU without us
+    data = Data(*torch.load(data_file, weights_only=True))
+    task = trial.workload.task(data, trial.seed, device)
+    held_out = data.held_out_x.to(device), data.held_out_y.to(device)
+    with _process_group(trial, rank, rendezvous, device) as ranks:
+        setup_seconds = time.perf_counter() - began
+        warmup = _warm_up(trial.trainer, task, trial.seed)
+        send({"fields": {"warmup_seconds": warmup.seconds, "flops_per_sample": warmup.flops_per_sample,
+                         "parameters": warmup.parameters, "dtype": warmup.dtype}})  # fmt: skip
+        run = Run(trial, task, held_out, ranks, probes, send)
+        ended = run.train()
+        seen, unmeasured = probes.finish()
+        if warmup.flops_per_sample is None:
+            unmeasured["flops_per_sample"] = "the trainer made no step while warming up"
+        send(
+            {
+                "fields": {
+                    "setup_seconds": setup_seconds + run.setup_seconds,
+                    "evaluation_seconds": run.evaluation_seconds,
+                    "wall_seconds": time.perf_counter() - began,
+                    "unmeasured": unmeasured,
+                    "rank": seen | {"train_seconds": run.own_seconds},
+                }
+            }
+        )
+    return ended
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What the warm-up took and showed."""
+
+    seconds: float
+    flops_per_sample: float | None
+    parameters: int | None
+    dtype: str | None
+
+
+def _warm_up(trainer: Trainer, task: Task, seed: int) -> Warmup:
+    """Make the first steps of a throwaway run: whoever came first would pay for what they load.
+
+    FLOPs are counted on its first step, since counting slows what it counts.
+    """
+    began = time.perf_counter()
+    flops, step = None, None
+    torch.manual_seed(seed)  # dropout and the like draw from the global state
+    with closing(trainer(task)) as steps:
+        with FlopCounterMode(display=False) as counter:
+            step = next(steps, None)
+        if step is not None:
+            # A rank counts its own share of the samples.
+            world_size = dist.get_world_size() if dist.is_initialized() else 1
+            flops = counter.get_total_flops() * world_size / step.samples
+        for step in itertools.islice(steps, WARMUP_STEPS - 1):
+            pass
+    parameters = [] if step is None else list(step.model.parameters())
+    dtype = getattr(trainer, "dtype", None) or (str(parameters[0].dtype).removeprefix("torch.") if parameters else None)
+    count = sum(p.numel() for p in parameters) if step is not None else None
+    del steps, step, parameters
+    gc.collect()
+    torch.manual_seed(seed)
+    return Warmup(time.perf_counter() - began, flops, count, dtype)
+
+
+@dataclass
+class Run:
+    """The measured run of one rank.
+
+    Attributes:
+        setup_seconds: from the trainer's start to the first forward pass of its model.
+        own_seconds: training seconds of this rank; the curve holds the slowest rank's.
+        evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+    """
+
+    trial: "Trial"
+    task: Task
+    held_out: tuple[torch.Tensor, torch.Tensor]
+    ranks: "Ranks"
+    probes: Probes
+    send: Send
+    setup_seconds: float = 0.0
+    own_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    _seconds: float = 0.0
+    _samples: int = 0
+    _was_reached: bool = False
+    _clock: Clock = field(init=False)
+
+    def train(self) -> tuple[str, str]:
+        """Train until the target, the end of the budget or of the trainer; return status and reason."""
+        self._clock = Clock(self.task.device)
+        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
+        number, last, edge, step, ended = 0, 0, 1, None, None
+        self.probes.reset()
+        with closing(self.trial.trainer(task)) as steps:
+            self._clock.start()
+            for number, step in enumerate(steps, 1):
+                self._samples += step.samples
+                if number == edge or number == self.trial.steps:
+                    ended = self._at_edge(number, step)
+                    if ended is not None:
+                        return ended
+                    last, edge = number, max(number + 1, math.ceil(SPACING * number))
+                    self._clock.start()
+            if step is None:
+                raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
+            if last == number:  # it ended right after an edge: nothing has changed since
+                self._clock.stop()
+                return self._status(out_of_budget="the trainer ended by itself")
+            ended = self._at_edge(number, step, trainer_ended=True)
+            assert ended is not None, "a trainer that ended is out of budget"
+            return ended
+
+    def _at_edge(self, number: int, step: Step, trainer_ended: bool = False) -> tuple[str, str] | None:
+        """End a window after step ``number``: stop the clock, score, tell the parent, decide whether to go on."""
+        own = self._clock.stop()
+        began = time.perf_counter()
+        self.probes.pause()
+        self.own_seconds += own
+        slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
+        self._seconds += slowest
+        ended = None
+        if self.ranks.first:  # the others wait for what it decides
+            ended = self._decide(number, step, loss, trainer_ended)
+        ended = self.ranks.from_first(ended)
+        self.evaluation_seconds += time.perf_counter() - began
+        self.probes.resume()
+        return ended
+
+    def _decide(self, number: int, step: Step, loss: float, trainer_ended: bool) -> tuple[str, str] | None:
+        trial, score, out_of_budget = self.trial, math.nan, ""
+        if trainer_ended:
+            out_of_budget = "the trainer ended by itself"
+        elif number == trial.steps:
+            out_of_budget = f"{number} steps were made"
+        elif self._seconds >= trial.seconds:
+            out_of_budget = f"the {trial.seconds:g} training seconds are used up"
+        scored = trial.score_along or bool(out_of_budget)
+        if scored:
+            score = trial.workload.evaluate(step.model, *self.held_out)
+            self._was_reached |= trial.workload.reached(score)
+        point = {"step": number, "samples": self._samples, "seconds": self._seconds, "loss": loss, "score": score}
+        self.send({"point": point})
+        if not math.isfinite(loss):
+            return "diverged", f"the training loss was {loss} at step {number}"
+        if scored and not math.isfinite(score):
+            return "diverged", f"the score was {score} at step {number}"
+        if out_of_budget or (self._was_reached and trial.stop_at_target):
+            return self._status(out_of_budget)
+        return None
+
+    def _status(self, out_of_budget: str) -> tuple[str, str]:
+        if self._was_reached:
+            return "reached", ""
+        return "missed", f"target {self.trial.workload.target:g} not reached: {out_of_budget}"
+
+    def _model_whose_first_use_starts_the_clock(self) -> Callable[[], nn.Module]:
+        """Return the task's model factory, changed so that what precedes the first forward pass is set-up.
+
+        Building a model, wrapping it and building its optimizer is not training, yet it happens in
+        the trainer, before its first step. A trainer that never calls its model is timed from the start.
+        """
+        started = False
+
+        def first_use(handle: RemovableHandle) -> None:
+            nonlocal started
+            handle.remove()
+            if not started:
+                started = True
+                self.setup_seconds += self._clock.stop()
+                self._clock.start()
+
+        def build() -> nn.Module:
+            model = self.task.model()
+            handle: RemovableHandle = model.register_forward_pre_hook(lambda *_: first_use(handle))
+            return model
+
+        return build
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """What ranks must agree on. With one rank, nothing is sent anywhere."""
+
+    first: bool
+    world_size: int
+    device: torch.device
+
+    def slowest_and_mean(self, seconds: float, loss: float) -> tuple[float, float]:
+        """Return the largest ``seconds`` and the mean ``loss`` over ranks."""
+        if self.world_size == 1:
+            return seconds, loss
+        both = [torch.tensor(value, dtype=torch.float64, device=self.device) for value in (seconds, loss)]
+        dist.all_reduce(both[0], dist.ReduceOp.MAX)
+        dist.all_reduce(both[1], dist.ReduceOp.SUM)
+        return both[0].item(), both[1].item() / self.world_size
+
+    def from_first(self, value: tuple[str, str] | None) -> tuple[str, str] | None:
+        """Return rank 0's ``value`` on every rank."""
+        if self.world_size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+
+@contextmanager
+def _process_group(trial: "Trial", rank: int, rendezvous: str, device: torch.device) -> Iterator[Ranks]:
+    """Join the ranks of a distributed trainer; for any other there is no group."""
+    ranks = Ranks(rank == 0, trial.world_size, device)
+    if not getattr(trial.trainer, "distributed", False):
+        yield ranks
+        return
+    # Loopback only, unless told otherwise: nothing on the network can reach a run on one machine.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=f"file://{rendezvous}",
+        rank=rank,
+        world_size=trial.world_size,
+        timeout=timedelta(seconds=trial.patience),
+    )
+    try:
+        yield ranks
+        dist.barrier()  # without it a rank that leaves early can abort the others
+    finally:
+        dist.destroy_process_group()

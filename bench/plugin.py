@@ -1,0 +1,267 @@
+"""The pytest plugin: options, and the fixture that turns trials into pytest-benchmark's rounds.
+
+A benchmark file asks one question. Its ``cells(plan)`` returns what to compare, a trial by name, and its
+``blocks(plan)`` how often; its one test reports a cell through the ``replay`` fixture. The first test of a
+comparison runs all of its blocks; each test then replays its own cell's durations to pytest-benchmark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from bench.blocks import Blocks
+    from bench.plan import Plan
+    from bench.record import Record
+    from bench.trial import Trial
+
+PLAN: pytest.StashKey[Plan] = pytest.StashKey()
+BLOCKS: pytest.StashKey[Blocks] = pytest.StashKey()
+COMPARISONS: pytest.StashKey[dict[str, Comparison]] = pytest.StashKey()
+
+
+class ReplayClock:
+    """A timer for pytest-benchmark that moves only when told: durations were measured elsewhere."""
+
+    __name__ = "replay_clock"  # what pytest-benchmark writes into its JSON
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the present time, in seconds."""
+        return self.now
+
+
+CLOCK = ReplayClock()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add Paceline's options."""
+    group = parser.getgroup("paceline", "Paceline: benchmarks of training strategies")
+    group.addoption("--suite", default="standard", help="how much to measure: quick, standard (default) or full")
+    group.addoption(
+        "--workload", action="append", metavar="NAME", help="what to train: a built-in name or FILE.py:NAME (repeatable)"
+    )
+    group.addoption(
+        "--trainer", action="append", metavar="NAME", help="which strategies: a built-in name or FILE.py:NAME (repeatable)"
+    )
+    group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
+    group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
+    group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
+    group.addoption("--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept (default: results)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
+    typed = ("workload", "trainer", "seeds", "seconds")
+    if any(config.getoption(name) is not None for name in typed) or (
+        config.getoption("suite") != "standard" or config.getoption("device") != "auto"
+    ):
+        _plan(config)
+
+
+def _plan(config: pytest.Config) -> Plan:
+    if PLAN not in config.stash:
+        from bench.plan import make_plan
+
+        with _usage_errors():
+            config.stash[PLAN] = make_plan(
+                suite=config.getoption("suite"),
+                workloads=config.getoption("workload"),
+                trainers=config.getoption("trainer"),
+                seeds=config.getoption("seeds"),
+                seconds=config.getoption("seconds"),
+                device=config.getoption("device"),
+                results=config.getoption("results"),
+            )
+    return config.stash[PLAN]
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Turn the one-line errors of wrong input into pytest's own: printed without a traceback, exit status 4."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a benchmark one test a cell."""
+    if "replay" not in metafunc.fixturenames:
+        return
+    config, module = metafunc.config, metafunc.module
+    plan = _plan(config)
+    with _usage_errors():
+        comparison = Comparison(_comparison_of(metafunc.definition), module.cells(plan), module.blocks(plan))
+    config.stash.setdefault(COMPARISONS, {})[comparison.name] = comparison
+    metafunc.parametrize("cell", list(comparison.cells))
+
+
+@dataclass
+class Comparison:
+    """A benchmark file's question: its cells, by name, and how many blocks of them to run."""
+
+    name: str
+    cells: dict[str, Trial]
+    blocks: int
+
+
+def _comparison_of(item: pytest.Item) -> str:
+    return item.path.stem.removeprefix("bench_")
+
+
+def _cells_of(items: list[pytest.Item]) -> list[pytest.Function]:
+    """Return the items that report a cell."""
+    return [
+        item
+        for item in items
+        if isinstance(item, pytest.Function) and "replay" in item.fixturenames and hasattr(item, "callspec")
+    ]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the benchmarks, which take minutes, out of a plain ``pytest`` that names no file."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if not named and not config.getoption("benchmark_only", False):
+        unwanted: list[pytest.Item] = [*_cells_of(items)]
+        if unwanted:
+            items[:] = [item for item in items if item not in unwanted]
+            config.hook.pytest_deselected(items=unwanted)
+    for item in _cells_of(items):
+        group = item.module.__doc__.strip().splitlines()[0]
+        item.add_marker(pytest.mark.benchmark(timer=CLOCK, group=group))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before any trial runs: check every cell that was selected, and make the run's folder."""
+    config = session.config
+    selected = [item for item in _cells_of(session.items) if not list(item.iter_markers("skip"))]
+    if not selected or config.getoption("collectonly") or config.getoption("benchmark_skip", False):
+        return
+    comparisons = config.stash[COMPARISONS]
+    for comparison in comparisons.values():
+        chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
+        comparison.cells = {name: trial for name, trial in comparison.cells.items() if name in chosen}
+    from bench.blocks import Blocks
+    from bench.environment import capture
+
+    blocks = Blocks(config.getoption("results"), _plan(config).suite, lambda line: _tell(config, line))
+    with _usage_errors():
+        for comparison in comparisons.values():
+            blocks.check(comparison.cells)
+        blocks.open(capture(), planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+    config.stash[BLOCKS] = blocks
+    benchmarks = getattr(config, "_benchmarksession", None)
+    if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known
+        benchmarks.json = str(blocks.folder / "benchmark.json")
+
+
+def _tell(config: pytest.Config, line: str) -> None:
+    """Print a line of progress past pytest's capture."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None:
+        return
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        reporter.ensure_newline()
+        reporter.write_line(line)
+
+
+@pytest.fixture
+def replay(
+    request: pytest.FixtureRequest, cell: str, benchmark: BenchmarkFixture
+) -> Callable[[Callable[[Record], float]], None]:
+    """Return a function that reports this test's cell to pytest-benchmark, running the comparison if need be.
+
+    It takes the function that gives a trial's duration in seconds (NaN where the trial has none). A
+    cell none of whose trials has one fails: a benchmark without a measurement must not pass.
+    """
+    blocks = request.config.stash[BLOCKS]
+    comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
+    if (comparison.name, cell) not in blocks.records:
+        blocks.run(comparison.name, comparison.cells, comparison.blocks)
+    records = blocks.records[comparison.name, cell]
+
+    def report(duration: Callable[[Record], float]) -> None:
+        durations = [seconds for seconds in map(duration, records) if seconds > 0]
+        if not durations:
+            pytest.fail(f"nothing to time: {'; '.join(dict.fromkeys(r.reason or r.status for r in records))}", pytrace=False)
+        remaining = iter(durations)
+
+        def next_round() -> None:
+            CLOCK.now = 0.0  # so that no round's duration is the difference of large numbers
+
+        def trial() -> None:
+            CLOCK.now += next(remaining)
+
+        benchmark.extra_info.update(_extra_info(records))
+        benchmark.pedantic(trial, setup=next_round, rounds=len(durations), iterations=1)
+
+    return report
+
+
+def _extra_info(records: list[Record]) -> dict[str, Any]:
+    """Return plain finite numbers and strings for pytest-benchmark's JSON: medians over a cell's trials."""
+    from bench.frames import METRICS, trials_frame
+
+    trials = trials_frame(tuple(records))
+    medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}
+    statuses = {f"trials_{status}": int(count) for status, count in trials["status"].value_counts().items()}
+    return {"trials": len(records)} | statuses | {k: v for k, v in medians.items() if math.isfinite(v)}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add what the durations depend on; only stable facts, for runs on differing machines draw a warning."""
+    if BLOCKS not in config.stash:
+        return
+    import torch
+
+    from bench.trial import cores
+
+    for name in ("hz_actual", "hz_actual_friendly"):  # the clock of the moment
+        machine_info.get("cpu", {}).pop(name, None)
+    machine_info |= {"torch": torch.__version__, "cores": cores(), "device": _plan(config).device}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the summary and the plots of whatever was finished."""
+    blocks = session.config.stash.get(BLOCKS, None)
+    if blocks is None or blocks.folder is None or not blocks.records:
+        return
+    given = session.config.getoption("benchmark_json", None)
+    if given and Path(given).exists():
+        shutil.copyfile(given, blocks.folder / "benchmark.json")
+    from bench.report import write_summary_and_plots
+
+    _tell(session.config, f"drawing plots in {blocks.folder}")
+    write_summary_and_plots(blocks.folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say where the results are."""
+    blocks = config.stash.get(BLOCKS, None)
+    if blocks is None or blocks.folder is None or not blocks.records:
+        return
+    terminalreporter.section("paceline")
+    for line in (
+        f"trials   {blocks.folder / 'trials.jsonl'}",
+        f"summary  {blocks.folder / 'summary.csv'}",
+        f"plots    {blocks.folder / 'plots'}",
+        f"report   python -m bench report {blocks.folder}",
+    ):
+        terminalreporter.write_line(line)

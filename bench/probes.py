@@ -1,0 +1,105 @@
+"""What a rank measures of itself while it trains, evaluation left out: memory, waiting for a core, energy."""
+
+import os
+from typing import Any
+
+import torch
+
+from bench import procfs
+from bench.nvml import GpuProbe
+
+
+class Probes:
+    """Peaks and totals over the training windows of one rank.
+
+    ``reset`` after warm-up, ``pause`` when a window ends and ``resume`` when the next begins, then
+    ``finish``. What cannot be measured is left out of the result and named in ``unmeasured`` with a reason.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._cuda = device.type == "cuda"
+        self._peak_rss: int | None = None
+        self._start_rss: int | None = None
+        self._waited = 0.0
+        self._wait_mark: float | None = None
+        self._peak_allocated = self._peak_reserved = self._start_allocated = 0
+        self._can_reset = True
+        self._gpu: GpuProbe | None = None
+        if self._cuda:  # before the CUDA context exists, so that the context counts as ours
+            self._gpu = GpuProbe(str(torch.cuda.get_device_properties(device).uuid), os.getpid())
+            self._gpu.start()
+
+    def reset(self) -> None:
+        """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
+        procfs.release_freed_memory()
+        if self._cuda:
+            torch.cuda.empty_cache()
+            self._start_allocated = torch.cuda.memory_allocated(self._device)
+        if self._gpu is not None:
+            self._gpu.reset_peak()
+        self._start_rss = procfs.rss_bytes()
+        self._waited = 0.0
+        self.resume()
+
+    def pause(self) -> None:
+        """End a window of training: take its peaks and its waiting in."""
+        if self._can_reset:
+            self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
+        waited = procfs.runqueue_wait_seconds()
+        if waited is not None and self._wait_mark is not None:
+            self._waited += waited - self._wait_mark
+        if self._cuda:
+            self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
+            self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
+        if self._gpu is not None:
+            self._gpu.pause()
+
+    def resume(self) -> None:
+        """Begin the next window of training."""
+        self._can_reset = procfs.reset_peak_rss()
+        self._wait_mark = procfs.runqueue_wait_seconds()
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._gpu is not None:
+            self._gpu.resume()
+
+    def finish(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the observations of this rank, and the reasons for those that are missing."""
+        seen: dict[str, Any] = {"pid": os.getpid(), "start_rss_bytes": self._start_rss}
+        unmeasured: dict[str, str] = {}
+        if self._can_reset:
+            # Pages shared with other processes do not change while a trial runs, so the peak of the
+            # proportional size is that of the resident size less the difference now.
+            seen |= {"peak_rss_bytes": self._peak_rss, "rss_bytes": procfs.rss_bytes(), "pss_bytes": procfs.pss_bytes()}
+        else:
+            unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
+        if self._wait_mark is None:
+            unmeasured["runqueue_wait_seconds"] = "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
+        else:
+            seen["runqueue_wait_seconds"] = self._waited
+        if self._cuda:
+            seen |= {
+                "start_allocated_bytes": self._start_allocated,
+                "peak_allocated_bytes": self._peak_allocated,
+                "peak_reserved_bytes": self._peak_reserved,
+            }
+        else:
+            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
+            unmeasured["peak_device_bytes"] = unmeasured["energy_joules"] = "no GPU: the trial ran on the CPU"
+        if self._gpu is not None:
+            readings = self._gpu.stop()
+            device_bytes, source = readings.best_memory()
+            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
+                unmeasured["nvml_memory"], device_bytes, source = source, self._peak_reserved, "torch_max_reserved"
+            seen |= {
+                "peak_device_bytes": device_bytes,
+                "peak_device_source": source,
+                "nvml_process_peak_bytes": readings.process_peak_bytes,
+                "nvml_device_peak_bytes": readings.device_peak_bytes,
+                "nvml_device_baseline_bytes": readings.device_baseline_bytes,
+                "energy_joules": readings.energy_joules,
+                "energy_window_seconds": readings.energy_window_seconds,
+            }
+            unmeasured |= readings.unmeasured
+        return seen, unmeasured

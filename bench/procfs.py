@@ -1,0 +1,57 @@
+"""What Linux tells a process of itself: memory, and how long it waited for a core. Elsewhere: None.
+
+Source: proc(5), ``/proc/[pid]/status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``.
+"""
+
+import ctypes
+from pathlib import Path
+
+SELF = Path("/proc/self")
+
+
+def _kilobytes(file: str, key: str) -> int | None:
+    """Return the value of ``key`` in a file of ``/proc/self``, in bytes."""
+    try:
+        lines = (SELF / file).read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), None)
+
+
+def rss_bytes() -> int | None:
+    """Return the resident memory of this process, in bytes, pages shared with others included."""
+    return _kilobytes("status", "VmRSS")
+
+
+def peak_rss_bytes() -> int | None:
+    """Return the largest resident memory since the process began or the last reset, in bytes."""
+    return _kilobytes("status", "VmHWM")
+
+
+def pss_bytes() -> int | None:
+    """Return the proportional set size in bytes: each shared page counts 1/n in each of n processes."""
+    return _kilobytes("smaps_rollup", "Pss")
+
+
+def reset_peak_rss() -> bool:
+    """Make the present resident memory the new peak; return whether the kernel let us."""
+    try:
+        (SELF / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def release_freed_memory() -> None:
+    """Give memory that was freed, but is kept by the C library for reuse, back to the kernel (glibc only)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def runqueue_wait_seconds() -> float | None:
+    """Return how long the threads of this process were ready to run but had no core, in seconds, summed."""
+    try:
+        return sum(int(file.read_text().split()[1]) for file in SELF.glob("task/*/schedstat")) * 1e-9
+    except (OSError, IndexError):  # IndexError: the kernel was built without scheduler statistics
+        return None

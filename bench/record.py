@@ -1,0 +1,146 @@
+"""What one trial observed, as a line of ``trials.jsonl``. Raw observations only: every metric is derived later."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Status = Literal["reached", "missed", "diverged", "out_of_memory", "timed_out", "crashed", "failed"]
+
+CURVE = ("step", "samples", "seconds", "loss", "score")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial: what was run, where, and what was observed. None stands for "not measured".
+
+    Attributes:
+        trial: identifies the trial.
+        started: when it began, UTC, ISO 8601.
+        comparison, cell, suite, block, position: which benchmark asked for it, which of its cells
+            this is, under which suite, in which block, and as which trial of the block (from 0).
+        workload, trainer, hyperparameters, seed: what was trained; see ``bench.trial.Trial``.
+        world_size, threads, cores, device: ranks, threads per rank, cores of the machine that this
+            process may use, and "cpu" or "cuda".
+        target, higher_is_better: the workload's finish line.
+        seconds_allowed, steps_allowed: the training budget; None is no limit.
+        status, reason: how the trial ended, and one line on why.
+        curve: columns of equal length: at each point ``step``, ``samples`` over all ranks, training
+            ``seconds`` so far, the training ``loss`` of that step, and the held-out ``score``.
+        train_samples: size of the training set.
+        parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one.
+        flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
+            per sample (``torch.utils.flop_counter``).
+        setup_seconds, warmup_seconds, evaluation_seconds, wall_seconds: on rank 0. Set-up is
+            everything before warm-up plus building the measured model; wall is the whole process.
+        ranks: per rank, what its process measured of itself (``bench.probes``).
+        unmeasured: for what could not be measured, why.
+        schema: version of this layout.
+    """
+
+    trial: str
+    started: str
+    comparison: str
+    cell: str
+    suite: str
+    block: int
+    position: int
+    workload: str
+    trainer: str
+    hyperparameters: dict[str, Any]
+    seed: int
+    world_size: int
+    threads: int
+    cores: int
+    device: str
+    target: float
+    higher_is_better: bool
+    seconds_allowed: float | None
+    steps_allowed: int | None
+    status: Status
+    reason: str
+    curve: dict[str, list[Any]]
+    train_samples: int | None = None
+    parameters: int | None = None
+    dtype: str | None = None
+    flops_per_sample: float | None = None
+    setup_seconds: float | None = None
+    warmup_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    wall_seconds: float | None = None
+    ranks: list[dict[str, Any]] = field(default_factory=list)
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def to_line(record: Record) -> str:
+    """Return ``record`` as one line of strict JSON; NaN and infinity become null."""
+    return json.dumps(_finite(asdict(record)), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def append(path: Path, record: Record) -> None:
+    """Add ``record`` to the end of ``path``, which survives a crash right after.
+
+    One ``write`` on an append-only descriptor, so that lines of several writers never mix.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        line = to_line(record).encode()
+        if os.lseek(descriptor, 0, os.SEEK_END) and not _ends_with_newline(path):
+            line = b"\n" + line  # an earlier writer was cut off within its line: leave that line alone
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records in ``path``, oldest first, without executing anything.
+
+    A line that a crash cut short (it does not parse, and it is the last, or ``append`` went on
+    after it) is left out.
+
+    Raises:
+        ValueError: if a record was written by a newer Paceline, or lacks what a record must have.
+    """
+    known = {f.name for f in fields(Record)}
+    for number, line in enumerate(path.read_text().split("\n"), 1):
+        if not line:
+            continue
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        schema = values.get("schema")
+        if not isinstance(schema, int):
+            raise ValueError(f"{path}:{number}: not a trial's record (it has no schema version)")
+        if schema > SCHEMA:
+            raise ValueError(
+                f"{path}:{number}: written by a newer Paceline (schema {schema}, this one reads up to {SCHEMA}): "
+                "update Paceline to read it"
+            )
+        unknown = values.keys() - known
+        if unknown:
+            raise ValueError(f"{path}:{number}: unknown fields {', '.join(sorted(unknown))}")
+        yield Record(**values)

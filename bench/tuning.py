@@ -1,0 +1,143 @@
+"""The learning rate of each trainer on each workload: a small search, the same effort for every trainer.
+
+``learning_rates.csv`` beside this file holds every trial of the searches that were made, not their
+winners: the best rate is computed from it. Rates are ranked by *samples* to target, which does not
+depend on how fast or how busy the machine was.
+"""
+
+import csv
+import itertools
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.trial import Trial
+    from bench.workload import Workload
+    from trainers.task import Trainer
+
+BUILT_IN_RATES = Path(__file__).with_name("learning_rates.csv")
+
+# Half a decade apart, then a quarter to either side of the best.
+COARSE = tuple(10 ** (k / 2) for k in range(-5, 1))
+FINE = (10**-0.25, 10**0.25)
+
+# Far from the seeds 0, 1, 2, ... of the benchmarks: a rate is not judged on the seeds it was chosen on.
+FIRST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class TuningTrial:
+    """One trial of a search; ``samples_to_target`` is infinite where the target was missed."""
+
+    workload: str
+    trainer: str
+    lr: float
+    seed: int
+    status: str
+    samples_to_target: float
+    final_score: float
+
+
+def with_rate(trainer: "Trainer", lr: float) -> "Trainer":
+    """Return ``trainer`` with the learning rate ``lr``; all else is kept."""
+    optimizer: Any = trainer.optimizer  # type: ignore[attr-defined]
+    changed: Trainer = replace(trainer, optimizer=replace(optimizer, lr=lr))  # type: ignore[type-var]
+    return changed
+
+
+def search(
+    workload: "Workload",
+    trainer: "Trainer",
+    make_trial: Callable[["Workload", "Trainer"], "Trial"],
+    seeds: int,
+    tell: Callable[[TuningTrial], None],
+) -> None:
+    """Try ``len(COARSE) + len(FINE)`` rates with ``seeds`` seeds each, and ``tell`` each trial as it ends."""
+    from bench.trial import run_trial  # here: what only reads the rates needs no torch
+
+    done: list[TuningTrial] = []
+
+    def try_rate(lr: float) -> None:
+        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+            record = run_trial(replace(make_trial(workload, with_rate(trainer, lr)), seed=seed))
+            scores = [score for score in record.curve["score"] if score is not None]
+            done.append(
+                TuningTrial(
+                    workload.name,
+                    record.trainer,
+                    lr,
+                    seed,
+                    record.status,
+                    record.curve["samples"][-1] if record.status == "reached" else math.inf,
+                    scores[-1] if scores else math.nan,
+                )
+            )
+            tell(done[-1])
+
+    for lr in COARSE:
+        try_rate(float(f"{lr:.3g}"))
+    center = best_rate(done)
+    for factor in FINE:
+        try_rate(float(f"{center * factor:.3g}"))
+
+
+def best_rate(trials: Iterable[TuningTrial]) -> float:
+    """Return the rate with the fewest samples to target in the mean over its seeds.
+
+    A rate that missed on any seed ranks behind every rate that never did; where all rates missed,
+    the rate that missed least often wins, and the smallest of equals.
+    """
+    by_rate = defaultdict(list)
+    for trial in trials:
+        by_rate[trial.lr].append(trial.samples_to_target)
+    return min(
+        by_rate,
+        key=lambda lr: (statistics.fmean(by_rate[lr]), sum(map(math.isinf, by_rate[lr])), lr),
+    )
+
+
+def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
+    """Add ``trials`` to ``path``, in place of those it had for the same workloads and trainers."""
+    new = list(trials)
+    searched = {(trial.workload, trial.trainer) for trial in new}
+    kept = [t for t in read(path) if (t.workload, t.trainer) not in searched] if path.exists() else []
+    commands = [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
+    with path.open("w", newline="") as file:
+        file.writelines(f"{line}\n" for line in dict.fromkeys([*commands, f"# {command}"]))
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(f.name for f in fields(TuningTrial))
+        writer.writerows(astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr)))
+
+
+def read(path: Path) -> list[TuningTrial]:
+    """Return the trials in ``path``."""
+    with path.open() as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return [
+            TuningTrial(
+                row["workload"],
+                row["trainer"],
+                float(row["lr"]),
+                int(row["seed"]),
+                row["status"],
+                float(row["samples_to_target"]),
+                float(row["final_score"]),
+            )
+            for row in rows
+        ]
+
+
+def learning_rates(*paths: Path) -> dict[tuple[str, str], float]:
+    """Return the best rate of each (workload, trainer) searched in ``paths``; a later path overrides."""
+    rates = {}
+    for path in paths:
+        if path.exists():
+            key = lambda t: (t.workload, t.trainer)  # noqa: E731
+            for cell, trials in itertools.groupby(sorted(read(path), key=key), key=key):
+                rates[cell] = best_rate(trials)
+    return rates

@@ -1,0 +1,74 @@
+"""The built-in workloads, one file each, and how a workload is found by its name."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from bench.workload import Workload
+from bench.workloads.fashion_mnist import FASHION_MNIST
+from bench.workloads.linear import LINEAR
+from bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
+
+BUILT_IN = {workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST)}
+
+__all__ = ["BUILT_IN", "find_workload", "from_file"]
+
+
+def find_workload(name: str) -> Workload:
+    """Return the built-in workload of that name, or the one that ``FILE.py:NAME`` defines.
+
+    Raises:
+        ValueError: one line: the name is unknown (the known ones are listed), or the file cannot be
+            imported, or it has no such workload.
+    """
+    if ":" in name:
+        value = from_file(name)
+        if not isinstance(value, Workload):
+            raise ValueError(f"{name} is a {type(value).__name__}, not a bench.Workload")
+        return value
+    if name not in BUILT_IN:
+        raise ValueError(f"unknown workload {name!r}: known are {', '.join(BUILT_IN)}, or FILE.py:NAME")
+    return BUILT_IN[name]
+
+
+def from_file(reference: str) -> Any:  # noqa: ANN401
+    """Return what ``FILE.py:NAME`` names, importing the file.
+
+    Raises:
+        ValueError: one line: there is no such file, it does not import, or it lacks the name.
+    """
+    file, _, name = reference.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"{reference}: there is no file {file!r}")
+    try:
+        module = _import(path)
+    except Exception as error:
+        raise ValueError(f"{reference}: {file} does not import: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise ValueError(f"{reference}: {file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
+    return getattr(module, name)
+
+
+def _import(path: Path) -> ModuleType:
+    name = f"paceline_user_{path.resolve().stem}_{abs(hash(path.resolve()))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python source file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses look their own module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    # A trial's process cannot import this module by name, so what it defines travels whole.
+    cloudpickle.register_pickle_by_value(module)
+    return module

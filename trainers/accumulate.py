@@ -1,0 +1,40 @@
+"""Gradient accumulation: the large batch's step in the small batch's memory."""
+
+from dataclasses import dataclass
+
+import torch
+
+from trainers.optimizers import Optimizer, Sgd
+from trainers.task import Step, Steps, Task, shuffled
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """Gradient accumulation.
+
+    Each step follows the mean gradient of ``batch_size`` samples, computed ``micro_batch_size``
+    at a time: the same step while the activations of one micro-batch are kept, not of the batch.
+    Each micro-batch's *sum* is divided by the size of the whole batch, so that a smaller last
+    micro-batch weighs by its samples (a mean of means would not).
+
+    Differs from MiniBatch: the backward pass is split into micro-batches.
+    """
+
+    optimizer: Optimizer = Sgd(lr=0.1)
+    batch_size: int = 64  # samples per step
+    micro_batch_size: int = 16  # samples per backward pass
+
+    def __call__(self, task: Task) -> Steps:
+        """Train on ``task`` forever."""
+        model = task.model()
+        optimizer = self.optimizer(model.parameters())
+        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+            optimizer.zero_grad()
+            total = torch.zeros((), device=task.device)
+            for micro_batch in batch.split(self.micro_batch_size):
+                x, y = task[micro_batch]
+                loss = task.loss(model(x), y).sum() / len(batch)
+                loss.backward()
+                total += loss.detach()
+            optimizer.step()
+            yield Step(model, total, samples=len(batch))

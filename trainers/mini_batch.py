@@ -1,0 +1,32 @@
+"""Mini-batch SGD: the strategy every other one is read against."""
+
+from dataclasses import dataclass
+
+from trainers.optimizers import Optimizer, Sgd
+from trainers.task import Step, Steps, Task, shuffled
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """Mini-batch stochastic gradient descent.
+
+    Each step follows the mean gradient of ``batch_size`` samples drawn without replacement:
+    every epoch visits every sample once, in a new random order.
+
+    The trainer every other one is read against.
+    """
+
+    optimizer: Optimizer = Sgd(lr=0.1)
+    batch_size: int = 64  # samples per step
+
+    def __call__(self, task: Task) -> Steps:
+        """Train on ``task`` forever."""
+        model = task.model()
+        optimizer = self.optimizer(model.parameters())
+        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+            x, y = task[batch]
+            loss = task.loss(model(x), y).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield Step(model, loss.detach(), samples=len(batch))
