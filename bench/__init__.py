@@ -1,4 +1,7 @@
-"""Measure training strategies and compare them. ``bench`` knows ``trainers``; ``trainers`` does not know ``bench``."""
+"""Measure training strategies and compare them.
+
+``bench`` knows ``trainers``; ``trainers`` does not know ``bench``.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,7 @@ _HOME = {
 __all__ = ["Comparison", "Record", "Results", "Trial", "Workload", "compare", "load_results", "run_trial"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     """Import a public name on first use: results are read on machines that have no torch."""
     if name not in _HOME:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")

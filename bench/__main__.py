@@ -64,7 +64,9 @@ def _tune(arguments: argparse.Namespace) -> None:
             )
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             tuning.write(arguments.output, command, done)
-            print(f"best learning rate of {name} on {workload.name}: {tuning.best_rate(done):g}", flush=True)
+            best = tuning.best_rate(done)
+            found = "no rate reached the target: allow more --seconds" if best is None else f"{best:g}"
+            print(f"best learning rate of {name} on {workload.name}: {found}", flush=True)
     print(f"written to {arguments.output}")
 
 

@@ -5,7 +5,6 @@ scaling the batch of each rank. More ranks than cores are run too, and marked as
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from bench.durations import seconds_per_step
 from bench.plan import Plan, scaled_down

@@ -27,6 +27,7 @@ class Blocks:
     """
 
     def __init__(self, results: Path, suite: str, tell: Callable[[str], None]) -> None:
+        """Run under the name ``suite``, keep runs in ``results``, and ``tell`` a line of progress a trial."""
         self._results, self._suite, self._tell = results, suite, tell
         self.folder: Path | None = None
         self.records: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -44,20 +45,28 @@ class Blocks:
             _, train_samples = DATA_FILES.prepare(trial.workload)
             trial.check(train_samples)
 
-    def open(self, environment: dict[str, Any], planned: int) -> None:
-        """Make the run's folder, and ``latest`` beside it point there.
+    def open(self, environment: dict[str, Any], planned: int) -> Path:
+        """Make the run's folder, and ``latest`` beside it point there; return it.
 
         Raises:
-            OSError: if the folder cannot be made or written to.
+            ValueError: if the folder cannot be made or written to; one line.
         """
         self._planned = planned
-        folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
-        folder.mkdir(parents=True)
-        (folder / "environment.json").write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
-        latest = self._results / f".latest-{os.getpid()}"
-        latest.symlink_to(folder.name)
-        latest.replace(self._results / "latest")
+        folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
+        try:
+            folder.mkdir(parents=True)
+            (folder / "environment.json").write_text(
+                json.dumps(environment, indent=1, allow_nan=False) + "\n"
+            )
+            latest = self._results / f".latest-{os.getpid()}"
+            latest.symlink_to(folder.name)
+            latest.replace(self._results / "latest")
+        except OSError as error:
+            raise ValueError(
+                f"cannot write results to {self._results}: {error.strerror}; choose another folder with --results"
+            ) from error
         self.folder = folder
+        return folder
 
     def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
         """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""
@@ -75,7 +84,9 @@ class Blocks:
                 self.records[comparison, cell].append(record)
                 self._finished += 1
                 self._spent += time.monotonic() - began
-                self._tell(f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record)}")
+                self._tell(
+                    f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record)}"
+                )
 
     def _progress(self) -> str:
         left = self._spent / self._finished * max(0, self._planned - self._finished)
@@ -88,5 +99,7 @@ def outcome(record: Record) -> str:
         return f"{record.status} ({record.reason})"
     seconds, steps = record.curve["seconds"][-1], record.curve["step"][-1]
     score = record.curve["score"][-1]
-    text = f"{record.status} in {seconds:.2f} s, {steps} steps" + ("" if score is None else f", score {score:.4g}")
+    text = f"{record.status} in {seconds:.2f} s, {steps} steps" + (
+        "" if score is None else f", score {score:.4g}"
+    )
     return text if record.status in ("reached", "missed") else f"{text} ({record.reason})"

@@ -13,6 +13,7 @@ class Clock:
     """
 
     def __init__(self, device: torch.device) -> None:
+        """Stand still, until ``start``."""
         self._device = device
         self._started: float | None = None
 

@@ -1,4 +1,4 @@
-"""What a benchmark reports to pytest-benchmark as the duration of a round, from a trial's record; NaN if it has none."""
+"""What a benchmark reports to pytest-benchmark as the duration of a round: from a record, NaN if it has none."""
 
 from bench.frames import trials_frame
 from bench.record import Record

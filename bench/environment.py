@@ -29,8 +29,13 @@ def capture() -> dict[str, Any]:
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
-        "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(" -"),
-        "gpus": [{"name": gpu.name, "uuid": gpu.uuid, "driver": gpu.driver, "bytes": gpu.total_bytes} for gpu in found],
+        "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(
+            " -"
+        ),
+        "gpus": [
+            {"name": gpu.name, "uuid": gpu.uuid, "driver": gpu.driver, "bytes": gpu.total_bytes}
+            for gpu in found
+        ],
         "no_gpu_because": reason,
         "packages": sorted(f"{d.metadata['Name']}=={d.version}" for d in distributions()),
     }
@@ -42,7 +47,10 @@ def cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -45,7 +45,9 @@ def load_results(path: str | Path = "results") -> Results:
     if not (folder / "trials.jsonl").exists() and (folder / "latest").exists():
         folder = folder / "latest"
     if not (folder / "trials.jsonl").exists():
-        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
+        raise FileNotFoundError(
+            f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first"
+        )
     folder = folder.resolve()
     records = tuple(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
@@ -60,7 +62,9 @@ def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
     """Return one row a point of a curve; ``score`` is NaN at points that were not scored."""
-    parts = [pd.DataFrame({"trial": record.trial} | record.curve) for record in records if record.curve["step"]]
+    parts = [
+        pd.DataFrame({"trial": record.trial} | record.curve) for record in records if record.curve["step"]
+    ]
     if not parts:
         return pd.DataFrame({name: [] for name in ("trial", *CURVE)})
     curves = pd.concat(parts, ignore_index=True)
@@ -123,7 +127,9 @@ def _to_target(record: Record) -> dict[str, float]:
     sign = 1 if record.higher_is_better else -1
     points = [
         (seconds, step, samples, sign * score >= sign * record.target)
-        for seconds, step, samples, score in zip(*(record.curve[n] for n in ("seconds", "step", "samples", "score")), strict=True)
+        for seconds, step, samples, score in zip(
+            *(record.curve[n] for n in ("seconds", "step", "samples", "score")), strict=True
+        )
         if score is not None
     ]
     hit = next((i for i, point in enumerate(points) if point[3]), None)
@@ -149,7 +155,7 @@ def _memory(record: Record) -> dict[str, Any]:
     kind = "allocated" if on_gpu else "rss"
     peaks, starts = _sum(record, f"peak_{kind}_bytes"), _sum(record, f"start_{kind}_bytes")
     shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
-    sources = {rank.get("peak_device_source") for rank in record.ranks} - {None}
+    sources = {rank["peak_device_source"] for rank in record.ranks if rank.get("peak_device_source")}
     return {
         "peak_rss_bytes": _sum(record, "peak_rss_bytes"),
         "peak_pss_bytes": _sum(record, "peak_rss_bytes") - shared,
@@ -219,7 +225,9 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
             "n": len(cell),
             "n_reached": int((cell["status"] == "reached").sum()),
             "n_failed": int(failed.sum()),
-            "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
+            "status": ", ".join(
+                f"{count} {status}" for status, count in cell["status"].value_counts().items()
+            ),
         }
         for metric, positive in METRICS.items():
             values = cell[metric].to_numpy(float)

@@ -106,10 +106,12 @@ def _warm_up(trainer: Trainer, task: Task, seed: int) -> Warmup:
             # A rank counts its own share of the samples.
             world_size = dist.get_world_size() if dist.is_initialized() else 1
             flops = counter.get_total_flops() * world_size / step.samples
-        for step in itertools.islice(steps, WARMUP_STEPS - 1):
-            pass
+        for another in itertools.islice(steps, WARMUP_STEPS - 1):
+            step = another
     parameters = [] if step is None else list(step.model.parameters())
-    dtype = getattr(trainer, "dtype", None) or (str(parameters[0].dtype).removeprefix("torch.") if parameters else None)
+    dtype = getattr(trainer, "dtype", None) or (
+        str(parameters[0].dtype).removeprefix("torch.") if parameters else None
+    )
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, parameters
     gc.collect()
@@ -194,7 +196,13 @@ class Run:
         if scored:
             score = trial.workload.evaluate(step.model, *self.held_out)
             self._was_reached |= trial.workload.reached(score)
-        point = {"step": number, "samples": self._samples, "seconds": self._seconds, "loss": loss, "score": score}
+        point = {
+            "step": number,
+            "samples": self._samples,
+            "seconds": self._seconds,
+            "loss": loss,
+            "score": score,
+        }
         self.send({"point": point})
         if not math.isfinite(loss):
             return "diverged", f"the training loss was {loss} at step {number}"

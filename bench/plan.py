@@ -1,4 +1,4 @@
-"""What the command line asks for: which workloads, trainers, seeds and budgets. Each benchmark makes its cells from it."""
+"""What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,6 +174,6 @@ def scaled_down(trainer: Trainer, batch_size: int) -> Trainer:
     A rate tuned for a large batch makes a small one diverge, which would end a timing before it began.
     """
     own = getattr(trainer, "batch_size", batch_size)
-    changed: Trainer = replace(trainer, batch_size=batch_size)  # type: ignore[type-var, call-arg]
-    optimizer = trainer.optimizer  # type: ignore[attr-defined]
-    return with_rate(changed, optimizer.lr * min(1.0, batch_size / own))
+    changed: Trainer = replace(trainer, batch_size=batch_size)
+    optimizer = getattr(trainer, "optimizer", None)
+    return changed if optimizer is None else with_rate(changed, optimizer.lr * min(1.0, batch_size / own))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
 BLOCKS: pytest.StashKey[Blocks] = pytest.StashKey()
 COMPARISONS: pytest.StashKey[dict[str, Comparison]] = pytest.StashKey()
+WRONG: pytest.StashKey[str] = pytest.StashKey()  # what is wrong with the input, found while collecting
 
 
 class ReplayClock:
@@ -36,6 +39,7 @@ class ReplayClock:
     __name__ = "replay_clock"  # what pytest-benchmark writes into its JSON
 
     def __init__(self) -> None:
+        """Begin at zero."""
         self.now = 0.0
 
     def __call__(self) -> float:
@@ -49,17 +53,33 @@ CLOCK = ReplayClock()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add Paceline's options."""
     group = parser.getgroup("paceline", "Paceline: benchmarks of training strategies")
-    group.addoption("--suite", default="standard", help="how much to measure: quick, standard (default) or full")
     group.addoption(
-        "--workload", action="append", metavar="NAME", help="what to train: a built-in name or FILE.py:NAME (repeatable)"
+        "--suite", default="standard", help="how much to measure: quick, standard (default) or full"
     )
     group.addoption(
-        "--trainer", action="append", metavar="NAME", help="which strategies: a built-in name or FILE.py:NAME (repeatable)"
+        "--workload",
+        action="append",
+        metavar="NAME",
+        help="what to train: a built-in name or FILE.py:NAME (repeatable)",
+    )
+    group.addoption(
+        "--trainer",
+        action="append",
+        metavar="NAME",
+        help="which strategies: a built-in name or FILE.py:NAME (repeatable)",
     )
     group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
-    group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
-    group.addoption("--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept (default: results)")
+    group.addoption(
+        "--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU"
+    )
+    group.addoption(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where runs are kept (default: results)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -102,11 +122,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "replay" not in metafunc.fixturenames:
         return
     config, module = metafunc.config, metafunc.module
-    plan = _plan(config)
-    with _usage_errors():
-        comparison = Comparison(_comparison_of(metafunc.definition), module.cells(plan), module.blocks(plan))
-    config.stash.setdefault(COMPARISONS, {})[comparison.name] = comparison
-    metafunc.parametrize("cell", list(comparison.cells))
+    plan, cells = _plan(config), {}
+    try:
+        cells = module.cells(plan)
+    except (ValueError, OSError) as error:  # raised here it would be printed as a traceback
+        config.stash.setdefault(WRONG, str(error))
+    name = _comparison_of(metafunc.definition)
+    config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan))
+    metafunc.parametrize("cell", list(cells))
 
 
 @dataclass
@@ -132,7 +155,13 @@ def _cells_of(items: list[pytest.Item]) -> list[pytest.Function]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the benchmarks, which take minutes, out of a plain ``pytest`` that names no file."""
+    """Leave the benchmarks, which take minutes, out of a plain ``pytest`` that names no file.
+
+    Raises:
+        pytest.UsageError: if a benchmark could not make its cells of what was asked for.
+    """
+    if WRONG in config.stash:
+        raise pytest.UsageError(config.stash[WRONG])
     named = config.args_source is pytest.Config.ArgsSource.ARGS
     if not named and not config.getoption("benchmark_only", False):
         unwanted: list[pytest.Item] = [*_cells_of(items)]
@@ -153,7 +182,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     comparisons = config.stash[COMPARISONS]
     for comparison in comparisons.values():
-        chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
+        chosen = {
+            item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name
+        }
         comparison.cells = {name: trial for name, trial in comparison.cells.items() if name in chosen}
     from bench.blocks import Blocks
     from bench.environment import capture
@@ -162,11 +193,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     with _usage_errors():
         for comparison in comparisons.values():
             blocks.check(comparison.cells)
-        blocks.open(capture(), planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+        folder = blocks.open(capture(), planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
     config.stash[BLOCKS] = blocks
     benchmarks = getattr(config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known
-        benchmarks.json = str(blocks.folder / "benchmark.json")
+        benchmarks.json = str(folder / "benchmark.json")
 
 
 def _tell(config: pytest.Config, line: str) -> None:
@@ -197,18 +228,21 @@ def replay(
 
     def report(duration: Callable[[Record], float]) -> None:
         durations = [seconds for seconds in map(duration, records) if seconds > 0]
-        if not durations:
-            pytest.fail(f"nothing to time: {'; '.join(dict.fromkeys(r.reason or r.status for r in records))}", pytrace=False)
         remaining = iter(durations)
 
         def next_round() -> None:
             CLOCK.now = 0.0  # so that no round's duration is the difference of large numbers
 
         def trial() -> None:
-            CLOCK.now += next(remaining)
+            CLOCK.now += next(remaining)  # StopIteration: there is nothing to time
 
         benchmark.extra_info.update(_extra_info(records))
-        benchmark.pedantic(trial, setup=next_round, rounds=len(durations), iterations=1)
+        pedantic: Any = benchmark.pedantic  # it has no annotations
+        try:
+            pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
+        except StopIteration:
+            reasons = "; ".join(dict.fromkeys(record.reason or record.status for record in records))
+            pytest.fail(f"nothing to time: {reasons}", pytrace=False)
 
     return report
 
@@ -225,16 +259,16 @@ def _extra_info(records: list[Record]) -> dict[str, Any]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Add what the durations depend on; only stable facts, for runs on differing machines draw a warning."""
-    if BLOCKS not in config.stash:
+    """Add what the durations depend on; only stable facts, for runs on differing machines draw a warning.
+
+    It is asked for before anything is collected, so whether the run is ours is read off the paths.
+    """
+    here = Path(__file__).parent
+    if here.parent != config.rootpath and not any(here in Path(argument).parents for argument in config.args):
         return
-    import torch
-
-    from bench.trial import cores
-
     for name in ("hz_actual", "hz_actual_friendly"):  # the clock of the moment
         machine_info.get("cpu", {}).pop(name, None)
-    machine_info |= {"torch": torch.__version__, "cores": cores(), "device": _plan(config).device}
+    machine_info |= {"torch": version("torch"), "cpu_count": os.cpu_count()}
 
 
 @pytest.hookimpl(trylast=True)

@@ -17,6 +17,7 @@ class Probes:
     """
 
     def __init__(self, device: torch.device) -> None:
+        """Look at ``device`` before this process has used it."""
         self._device = device
         self._cuda = device.type == "cuda"
         self._peak_rss: int | None = None
@@ -71,11 +72,19 @@ class Probes:
         if self._can_reset:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.
-            seen |= {"peak_rss_bytes": self._peak_rss, "rss_bytes": procfs.rss_bytes(), "pss_bytes": procfs.pss_bytes()}
+            seen |= {
+                "peak_rss_bytes": self._peak_rss,
+                "rss_bytes": procfs.rss_bytes(),
+                "pss_bytes": procfs.pss_bytes(),
+            }
         else:
-            unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
+            unmeasured["peak_rss_bytes"] = (
+                "this system does not let a process reset its peak (/proc/self/clear_refs)"
+            )
         if self._wait_mark is None:
-            unmeasured["runqueue_wait_seconds"] = "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
+            unmeasured["runqueue_wait_seconds"] = (
+                "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
+            )
         else:
             seen["runqueue_wait_seconds"] = self._waited
         if self._cuda:
@@ -85,13 +94,21 @@ class Probes:
                 "peak_reserved_bytes": self._peak_reserved,
             }
         else:
-            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
+            unmeasured["peak_allocated_bytes"] = (
+                "torch counts allocations on GPUs only; the trial ran on the CPU"
+            )
             unmeasured["peak_device_bytes"] = unmeasured["energy_joules"] = "no GPU: the trial ran on the CPU"
         if self._gpu is not None:
             readings = self._gpu.stop()
             device_bytes, source = readings.best_memory()
-            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
-                unmeasured["nvml_memory"], device_bytes, source = source, self._peak_reserved, "torch_max_reserved"
+            if (
+                device_bytes is None
+            ):  # the driver tells nothing: torch's own count lacks the context, but is exact
+                unmeasured["nvml_memory"], device_bytes, source = (
+                    source,
+                    self._peak_reserved,
+                    "torch_max_reserved",
+                )
             seen |= {
                 "peak_device_bytes": device_bytes,
                 "peak_device_source": source,

@@ -1,4 +1,4 @@
-"""What one trial observed, as a line of ``trials.jsonl``. Raw observations only: every metric is derived later."""
+"""What one trial observed, as a line of ``trials.jsonl``: raw observations. Every metric is derived later."""
 
 import json
 import math
@@ -83,7 +83,7 @@ def to_line(record: Record) -> str:
     return json.dumps(_finite(asdict(record)), allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401
+def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

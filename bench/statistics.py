@@ -68,7 +68,9 @@ def median_interval(values: Sequence[float], positive: bool = True) -> Interval:
     y = np.log(x) if positive else x
     half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * y.std(ddof=1) / np.sqrt(n)
     low, high = y.mean() - half, y.mean() + half
-    return Interval(median, *(float(v) for v in (np.exp([low, high]) if positive else (low, high))), n)
+    if positive:
+        low, high = np.exp(low), np.exp(high)
+    return Interval(median, float(low), float(high), n)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,11 @@ Selection = str | Mapping[str, object]
 
 
 def compare(
-    trials: pd.DataFrame, a: Selection, b: Selection, metric: str = "seconds_to_target", margin: float = MARGIN
+    trials: pd.DataFrame,
+    a: Selection,
+    b: Selection,
+    metric: str = "seconds_to_target",
+    margin: float = MARGIN,
 ) -> Comparison:
     """Compare two cells block by block, so that what a whole block suffered cancels.
 
@@ -112,7 +118,9 @@ def compare(
     """
     if metric not in trials:
         raise ValueError(f"no column {metric!r} in trials")
-    pairs = pd.concat([_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]).dropna()
+    pairs = pd.concat(
+        [_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]
+    ).dropna()
     ratios = np.log(pairs["a"].to_numpy(float) / pairs["b"].to_numpy(float))
     n = len(ratios)
     if n == 0:

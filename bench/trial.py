@@ -1,6 +1,8 @@
 """A trial: one trainer on one workload with one seed, in a fresh process (or one group of ranks)."""
 
+import atexit
 import os
+import shutil
 import tempfile
 import uuid
 from dataclasses import dataclass, fields, is_dataclass
@@ -95,9 +97,11 @@ def is_distributed(trainer: Trainer) -> bool:
 def hyperparameters(trainer: Trainer) -> dict[str, Any]:
     """Return the fields of ``trainer`` as plain values; a nested dataclass tells its own name as ``name``."""
 
-    def plain(value: Any) -> Any:  # noqa: ANN401
+    def plain(value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
-            return {"name": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+            return {"name": type(value).__name__} | {
+                f.name: plain(getattr(value, f.name)) for f in fields(value)
+            }
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
         return value if isinstance(value, bool | int | float | str | None) else repr(value)
@@ -112,7 +116,8 @@ class DataFiles:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="paceline-")  # removed when the process ends
+        """Begin without any."""
+        self._folder: Path | None = None  # made when needed: the trials' processes import this too
         self._files: dict[Any, Path] = {}
         self._checked: set[int] = set()
         self._workloads: list[Workload] = []  # kept alive, so that an id is never used twice
@@ -128,12 +133,18 @@ class DataFiles:
             data = Data(*torch.load(file, weights_only=True)) if file else self._build(workload)
             workload.check(data)
             if file is None:
-                file = Path(self._folder.name) / f"{len(self._files)}.pt"
+                file = self._new_file()
                 torch.save(tuple(data), file)
                 self._files[workload.data] = file
             self._checked.add(id(workload))
             self._workloads.append(workload)
         return file, len(torch.load(file, weights_only=True, mmap=True)[0])
+
+    def _new_file(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="paceline-"))
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder / f"{len(self._files)}.pt"
 
     def _build(self, workload: Workload) -> Data:
         try:

@@ -44,9 +44,15 @@ class TuningTrial:
 
 
 def with_rate(trainer: "Trainer", lr: float) -> "Trainer":
-    """Return ``trainer`` with the learning rate ``lr``; all else is kept."""
-    optimizer: Any = trainer.optimizer  # type: ignore[attr-defined]
-    changed: Trainer = replace(trainer, optimizer=replace(optimizer, lr=lr))  # type: ignore[type-var]
+    """Return ``trainer`` with the learning rate ``lr``; all else is kept.
+
+    Raises:
+        ValueError: if it has no optimizer.
+    """
+    optimizer: Any = getattr(trainer, "optimizer", None)
+    if optimizer is None:
+        raise ValueError(f"{type(trainer).__name__} has no field 'optimizer' whose learning rate could be set")
+    changed: Trainer = replace(trainer, optimizer=replace(optimizer, lr=lr))
     return changed
 
 
@@ -81,24 +87,33 @@ def search(
 
     for lr in COARSE:
         try_rate(float(f"{lr:.3g}"))
-    center = best_rate(done)
+    center = best_rate(done) or nearest_miss(done, workload.target)
     for factor in FINE:
         try_rate(float(f"{center * factor:.3g}"))
 
 
-def best_rate(trials: Iterable[TuningTrial]) -> float:
-    """Return the rate with the fewest samples to target in the mean over its seeds.
+def best_rate(trials: Iterable[TuningTrial]) -> float | None:
+    """Return the rate that missed the target least often and, among those, took the fewest samples on average.
 
-    A rate that missed on any seed ranks behind every rate that never did; where all rates missed,
-    the rate that missed least often wins, and the smallest of equals.
+    None where no rate ever reached the target: then the search has found nothing.
     """
     by_rate = defaultdict(list)
     for trial in trials:
         by_rate[trial.lr].append(trial.samples_to_target)
+    reaching = {lr: samples for lr, samples in by_rate.items() if not all(map(math.isinf, samples))}
+
+    def rank(lr: float) -> tuple[int, float]:
+        hits = [samples for samples in reaching[lr] if math.isfinite(samples)]
+        return len(reaching[lr]) - len(hits), statistics.fmean(hits)
+
+    return min(reaching, key=rank, default=None)
+
+
+def nearest_miss(trials: Iterable[TuningTrial], target: float) -> float:
+    """Return the rate whose final scores came nearest to the target, for a search in which all rates missed."""
     return min(
-        by_rate,
-        key=lambda lr: (statistics.fmean(by_rate[lr]), sum(map(math.isinf, by_rate[lr])), lr),
-    )
+        trials, key=lambda t: abs(t.final_score - target) if math.isfinite(t.final_score) else math.inf
+    ).lr
 
 
 def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
@@ -106,12 +121,16 @@ def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
     new = list(trials)
     searched = {(trial.workload, trial.trainer) for trial in new}
     kept = [t for t in read(path) if (t.workload, t.trainer) not in searched] if path.exists() else []
-    commands = [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
+    commands = (
+        [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
+    )
     with path.open("w", newline="") as file:
         file.writelines(f"{line}\n" for line in dict.fromkeys([*commands, f"# {command}"]))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(f.name for f in fields(TuningTrial))
-        writer.writerows(astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr)))
+        writer.writerows(
+            astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr))
+        )
 
 
 def read(path: Path) -> list[TuningTrial]:
@@ -134,10 +153,12 @@ def read(path: Path) -> list[TuningTrial]:
 
 def learning_rates(*paths: Path) -> dict[tuple[str, str], float]:
     """Return the best rate of each (workload, trainer) searched in ``paths``; a later path overrides."""
-    rates = {}
+    rates: dict[tuple[str, str], float] = {}
     for path in paths:
         if path.exists():
             key = lambda t: (t.workload, t.trainer)  # noqa: E731
             for cell, trials in itertools.groupby(sorted(read(path), key=key), key=key):
-                rates[cell] = best_rate(trials)
+                best = best_rate(trials)
+                if best is not None:
+                    rates[cell] = best
     return rates

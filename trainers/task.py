@@ -36,9 +36,11 @@ class Task:
     device: torch.device
 
     def __len__(self) -> int:
+        """Return the number of training samples."""
         return len(self.x)
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of the samples at ``index``, int64 ``[B]``."""
         return self.x[index], self.y[index]
 
 
@@ -76,7 +78,7 @@ class Trainer(Protocol):
 def shuffled(
     n: int, batch_size: int, seed: int, device: torch.device, epochs: int | None = None
 ) -> Iterator[Tensor]:
-    """Yield index batches, int64 ``[batch_size]`` on ``device``: each epoch a new permutation of ``range(n)``.
+    """Yield index batches, int64 ``[batch_size]``: each epoch a new permutation of ``range(n)``.
 
     Every epoch visits every sample exactly once, so its last batch is smaller where
     ``batch_size`` does not divide ``n``. The order depends on ``seed`` alone, not on ``device``.

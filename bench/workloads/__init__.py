@@ -35,7 +35,7 @@ def find_workload(name: str) -> Workload:
     return BUILT_IN[name]
 
 
-def from_file(reference: str) -> Any:  # noqa: ANN401
+def from_file(reference: str) -> Any:
     """Return what ``FILE.py:NAME`` names, importing the file.
 
     Raises:

@@ -41,6 +41,12 @@ def optimum() -> Tensor:
 
 def least_squares() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return 2,048 training and 1,024 held-out samples, float32: inputs ``[N, 20]``, targets ``[N, 1]``."""
+    x, y, held_out_x, held_out_y = (part.float() for part in exact_least_squares())
+    return x, y, held_out_x, held_out_y
+
+
+def exact_least_squares() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the samples in float64, in which the closed form holds to rounding."""
     # One column more than the inputs need: the last one is the noise, orthogonal to all of them.
     basis = _orthogonal(SAMPLES, FEATURES + 1, seed=3) * SAMPLES**0.5
     half = (eigenvectors() * SPECTRUM.sqrt()).T  # [FEATURES, FEATURES]: coordinates -> inputs
@@ -50,7 +56,7 @@ def least_squares() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     held_out_x = torch.randn(HELD_OUT, FEATURES, generator=generator, dtype=torch.float64) @ half
     held_out_noise = torch.randn(HELD_OUT, 1, generator=generator, dtype=torch.float64)
     held_out_y = held_out_x @ optimum().T + NOISE * held_out_noise
-    return x.float(), y.float(), held_out_x.float(), held_out_y.float()
+    return x, y, held_out_x, held_out_y
 
 
 def _linear() -> nn.Module:

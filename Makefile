@@ -1,0 +1,34 @@
+# Everything runs in an environment of its own, made on first use.
+VENV := .venv
+PYTHON ?= python3
+SUITE ?= standard
+
+.PHONY: bench test lint report clean
+
+# The benchmarks, then the report: ends with the decision and where the plots and the page are.
+bench: $(VENV)/report
+	$(VENV)/bin/pytest --benchmark-only --suite $(SUITE) $(ARGS)
+	$(VENV)/bin/python -m bench report
+
+report: $(VENV)/report
+	$(VENV)/bin/python -m bench report $(RESULTS)
+
+test: $(VENV)/dev
+	$(VENV)/bin/pytest tests $(ARGS)
+
+lint: $(VENV)/dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/nbstripout --verify report.ipynb
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A file named after the extra marks that it is installed as pyproject.toml and constraints.txt say.
+$(VENV)/report $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,49 @@
+"""Plots of a run: a function each, from results to a figure, and all of them as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.frames import Results
+from bench.plots.batch_size import batch_size
+from bench.plots.convergence import convergence
+from bench.plots.pareto import pareto
+from bench.plots.precision import precision
+from bench.plots.scaling import scaling
+from bench.plots.style import DPI
+from bench.plots.time_to_target import time_to_target
+
+# In the order in which a report shows them.
+PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    "convergence": convergence,
+    "time_to_target": time_to_target,
+    "batch_size": batch_size,
+    "precision": precision,
+    "scaling": scaling,
+    "pareto": pareto,
+}
+
+
+def save_plots(results: Results, folder: str | Path) -> list[Path]:
+    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for.
+
+    Args:
+        results: of a run.
+        folder: made if it does not exist.
+
+    Returns:
+        The files written, in the order of ``PLOTS``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for key, plot in PLOTS.items():
+        figure = plot(results)
+        if figure is not None:
+            written.append(folder / f"{key}.png")
+            figure.savefig(written[-1], dpi=DPI)
+    return written
+
+
+__all__ = ["PLOTS", "save_plots"]

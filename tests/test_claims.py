@@ -1,0 +1,158 @@
+"""Each claim's verdict turns when the planted numbers turn."""
+
+import re
+
+import pytest
+
+from bench.claims import CLAIMS, Judgement, judge
+from bench.frames import Results
+from tests.synthetic import batch_sizes, precisions, raced, ranks, results
+
+
+def claim(number: int, run: Results) -> Judgement:
+    return judge(run)[number - 1]
+
+
+def test_all_nineteen_claims_are_judged_and_none_by_an_empty_run() -> None:
+    judged = judge(results())
+    assert [found.number for found in judged] == list(range(1, 20))
+    assert {found.verdict for found in judged} == {"not measured here"}
+    assert all(found.why for found in judged)
+    assert len({text for text, _ in CLAIMS}) == 19
+
+
+def test_full_batch_has_two_answers_where_it_is_busier_and_later() -> None:
+    # Ten times the samples per second, yet twice the time: it needs twenty times the samples.
+    run = results(
+        raced("MiniBatch", seconds=1.0, samples=6400), raced("FullBatch", seconds=2.0, samples=128_000)
+    )
+    found = claim(1, run)
+    assert found.verdict == "depends"
+    assert "10.0 times" in found.why
+    assert "2.00 times" in found.why
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.5, "holds"), (2.0, "fails")])
+def test_full_batch_is_faster_or_not(seconds: float, verdict: str) -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=seconds))
+    assert claim(1, run).verdict == verdict
+
+
+def test_workloads_that_contradict_each_other_make_it_depend() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, workload="a"), raced("FullBatch", seconds=0.5, workload="a"),
+        raced("MiniBatch", seconds=1.0, workload="b"), raced("FullBatch", seconds=2.0, workload="b"),
+    )  # fmt: skip
+    assert claim(1, run).verdict == "depends"
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(4.0, "holds"), (0.5, "fails")])
+def test_online_is_slower_or_not(seconds: float, verdict: str) -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=seconds, batch_size=1))
+    assert claim(2, run).verdict == verdict
+
+
+def test_a_missed_target_counts_as_at_least_what_was_spent() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0),
+        raced("Online", seconds=10.0, batch_size=1, missed=(0, 1, 2, 3, 4, 5)),
+    )
+    found = claim(2, run)
+    assert found.verdict == "holds"
+    assert "at least 10" in found.why
+    assert "Online in 0 of 6 trials" in found.why
+    # What was spent before missing says nothing if it is less than the other needed.
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=0.5, batch_size=1, missed=(0,)))
+    assert claim(2, run).verdict == "not measured here"
+
+
+def test_an_undecided_comparison_is_not_a_verdict() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=1.0, vary=1.4))
+    found = claim(2, run)
+    assert found.verdict == "not measured here"
+    assert found.why.startswith("Undecided")
+    assert re.search(r"\[0\.\d+, 1\.\d+; n=6\]", found.why)
+
+
+def test_two_trials_decide_nothing() -> None:
+    run = results(raced("MiniBatch", seconds=1.0, blocks=2), raced("Online", seconds=9.0, blocks=2))
+    found = claim(2, run)
+    assert found.verdict == "not measured here"
+    assert "no interval at n=2" in found.why
+
+
+@pytest.mark.parametrize(
+    ("samples", "memory", "verdict"),
+    [(64_000, 20.0, "holds"), (3200, 2.0, "fails"), (64_000, 2.0, "depends")],
+)
+def test_mini_batches_save_computation_and_memory(samples: int, memory: float, verdict: str) -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0, samples=samples, memory=memory)
+    )
+    found = claim(5, run)
+    assert found.verdict == verdict
+    if verdict == "depends":
+        assert "saves computation only" in found.why
+
+
+def test_mixed_precision_depends_where_it_flips_and_the_turning_cells_are_named() -> None:
+    run = results(precisions({(64, 32): 1.3, (64, 512): 1.2, (1024, 32): 0.9, (1024, 512): 0.5}))
+    found = claim(10, run)
+    assert found.verdict == "depends"
+    yes, no = found.why.split("It does not hold at")
+    assert "digits-1024 B=32" in yes
+    assert "digits-1024 B=512 (0.5" in yes
+    assert "digits-64 B=32 (1.3" in no
+    assert "digits-64 B=512" in no
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.5, "holds"), (1.5, "fails"), (1.0, "fails")])
+def test_mixed_precision_is_faster_or_not(ratio: float, verdict: str) -> None:
+    assert claim(10, results(precisions({(64, 32): ratio, (64, 512): ratio}))).verdict == verdict
+
+
+def test_mixed_precision_and_accuracy() -> None:
+    better = [*precisions({(64, 32): 1.0}, score=0.5)]
+    improved = [
+        record if record.trainer == "MiniBatch" else type(record)(
+            **record.__dict__ | {"curve": record.curve | {"score": [None, 0.6 + 0.001 * record.block]}}
+        )
+        for record in better
+    ]  # fmt: skip
+    found = claim(12, results(improved))
+    assert found.verdict == "holds"
+    assert "0.102" in found.why or "0.103" in found.why
+    assert claim(12, results(better)).verdict == "fails"  # no difference at all
+
+
+def test_more_workers_hold_fail_or_depend_and_oversubscription_is_left_out() -> None:
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 3.0}))).verdict == "holds"
+    assert claim(13, results(ranks({1: 1.0, 2: 0.8}))).verdict == "fails"
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.7}))).verdict == "depends"
+    found = claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.5}, cores=2)))
+    assert found.verdict == "holds"
+    assert "more ranks than cores are left out" in found.why
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8}, cores=1))).verdict == "not measured here"
+
+
+def test_accumulation_equals_the_large_batch_or_not() -> None:
+    large = raced("MiniBatch", seconds=1.0)
+    found = claim(15, results(large, raced("Accumulate", seconds=1.4)))
+    assert found.verdict == "holds"
+    assert "in parts of 16" in found.why
+    assert "differ by 0 at most over 12 common steps" in found.why
+    assert claim(15, results(large, raced("Accumulate", seconds=1.4, samples=12_800))).verdict == "fails"
+    other_rate = claim(15, results(large, raced("Accumulate", seconds=1.4, lr=0.2)))
+    assert other_rate.verdict == "not measured here"
+
+
+def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0), raced("Online", seconds=3.0),
+        batch_sizes({1: 1e3, 64: 1e5}), precisions({(64, 32): 0.5}), ranks({1: 1.0, 2: 1.8}),
+    )  # fmt: skip
+    for number in (4, 6, 7, 8, 9, 14, 16, 17, 18, 19):
+        found = claim(number, run)
+        assert found.verdict == "not measured here"
+        assert "No benchmark measures this yet" in found.why
+    assert claim(3, run).verdict == "not measured here"

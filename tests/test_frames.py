@@ -1,0 +1,144 @@
+"""Tables derived from records: every number by hand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from bench import load_results
+from bench.frames import curves_frame, summary, trials_frame
+from bench.record import append
+from tests.records import a_curve, a_record
+
+# The names that people's notebooks rely on.
+PUBLIC = """
+trial suite workload trainer hyperparameters lr batch_size micro_batch_size dtype world_size threads
+device seed block position status reason steps samples setup_seconds warmup_seconds train_seconds evaluation_seconds
+samples_per_second seconds_per_step seconds_to_target seconds_to_target_low steps_to_target samples_to_target target
+final_score final_loss peak_rss_bytes peak_allocated_bytes peak_device_bytes peak_device_source energy_joules
+runqueue_wait_seconds flops_per_sample mfu"""
+
+
+def row(**changes):
+    return trials_frame((a_record(**changes),)).iloc[0]
+
+
+def test_metrics_by_hand():
+    found = row()
+    assert found.samples_per_second == 1000
+    assert found.seconds_per_step == 0.1
+    assert (found.seconds_to_target_low, found.seconds_to_target) == (1.0, 2.0)
+    assert (found.steps_to_target, found.samples_to_target) == (20, 2000)
+    assert (found.final_score, found.final_loss) == (0.95, 0.25)
+    assert (found.peak_rss_bytes, found.training_memory_bytes) == (1500, 500)
+    assert found.peak_pss_bytes == 1500 - (1400 - 1100)
+    assert found.lr == 0.1
+
+
+def test_the_public_columns_are_there():
+    assert set(PUBLIC.split()) <= set(trials_frame((a_record(),)).columns)
+    assert list(curves_frame((a_record(),)).columns) == [
+        "trial",
+        "step",
+        "samples",
+        "seconds",
+        "loss",
+        "score",
+    ]
+    assert list(curves_frame(()).columns) == ["trial", "step", "samples", "seconds", "loss", "score"]
+    assert list(trials_frame(()).columns) == list(trials_frame((a_record(),)).columns)
+
+
+def test_a_target_reached_at_the_first_look_is_known_from_zero():
+    found = row(curve=a_curve((1, 100, 0.5, 0.1, 0.99)))
+    assert (found.seconds_to_target_low, found.seconds_to_target) == (0.0, 0.5)
+
+
+def test_the_first_of_several_crossings_counts():
+    curve = a_curve((1, 1, 1.0, 0, 0.8), (2, 2, 2.0, 0, 0.92), (3, 3, 3.0, 0, 0.85), (4, 4, 4.0, 0, 0.95))
+    assert row(curve=curve).seconds_to_target == 2.0
+
+
+def test_a_lower_score_can_be_the_better_one():
+    curve = a_curve((1, 1, 1.0, 0, 0.95), (2, 2, 2.0, 0, 0.9), (3, 3, 3.0, 0, 0.5))
+    assert row(curve=curve, higher_is_better=False).seconds_to_target == 2.0
+
+
+def test_when_scored_at_the_end_only_the_crossing_is_not_known():
+    curve = a_curve((1, 1, 1.0, 0.5, None), (2, 2, 2.0, 0.4, 0.99))
+    assert math.isnan(row(curve=curve).seconds_to_target)
+    assert row(curve=curve).final_score == 0.99
+
+
+def test_a_failure_is_a_row_and_measures_nothing():
+    found = row(status="crashed", reason="killed by SIGKILL", curve=a_curve(), ranks=[{}], setup_seconds=None)
+    assert (found.status, found.reason, found.steps) == ("crashed", "killed by SIGKILL", 0)
+    names = [
+        "samples_per_second",
+        "seconds_to_target",
+        "train_seconds",
+        "peak_rss_bytes",
+        "setup_seconds",
+        "final_score",
+    ]
+    assert found[names].isna().all()
+
+
+def test_ranks_are_summed_unless_one_is_missing():
+    rank = {
+        "start_rss_bytes": 1000,
+        "peak_rss_bytes": 1500,
+        "rss_bytes": 1400,
+        "pss_bytes": 1100,
+        "runqueue_wait_seconds": 0.5,
+    }
+    both = row(world_size=2, ranks=[rank, rank])
+    assert (both.peak_rss_bytes, both.training_memory_bytes, both.runqueue_wait_seconds) == (3000, 1000, 1.0)
+    assert math.isnan(row(world_size=2, ranks=[rank, {}]).peak_rss_bytes)
+
+
+@pytest.mark.parametrize(
+    ("threads", "world_size", "expected"), [(2, 1, False), (1, 2, False), (1, 4, True), (2, 2, True)]
+)
+def test_more_threads_than_cores_are_oversubscribed(threads, world_size, expected):
+    assert row(threads=threads, world_size=world_size).oversubscribed == expected
+
+
+def test_energy_is_refused_where_evaluation_would_count_as_training():
+    ranks = [{"energy_joules": 50.0}]
+    assert row(ranks=ranks, evaluation_seconds=0.05).energy_joules == 50.0
+    assert math.isnan(row(ranks=ranks, evaluation_seconds=0.5).energy_joules)
+
+
+def test_the_summary_counts_misses_as_infinitely_late():
+    seconds = (1.0, 2.0, 3.0)
+    records = [a_record(seed=i, curve=a_curve((10, 100, s, 0.1, 0.95))) for i, s in enumerate(seconds)]
+    missed = [
+        a_record(seed=i, status="missed", curve=a_curve((10, 100, 9.0, 0.1, 0.5))) for i in (3, 4, 5, 6)
+    ]
+    one = summary(trials_frame((*records, missed[0]))).iloc[0]
+    assert (one.n, one.n_reached, one.seconds_to_target) == (4, 3, 2.5)
+    most = summary(trials_frame((*records, *missed))).iloc[0]
+    assert most.seconds_to_target == np.inf
+    none = summary(trials_frame(tuple(missed))).iloc[0]
+    assert math.isnan(none.seconds_to_target)
+    assert none.status == "4 missed"
+
+
+def test_results_are_read_from_a_run_or_from_the_newest(tmp_path):
+    run = tmp_path / "2026-01-01"
+    run.mkdir()
+    append(run / "trials.jsonl", a_record())
+    (run / "environment.json").write_text(json.dumps({"torch": "2.13.0"}))
+    (tmp_path / "latest").symlink_to(run.name)
+    for path in (tmp_path, run, str(run)):
+        results = load_results(path)
+        assert len(results.trials) == 1
+        assert len(results.curves) == 2
+        assert results.environment == {"torch": "2.13.0"}
+
+
+def test_no_results_say_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run 'pytest --benchmark-only' first"):
+        load_results(tmp_path)

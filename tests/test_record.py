@@ -1,0 +1,78 @@
+"""Records survive the disk, a crash while writing, and time."""
+
+import json
+import multiprocessing as mp
+from dataclasses import replace
+
+import pytest
+
+from bench.record import SCHEMA, append, read, to_line
+from tests.records import a_record
+
+
+def test_a_record_survives_the_disk(tmp_path):
+    records = [a_record(seed=seed) for seed in range(3)]
+    for record in records:
+        append(tmp_path / "trials.jsonl", record)
+    assert list(read(tmp_path / "trials.jsonl")) == records
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    append(file, a_record(seed=0))
+    whole = file.read_text()
+    for cut in (1, len(whole) // 2, len(whole) - 2):
+        file.write_text(whole + whole[:cut])
+        assert list(read(file)) == [a_record(seed=0)]
+
+
+def test_writing_goes_on_after_a_torn_line(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    append(file, a_record(seed=0))
+    with file.open("a") as cut_off:
+        cut_off.write('{"schema":1,"trial":"half')
+    append(file, a_record(seed=1))
+    assert [record.seed for record in read(file)] == [0, 1]
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    file.write_text(to_line(replace(a_record(), schema=SCHEMA + 1)))
+    with pytest.raises(ValueError, match=rf"newer Paceline \(schema {SCHEMA + 1}.*update Paceline"):
+        list(read(file))
+
+
+def test_what_is_no_record_is_refused(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    file.write_text('{"a": 1}\n')
+    with pytest.raises(ValueError, match=r"trials\.jsonl:1: not a trial's record"):
+        list(read(file))
+
+
+def test_lines_are_strict_json():
+    record = a_record(
+        curve={"step": [1], "samples": [4], "seconds": [0.1], "loss": [float("nan")], "score": [float("inf")]}
+    )
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    read_back = json.loads(to_line(record), parse_constant=refuse)
+    assert read_back["curve"]["loss"] == [None]
+    assert read_back["curve"]["score"] == [None]
+
+
+def _append_many(path, writer):
+    for seed in range(100):
+        append(path, a_record(seed=seed, block=writer))
+
+
+def test_lines_of_several_writers_never_mix(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    writers = [mp.get_context("forkserver").Process(target=_append_many, args=(file, w)) for w in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = [(record.block, record.seed) for record in read(file)]
+    assert sorted(found) == [(w, s) for w in range(3) for s in range(100)]

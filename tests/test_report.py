@@ -1,0 +1,208 @@
+"""Tables hold the planted numbers with their units, and the report is one page that opens offline."""
+
+import importlib.util
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import bench
+from bench import tables
+from bench.report import open_run, render, write_summary_and_plots
+from tests.synthetic import batch_sizes, precisions, raced, ranks, results, write
+
+NOTEBOOK = Path(bench.__file__).parent.parent / "report.ipynb"
+
+
+def only(table: pd.DataFrame, column: str, value: str) -> "pd.Series[str]":
+    found = table[table[column] == value]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.2074, "0.207"), (2.0, "2.00"), (114_253.0, "114,000"), (0.0, "0"), (float("nan"), "—"), (999.6, "1,000"),
+        (float("inf"), "∞"), (6.56e-7, "6.56e-07"), (-0.003, "-0.00300"),
+    ],
+)  # fmt: skip
+def test_a_number_has_three_significant_digits(value: float, text: str) -> None:
+    assert tables.number(value) == text
+
+
+def test_strategies_show_seconds_steps_samples_and_success() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, blocks=3), raced("Amp", seconds=1.0, missed=(0, 1, 2, 3), blocks=6)
+    )
+    mini, amp = (only(tables.strategies(run), "strategy", name) for name in ("MiniBatch", "Amp"))
+    assert re.fullmatch(r"1\.\d\d s \[0\.\d+, \d\.\d\d\]", mini["seconds to target"])
+    assert mini["samples to target"] == "6,400 [6,400, 6,400]"
+    assert mini["steps to target"].startswith("100 ")
+    assert mini["learning rate"] == "0.1"
+    assert mini["ranks x threads"] == "1 x 2"
+    assert mini["reached"] == "3 of 3"
+    assert amp["reached"] == "2 of 6"
+    assert amp["seconds to target"] == "not reached in half of the trials"
+
+
+def test_a_strategy_that_never_reached_the_target_says_so() -> None:
+    table = tables.strategies(results(raced("Amp", seconds=1.0, missed=(0, 1, 2), blocks=3)))
+    assert table["seconds to target"].iloc[0] == "not reached"
+
+
+def test_costs_show_memory_in_megabytes_and_a_dash_for_what_was_not_measured() -> None:
+    table = tables.strategy_costs(results(raced("MiniBatch", seconds=1.0, memory=5.0)))
+    assert re.fullmatch(r"5\.00 MB \[4\.90, 5\.10\]", table["training memory"].iloc[0])
+    assert table["peak RSS"].iloc[0].startswith("105 MB")
+    assert table["energy"].iloc[0] == "—"
+
+
+def test_pairwise_ratios_are_taken_within_blocks() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0),
+        raced("FullBatch", seconds=3.0),
+        raced("Amp", seconds=9.0, missed=(2,)),
+    )
+    full, amp = (only(tables.pairwise(run), "strategy / MiniBatch", name) for name in ("FullBatch", "Amp"))
+    assert full["seconds to target, ratio"].startswith(("2.99 [", "3.00 [", "3.01 ["))
+    assert full["verdict"] == "slower"
+    assert amp["seconds to target, ratio"].startswith(("at least 8.9", "at least 9.0"))
+
+
+def test_batch_sizes_show_their_share_of_the_best() -> None:
+    table = tables.batch_sizes(results(batch_sizes({16: 2.5e4, 64: 1e5})))
+    assert list(table["batch size"]) == ["16", "64"]
+    assert list(table["of the best"]) == ["25 %", "100 %"]
+
+
+def test_precision_compares_within_model_and_batch_size() -> None:
+    table = tables.precision(results(precisions({(64, 32): 1.3, (1024, 512): 0.5})))
+    assert list(table["workload"]) == ["digits-64", "digits-1024"]
+    assert list(table["verdict"]) == ["slower", "faster"]
+    assert table["time, ratio"].iloc[1].startswith("0.50")
+
+
+def test_oversubscribed_ranks_are_marked_and_given_no_speedup() -> None:
+    table = tables.scaling(results(ranks({1: 1.0, 2: 1.8, 4: 3.0}, cores=2)))
+    fair, shared = table[table["ranks x threads"] == "2 x 1"], table[table["ranks x threads"] == "4 x 1"]
+    assert fair["speed-up"].str.startswith(("1.79", "1.80", "1.81")).all()
+    assert fair["efficiency"].str.startswith(("0.89", "0.90")).all()
+    assert (shared[["speed-up", "efficiency"]] == "—").all(axis=None)
+    assert shared["note"].str.contains("oversubscribed: 4 threads on 2 cores").all()
+
+
+def test_failures_and_what_was_not_measured_have_their_reasons() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0),
+        raced("Amp", seconds=1.0, blocks=1, status="diverged", reason="loss is nan"),
+    )
+    failures = tables.failures(run)
+    assert list(failures["reason"]) == ["loss is nan"]
+    assert list(failures["cell"]) == ["digits-Amp"]
+    missing = only(tables.not_measured(run), "quantity", "energy joules")
+    assert missing["reason"] == "no GPU: the trial ran on the CPU"
+    assert missing["trials"] == "7 of 7"
+
+
+def test_timed_trials_are_not_called_missed() -> None:
+    run = results(raced("MiniBatch", seconds=1.0, missed=(0,)), batch_sizes({16: 1e4}))
+    ended = tables.run(run).set_index("comparison")["how they ended"]
+    assert ended["strategies"] == "5 reached, 1 missed"
+    assert ended["batch size"] == "6 timed"
+
+
+def test_tables_of_an_empty_run_are_empty() -> None:
+    run = results()
+    for table in (tables.run, tables.strategies, tables.strategy_costs, tables.pairwise, tables.batch_sizes,
+                  tables.precision, tables.scaling, tables.failures, tables.not_measured):  # fmt: skip
+        assert table(run).empty
+
+
+def test_the_notebook_is_kept_without_outputs_and_runs_in_any_python3_kernel() -> None:
+    notebook = json.loads(NOTEBOOK.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_the_run_is_the_named_else_the_newest_else_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PACELINE_RESULTS", raising=False)
+    with pytest.raises(FileNotFoundError, match="no results in results"):
+        open_run()
+    reference = write(tmp_path / "results" / "reference", raced("MiniBatch", seconds=1.0, blocks=1))
+    assert open_run().folder == reference
+    latest = write(tmp_path / "results" / "latest", raced("MiniBatch", seconds=1.0, blocks=1))
+    assert open_run().folder == latest
+    other = write(tmp_path / "other", raced("MiniBatch", seconds=1.0, blocks=1))
+    monkeypatch.setenv("PACELINE_RESULTS", str(other))
+    assert open_run().folder == other
+
+
+def test_summary_and_plots_are_written(tmp_path: Path) -> None:
+    folder = write(tmp_path, raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0))
+    write_summary_and_plots(folder)
+    assert len(pd.read_csv(folder / "summary.csv")) == 2
+    assert (folder / "plots" / "convergence.png").stat().st_size > 1000
+
+
+def test_without_jupyter_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nbclient" else found(name))
+    with pytest.raises(ValueError, match=re.escape("nbclient: pip install -e '.[report]'")) as error:
+        render(write(tmp_path, raced("MiniBatch", seconds=1.0, blocks=1)))
+    assert "\n" not in str(error.value)
+
+
+class Page(HTMLParser):
+    """Gathers what a page would load, its headings, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_report_is_one_page_without_code_that_loads_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient")
+    folder = write(
+        tmp_path,
+        raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0), raced("Online", seconds=4.0, batch_size=1),
+        batch_sizes({16: 1e4, 64: 9.7e4, 256: 1e5}), precisions({(64, 32): 1.3, (1024, 512): 0.5}),
+        ranks({1: 1.0, 2: 1.8, 4: 3.0}, cores=2),
+    )  # fmt: skip
+    path = render(folder)
+    assert path == folder / "report.html"
+    assert [p.name for p in folder.glob("*.html")] == ["report.html"]
+    source = path.read_text(encoding="utf-8")
+    page = Page(source)
+    assert all(target.startswith(("data:", "#")) for target in page.loaded)
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert "@import" not in source
+    assert "url(" not in source
+    text = " ".join(page.text)
+    for heading in ("The decision", "Question 1", "Question 2", "Question 3", "Common claims", "How to read"):
+        assert heading in text
+    assert "open_run" not in text  # no code
+    assert "Traceback" not in text
+    assert page.tags.count("img") == 6
+    assert "bfloat16 at digits-1024 B=512" in text
