@@ -28,6 +28,7 @@ from bench.tables import (
     ratio,
     scalings,
     score_difference,
+    speedup,
     with_interval,
 )
 
@@ -146,9 +147,7 @@ def _verdict(holds: bool | None) -> Verdict | None:
 
 def _success(*cells: Cell) -> str:
     """Return how often the target was reached, where that was not always."""
-    missed = [
-        f"{c['trainer']} in {c['n_reached']} of {c['n']} trials" for c in cells if c["n_reached"] < c["n"]
-    ]
+    missed = [f"{c['trainer']} in {c['n_reached']} of {c['n']} trials" for c in cells if c["n_reached"] < c["n"]]
     return f" The target was reached by {listed(missed)}." if missed else ""
 
 
@@ -238,9 +237,9 @@ PRECISION_BENCHMARK = "bench_precision.py"
 def _amp_is_faster(results: Results) -> Judged:
     points = []
     for amp, full in precision_pairs(results):
-        seconds = pair(results, amp, full, "seconds_per_step")
-        points.append(Point(_where(amp), _less(seconds), seconds.ratio))
-    measure = "Ratios of seconds per step, mixed precision to float32"
+        gain = speedup(results, amp, full)
+        points.append(Point(_where(amp), _less(gain), gain.ratio))
+    measure = "Speed-up of mixed precision over float32, in throughput"
     return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK)
 
 
@@ -328,9 +327,7 @@ def _loss_gap(results: Results, a: Cell, b: Cell) -> str:
     gap = (loss_a - loss_b).abs().dropna()
     if gap.empty:
         return ""
-    return (
-        f"; their training losses differ by {number(float(gap.max()))} at most over {len(gap):,} common steps"
-    )
+    return f"; their training losses differ by {number(float(gap.max()))} at most over {len(gap):,} common steps"
 
 
 # The claims that need a benchmark which does not exist yet

@@ -30,6 +30,7 @@ from bench.tables import (
     pair,
     precision_pairs,
     scalings,
+    speedup,
     times,
 )
 
@@ -40,6 +41,12 @@ SATURATED = 0.9
 
 # Strategies that learn from each sample as it comes, and can do without the rest.
 STREAMING = "Online"
+
+METRIC_NAMES = {
+    "seconds_to_target": "Time to target",
+    "samples_to_target": "Samples to target",
+    "training_memory_bytes": "Training memory",
+}
 
 UNITS = {
     "seconds_to_target": ("s", 1.0),
@@ -118,7 +125,7 @@ def _least(results: Results, constraint: str, cells: list[Cell], metric: str, ex
     """Choose the cell with the least ``metric``, and all that are not resolved to be worse than it."""
     measured = in_order([cell for cell in cells if not math.isnan(cell[metric])], metric)
     if not measured:
-        return Decision(constraint, NOT_DECIDED, f"No strategy has a measured {metric.replace('_', ' ')}.")
+        return Decision(constraint, NOT_DECIDED, f"{METRIC_NAMES[metric]} was not measured.")
     best, others = _best(results, measured, metric)
     tied = {name: found for name, found in others.items() if found.verdict not in ("slower", "more")}
     worse = [(name, found) for name, found in others.items() if name not in tied]
@@ -137,7 +144,7 @@ def _least(results: Results, constraint: str, cells: list[Cell], metric: str, ex
 
 
 def _best(results: Results, cells: list[Cell], metric: str) -> tuple[Cell, dict[str, Pair]]:
-    """Return the first of ``cells`` that none is resolved to beat, and the others against it, by ratio."""
+    """Return the first of ``cells`` that none is resolved to beat, and the others against it by ratio."""
     for best in cells:
         others = {name_of(cell): pair(results, cell, best, metric) for cell in cells if cell is not best}
         if not any(found.verdict in ("faster", "less") for found in others.values()):
@@ -181,9 +188,7 @@ def _under_a_memory_limit(results: Results, workload: str, cells: list[Cell]) ->
 
 def _memory_and_seconds(cell: Cell) -> str:
     memory = median_of(cell, "training_memory_bytes", "MB", 1e-6)
-    return (
-        f"{name_of(cell)} adds {memory} and takes {median_of(cell, 'seconds_to_target', 's')} to the target"
-    )
+    return f"{name_of(cell)} adds {memory} and takes {median_of(cell, 'seconds_to_target', 's')} to the target"
 
 
 def _from_a_stream(results: Results, workload: str, cells: list[Cell], eligible: list[Cell]) -> Decision:
@@ -193,18 +198,14 @@ def _from_a_stream(results: Results, workload: str, cells: list[Cell], eligible:
         return Decision(constraint, "not measured", f"not measured: run bench_strategies.py with {STREAMING}")
     if online not in eligible:
         reached = f"{STREAMING} reached the target in {online['n_reached']} of {online['n']} trials"
-        return Decision(
-            constraint, NOT_DECIDED, f"{reached}; no other strategy here learns sample by sample."
-        )
+        return Decision(constraint, NOT_DECIDED, f"{reached}; no other strategy here learns sample by sample.")
     why = "The only strategy here that learns sample by sample: "
     why += f"{median_of(online, 'seconds_to_target', 's')} to the target"
     fastest, _ = _best(results, in_order(eligible, "seconds_to_target"), "seconds_to_target")
     if fastest is online:
         return Decision(constraint, STREAMING, f"{why}, and none is resolved to be faster.")
     cost, samples = (pair(results, online, fastest, f"{what}_to_target") for what in ("seconds", "samples"))
-    return Decision(
-        constraint, STREAMING, f"{why}, {cost.times} {name_of(fastest)}, in {samples.times} its samples."
-    )
+    return Decision(constraint, STREAMING, f"{why}, {cost.times} {name_of(fastest)}, in {samples.times} its samples.")
 
 
 # Which batch size
@@ -219,7 +220,10 @@ def _of_batch_sizes(results: Results) -> list[Decision]:
         _saturating(results, f"{workload}: batch size that saturates throughput ({trainer})", cells)
         for (workload, trainer), cells in series.items()
     ]
-    return rows or _not_run("batch size that saturates throughput", "bench_batch_size.py")
+    constraint, benchmark = "batch size that saturates throughput", "bench_batch_size.py"
+    if not rows and cells_of(results, "batch_size"):
+        return [Decision(constraint, NOT_DECIDED, f"Every trial of {benchmark} ended without a result.")]
+    return rows or _not_run(constraint, benchmark)
 
 
 def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decision:
@@ -258,10 +262,7 @@ def _b(cell: Cell) -> str:
 
 
 def _of_workers(results: Results) -> list[Decision]:
-    rows = [
-        _workers(results, workload)
-        for workload in by_workload(in_order(cells_of(results, "scaling"), "workload"))
-    ]
+    rows = [_workers(results, workload) for workload in by_workload(in_order(cells_of(results, "scaling"), "workload"))]
     return rows or _not_run("how many workers", "bench_scaling.py")
 
 
@@ -338,21 +339,19 @@ def _of_precision(results: Results) -> list[Decision]:
         return _not_run("precision", "bench_precision.py")
     groups: dict[str, list[str]] = {"faster": [], "slower": [], "equivalent": [], "undecided": []}
     for amp, full in pairs:
-        found = pair(results, amp, full, "seconds_per_step")
+        found = speedup(results, amp, full)
         groups[found.verdict].append(f"{amp['workload']} B={_b(amp)} ({found.ratio})")
-    low = (
-        listed(dict.fromkeys(str(amp["dtype"]) for amp, _ in pairs if amp["dtype"]), "or")
-        or "mixed precision"
-    )
+    low = listed(dict.fromkeys(str(amp["dtype"]) for amp, _ in pairs if amp["dtype"]), "or") or "mixed precision"
     heads = {
-        "faster": f"{low} takes less time per step at",
-        "slower": "more at",
-        "equivalent": "as much at",
+        "faster": f"{low} is faster at",
+        "slower": "slower at",
+        "equivalent": "equivalent at",
         "undecided": "not resolved at",
     }
     why = "; ".join(f"{heads[verdict]} {', '.join(where)}" for verdict, where in groups.items() if where)
-    why = f"Ratios of seconds per step, {low} to float32. {why[0].upper()}{why[1:]}."
+    why = f"Speed-up of {low} over float32, in throughput: {why}."
     faster, resolved = len(groups["faster"]), len(pairs) - len(groups["undecided"])
+    elsewhere = "float32 or not resolved" if groups["undecided"] else "float32"
     if not resolved:
         choice = NOT_DECIDED
     elif not faster:
@@ -360,5 +359,5 @@ def _of_precision(results: Results) -> list[Decision]:
     elif faster == len(pairs):
         choice = low
     else:
-        choice = f"{low} at {listed(where.split(' (')[0] for where in groups['faster'])}; elsewhere float32"
+        choice = f"{low} at {listed(where.split(' (')[0] for where in groups['faster'])}; elsewhere {elsewhere}"
     return [Decision("precision", choice, why)]

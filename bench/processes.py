@@ -23,9 +23,10 @@ from bench.record import CURVE
 if TYPE_CHECKING:
     from bench.trial import Trial
 
-# What every trial needs, loaded once. torch loads the compiler's front end when FLOPs are counted, which
-# takes a second.
-PRELOADED = ["bench.measure", "torch.distributed", "torch.nn.parallel", "torch._dynamo"]
+# What every trial needs, loaded once. torch loads the compiler's front end when FLOPs are counted, which takes a
+# second. Nothing of ours: the server looks for modules in the working directory first, where a user may well
+# have a folder called "bench".
+PRELOADED = ["torch.distributed", "torch.nn.parallel", "torch.utils.flop_counter", "torch._dynamo", "pynvml"]
 
 # How long the other ranks may take to say how they ended, once one of them has failed.
 GRACE_SECONDS = 2.0

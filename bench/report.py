@@ -51,7 +51,7 @@ th {{ border-bottom: 2px solid #bbb; font-weight: 600; }}
 table.decision td:nth-child(1) {{ min-width: 11rem; }}
 table.decision td:nth-child(2) {{ min-width: 11rem; font-weight: 600; }}
 table.claims td:nth-child(2) {{ min-width: 14rem; }}
-table.claims td:nth-child(3) {{ min-width: 6rem; font-weight: 600; }}
+table.claims td:nth-child(3) {{ white-space: nowrap; font-weight: 600; }}
 @media print {{ body {{ max-width: none; }}
                h2, h3 {{ break-after: avoid; }}
                tr, figure {{ break-inside: avoid; }} }}

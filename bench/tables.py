@@ -36,8 +36,9 @@ def number(value: float) -> str:
         return "0"
     if abs(value) < 1e-4:
         return f"{value:.2e}"
-    decimals = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, decimals):,.{max(0, decimals)}f}"
+    rounded = float(f"{value:.2e}")  # first, for 9.999 is 10.0 and not 10.00
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}"
 
 
 def with_interval(value: float, low: float, high: float, n: int, unit: str = "", scale: float = 1.0) -> str:
@@ -324,6 +325,14 @@ def precision_pairs(results: Results) -> list[tuple[Cell, Cell]]:
     return [(cells["Amp"], cells["MiniBatch"]) for cells in complete]
 
 
+def speedup(results: Results, a: Cell, b: Cell) -> Pair:
+    """Return how many times the throughput of ``b`` that of ``a`` is; "faster" where it is more."""
+    found = pair(results, a, b, "samples_per_second").comparison
+    if found.verdict in ("more", "less"):
+        found = replace(found, verdict="faster" if found.verdict == "more" else "slower")
+    return Pair(found)
+
+
 def score_difference(results: Results, a: Cell, b: Cell) -> tuple[float, float, float, int]:
     """Return median, interval and n of how much better ``a`` scored at its end than ``b``, block by block."""
     higher = {record.cell: record.higher_is_better for record in results.records}[a["cell"]]
@@ -338,7 +347,7 @@ def precision(results: Results) -> pd.DataFrame:
     """Return mixed precision against float32 over model and batch size."""
     rows = []
     for amp, full in precision_pairs(results):
-        seconds = pair(results, amp, full, "seconds_per_step")
+        gain = speedup(results, amp, full)
         rows.append(
             {
                 "workload": amp["workload"],
@@ -346,8 +355,8 @@ def precision(results: Results) -> pd.DataFrame:
                 "batch size": number_of(amp["batch_size"]),
                 "float32, per step": median_of(full, "seconds_per_step", "ms", 1e3),
                 f"{amp['dtype']}, per step": median_of(amp, "seconds_per_step", "ms", 1e3),
-                "time, ratio": seconds.ratio,
-                "verdict": seconds.verdict,
+                "speed-up": gain.ratio,
+                "verdict": gain.verdict,
                 "training memory, ratio": pair(results, amp, full, "training_memory_bytes").ratio,
                 "final score, better by": with_interval(*score_difference(results, amp, full)),
             }

@@ -1,6 +1,7 @@
 """Each claim's verdict turns when the planted numbers turn."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -23,9 +24,7 @@ def test_all_nineteen_claims_are_judged_and_none_by_an_empty_run() -> None:
 
 def test_full_batch_has_two_answers_where_it_is_busier_and_later() -> None:
     # Ten times the samples per second, yet twice the time: it needs twenty times the samples.
-    run = results(
-        raced("MiniBatch", seconds=1.0, samples=6400), raced("FullBatch", seconds=2.0, samples=128_000)
-    )
+    run = results(raced("MiniBatch", seconds=1.0, samples=6400), raced("FullBatch", seconds=2.0, samples=128_000))
     found = claim(1, run)
     assert found.verdict == "depends"
     assert "10.0 times" in found.why
@@ -86,9 +85,7 @@ def test_two_trials_decide_nothing() -> None:
     [(64_000, 20.0, "holds"), (3200, 2.0, "fails"), (64_000, 2.0, "depends")],
 )
 def test_mini_batches_save_computation_and_memory(samples: int, memory: float, verdict: str) -> None:
-    run = results(
-        raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0, samples=samples, memory=memory)
-    )
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0, samples=samples, memory=memory))
     found = claim(5, run)
     assert found.verdict == verdict
     if verdict == "depends":
@@ -101,8 +98,8 @@ def test_mixed_precision_depends_where_it_flips_and_the_turning_cells_are_named(
     assert found.verdict == "depends"
     yes, no = found.why.split("It does not hold at")
     assert "digits-1024 B=32" in yes
-    assert "digits-1024 B=512 (0.5" in yes
-    assert "digits-64 B=32 (1.3" in no
+    assert "digits-1024 B=512 (2.0" in yes
+    assert "digits-64 B=32 (0.7" in no
     assert "digits-64 B=512" in no
 
 
@@ -111,12 +108,32 @@ def test_mixed_precision_is_faster_or_not(ratio: float, verdict: str) -> None:
     assert claim(10, results(precisions({(64, 32): ratio, (64, 512): ratio}))).verdict == verdict
 
 
+def test_one_resolved_cell_of_three_is_no_verdict_on_the_whole() -> None:
+    one = precisions({(64, 32): 0.5})
+    two_trials = [record for record in precisions({(64, 128): 0.9, (64, 512): 0.9}) if record.block < 2]
+    found = claim(10, results(one, two_trials))
+    assert found.verdict == "not measured here"
+    assert "It holds at digits-64 B=32" in found.why
+
+
+def test_a_lower_score_is_the_better_one_where_the_workload_says_so() -> None:
+    worse = [
+        record
+        if record.trainer == "MiniBatch"
+        else replace(record, curve=record.curve | {"score": [None, 0.6 + 0.001 * record.block]})
+        for record in precisions({(64, 32): 1.0}, score=0.5, higher_is_better=False)
+    ]
+    found = claim(12, results(worse))
+    assert found.verdict == "fails"
+    assert "-0.10" in found.why
+
+
 def test_mixed_precision_and_accuracy() -> None:
     better = [*precisions({(64, 32): 1.0}, score=0.5)]
     improved = [
-        record if record.trainer == "MiniBatch" else type(record)(
-            **record.__dict__ | {"curve": record.curve | {"score": [None, 0.6 + 0.001 * record.block]}}
-        )
+        record
+        if record.trainer == "MiniBatch"
+        else replace(record, curve=record.curve | {"score": [None, 0.6 + 0.001 * record.block]})
         for record in better
     ]  # fmt: skip
     found = claim(12, results(improved))
