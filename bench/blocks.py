@@ -85,7 +85,7 @@ class Blocks:
                 self._finished += 1
                 self._spent += time.monotonic() - began
                 self._tell(
-                    f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record)}"
+                    f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record, trial.stop_at_target)}"
                 )
 
     def _progress(self) -> str:
@@ -93,13 +93,13 @@ class Blocks:
         return f"[{self._finished}/{self._planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
 
 
-def outcome(record: Record) -> str:
-    """Return how a trial ended, in a few words."""
+def outcome(record: Record, to_target: bool = True) -> str:
+    """Return how a trial ended, in a few words; one that was not run to the target cannot have missed it."""
     if not record.curve["step"]:
         return f"{record.status} ({record.reason})"
     seconds, steps = record.curve["seconds"][-1], record.curve["step"][-1]
     score = record.curve["score"][-1]
-    text = f"{record.status} in {seconds:.2f} s, {steps} steps" + (
-        "" if score is None else f", score {score:.4g}"
-    )
-    return text if record.status in ("reached", "missed") else f"{text} ({record.reason})"
+    text = f"{steps} steps in {seconds:.2f} s" + ("" if score is None else f", score {score:.4g}")
+    if record.status not in ("reached", "missed"):
+        return f"{record.status} after {text} ({record.reason})"
+    return f"{record.status}: {text}" if to_target else text

@@ -164,7 +164,7 @@ class TestRun:
                      "--results", "out")  # fmt: skip
         result.assert_outcomes(passed=2)
         result.stdout.re_match_lines(
-            [r"\[1/6, .* strategies block 1/3 mine-\w+: reached in .* steps, score .*"]
+            [r"\[1/6, .* strategies block 1/3 mine-\w+: reached: \d+ steps in .* s, score .*"]
         )
         results = load_results("out")
         trials = results.trials
@@ -195,10 +195,11 @@ class TestRun:
     def test_runs_are_compared_and_drawn_by_pytest_benchmark(self, run, pytester, mine):
         common = (*self.ARGUMENTS, "--seeds", "1", "--workload", f"{mine}:MINE", "--trainer", "MiniBatch")
         run(*common, "--benchmark-save", "first")
-        again = run(*common, "--benchmark-save", "second", "--benchmark-compare")
+        again = run(*common, "--benchmark-save", "second", "--benchmark-compare", "--benchmark-histogram=drawn")
         again.assert_outcomes(passed=1)
         again.stdout.no_fnmatch_line("*machine_info is different*")
         again.stdout.fnmatch_lines(["test_strategies*mine-MiniBatch* (NOW)*"])
+        assert list(pytester.path.glob("drawn*.svg"))
         tool = subprocess.run(
             [Path(sys.executable).with_name("pytest-benchmark"), "compare", "--columns", "median,rounds"],
             capture_output=True, text=True, check=False, cwd=pytester.path,

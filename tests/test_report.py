@@ -160,8 +160,9 @@ DEAD = {
     ],
 )
 def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warning(run: Results) -> None:
-    for table in (tables.run, tables.strategies, tables.strategy_costs, tables.pairwise, tables.batch_sizes,
-                  tables.precision, tables.scaling, tables.failures, tables.not_measured, tables.environment):  # fmt: skip
+    for name in ("run", "strategies", "strategy_costs", "pairwise", "batch_sizes", "precision", "scaling", "failures",
+                 "not_measured", "environment"):  # fmt: skip
+        table = getattr(tables, name)
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 19
     assert decision_text(run).startswith("Decision")

@@ -1,0 +1,151 @@
+"""What a rank measures of itself. The GPU's side runs on planted numbers: there is none here."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from bench import procfs
+from bench.nvml import GpuReadings
+from bench.probes import Probes
+
+
+def test_the_peak_of_memory_is_seen_and_reset():
+    procfs.reset_peak_rss()
+    before = procfs.peak_rss_bytes()
+    burst = torch.ones(25_000_000)
+    del burst
+    assert 90e6 < procfs.peak_rss_bytes() - before < 130e6
+    procfs.release_freed_memory()
+    procfs.reset_peak_rss()
+    assert procfs.peak_rss_bytes() - before < 30e6
+
+
+def test_memory_shared_with_another_process_counts_by_half():
+    """A child forked while 100 MB are in place shares them: its proportional size holds half of them at most."""
+    program = """
+import os, sys
+from bench import procfs
+block = bytearray(os.urandom(1)) * 100_000_000
+reading, writing = os.pipe()
+if os.fork() == 0:
+    print(procfs.rss_bytes(), procfs.pss_bytes(), flush=True)
+    os.write(writing, b"x")
+    os._exit(0)
+os.read(reading, 1)
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    resident, proportional = map(int, printed.split())
+    assert resident > 100e6
+    assert proportional < 0.7 * resident
+
+
+def test_waiting_for_a_core_is_counted():
+    """Four threads' worth of processes on one core: each waits about three quarters of the time."""
+    program = """
+import os, sys, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from bench import procfs
+if os.fork() == 0 or os.fork() == 0:
+    pass
+before, began = procfs.runqueue_wait_seconds(), time.perf_counter()
+while time.perf_counter() - began < 0.6:
+    pass
+if os.getpid() == int(os.environ.get("NOBODY", os.getpid())):
+    print((procfs.runqueue_wait_seconds() - before) / (time.perf_counter() - began), flush=True)
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    shares = [float(line) for line in printed.split()]
+    assert len(shares) == 3
+    assert sum(shares) / 3 > 0.4  # three of them on one core wait two thirds of the time
+
+
+class FakeGpuProbe:
+    """Tells planted readings, and keeps what it was told to do."""
+
+    readings = GpuReadings(
+        process_peak_bytes=700, device_peak_bytes=900, device_baseline_bytes=100, energy_joules=50.0,
+        energy_window_seconds=2.0, power_limit_watts=300.0, samples=9, unmeasured={},
+    )  # fmt: skip
+
+    def __init__(self, uuid, pid):
+        self.calls = [f"probe {uuid} {pid}"]
+        FakeGpuProbe.last = self
+
+    def stop(self):
+        self.calls.append("stop")
+        return self.readings
+
+    def __getattr__(self, name):
+        return lambda: self.calls.append(name)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU on which torch has allocated 30 bytes before training, and 80 and 60 at the peak of two windows."""
+    peaks = iter([80, 60])
+    fake = SimpleNamespace(
+        get_device_properties=lambda device: SimpleNamespace(uuid="abc"),
+        empty_cache=lambda: None,
+        memory_allocated=lambda device: 30,
+        max_memory_allocated=lambda device: next(peaks),
+        max_memory_reserved=lambda device: 200,
+        reset_peak_memory_stats=lambda device: None,
+    )
+    monkeypatch.setattr("bench.probes.torch.cuda", fake)
+    monkeypatch.setattr("bench.probes.GpuProbe", FakeGpuProbe)
+
+
+def run_probes():
+    probes = Probes(torch.device("cuda", 0))
+    probes.reset()
+    probes.pause()
+    probes.resume()
+    probes.pause()
+    return probes.finish()
+
+
+@pytest.mark.usefixtures("gpu")
+class TestGpu:
+    def test_readings_reach_the_record(self):
+        seen, unmeasured = run_probes()
+        assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (700, "nvml_process")
+        assert (seen["start_allocated_bytes"], seen["peak_allocated_bytes"], seen["peak_reserved_bytes"]) == (30, 80, 200)
+        assert seen["energy_joules"] == 50.0
+        assert not {"peak_device_bytes", "energy_joules", "peak_allocated_bytes"} & unmeasured.keys()
+
+    def test_evaluation_is_kept_from_the_sampler(self):
+        run_probes()
+        calls = [call for call in FakeGpuProbe.last.calls if call != f"probe abc {os.getpid()}"]
+        assert calls == ["start", "reset_peak", "resume", "pause", "resume", "pause", "stop"]
+
+    def test_a_driver_that_tells_nothing_leaves_torchs_own_count(self, monkeypatch):
+        silent = GpuReadings(None, None, None, None, None, None, 0, {"process_peak_bytes": "NVMLError_NotSupported"})
+        monkeypatch.setattr(FakeGpuProbe, "readings", silent)
+        seen, unmeasured = run_probes()
+        assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (200, "torch_max_reserved")
+        assert "NotSupported" in unmeasured["process_peak_bytes"]
+
+
+def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(procfs, "SELF", tmp_path)
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.pause()
+    seen, unmeasured = probes.finish()
+    assert "peak_rss_bytes" not in seen
+    assert "runqueue_wait_seconds" not in seen
+    assert "clear_refs" in unmeasured["peak_rss_bytes"]
+    assert "schedstat" in unmeasured["runqueue_wait_seconds"]
+
+
+def test_no_thread_is_started_on_the_cpu():
+    before = threading.active_count()
+    Probes(torch.device("cpu")).reset()
+    time.sleep(0.01)
+    assert threading.active_count() == before

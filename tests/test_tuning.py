@@ -1,0 +1,92 @@
+"""The search for learning rates, on a trainer whose best rate is known."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from bench import tuning
+from bench.plan import Plan, make_plan, scaled_down
+from bench.trial import Trial
+from bench.tuning import BUILT_IN_RATES, COARSE, FINE, TuningTrial, best_rate, learning_rates, nearest_miss
+from bench.workloads import BUILT_IN, find_workload
+from tests.problems import Sleeper
+from trainers import FullBatch, MiniBatch, Online, Sgd
+
+
+def trial(lr: float, samples: float, seed: int = 0, score: float = 0.5) -> TuningTrial:
+    status = "missed" if math.isinf(samples) else "reached"
+    return TuningTrial("w", "T", lr, seed, status, samples, score)
+
+
+def test_the_best_rate_takes_the_fewest_samples_on_average():
+    trials = [trial(0.1, 100), trial(0.1, 300), trial(0.2, 150), trial(0.2, 200)]
+    assert best_rate(trials) == 0.2
+
+
+def test_a_rate_that_missed_once_ranks_behind_one_that_never_did():
+    assert best_rate([trial(0.1, 10), trial(0.1, math.inf), trial(0.2, 500), trial(0.2, 900)]) == 0.2
+
+
+def test_where_all_missed_nothing_was_found():
+    missed = [trial(0.1, math.inf, score=0.3), trial(0.2, math.inf, score=0.8), trial(0.3, math.inf, score=math.nan)]
+    assert best_rate(missed) is None
+    assert nearest_miss(missed, target=0.9) == 0.2
+
+
+def test_gradient_descent_finds_its_best_rate():
+    """On `linear` every eigenvalue is in [0.03, 1], and descent is stable below a rate of 1: the best is near it."""
+    workload, done = find_workload("linear"), []
+    tuning.search(workload, FullBatch(), lambda w, t: Trial(w, t, steps=300, threads=1), seeds=1, tell=done.append)
+    assert len(done) == len(COARSE) + len(FINE)
+    assert {t.lr for t in done} >= {float(f"{lr:.3g}") for lr in COARSE}
+    assert 0.5 < best_rate(done) < 1
+    assert next(t for t in done if t.lr == 1.0).status in ("missed", "diverged")
+    assert all(t.seed >= tuning.FIRST_SEED for t in done)
+
+
+def test_a_search_survives_the_disk_and_a_later_one_replaces_it(tmp_path):
+    file = tmp_path / "rates.csv"
+    tuning.write(file, "first", [trial(0.1, 100), replace(trial(0.3, 50), workload="v")])
+    tuning.write(file, "second", [trial(0.2, math.inf), trial(0.4, 80.0)])
+    assert sorted(tuning.read(file), key=lambda t: t.lr) == [
+        trial(0.2, math.inf),
+        replace(trial(0.3, 50), workload="v"),
+        trial(0.4, 80),
+    ]
+    assert file.read_text().startswith("# first\n# second\n")
+    assert learning_rates(file) == {("w", "T"): 0.4, ("v", "T"): 0.3}
+
+
+def test_every_strategy_was_searched_equally_on_every_built_in_workload():
+    trials = tuning.read(BUILT_IN_RATES)
+    effort = {}
+    for t in trials:
+        effort[t.workload, t.trainer] = effort.get((t.workload, t.trainer), 0) + 1
+    assert {workload for workload, _ in effort} == set(BUILT_IN)
+    for workload in BUILT_IN:
+        assert len({n for (w, _), n in effort.items() if w == workload}) == 1
+        assert len([w for w, _ in effort if w == workload]) == 6
+    assert set(learning_rates(BUILT_IN_RATES)) == set(effort)  # each search found a rate
+
+
+def test_a_users_own_search_overrides_ours(tmp_path):
+    tuning.write(tmp_path / "learning_rates.csv", "mine", [replace(trial(0.123, 5), workload="mnist5k", trainer="MiniBatch")])
+    plan = make_plan(results=tmp_path)
+    assert plan.tuned(MiniBatch(), find_workload("mnist5k")).optimizer.lr == 0.123
+    assert plan.tuned(Online(), find_workload("mnist5k")).optimizer.lr == learning_rates(BUILT_IN_RATES)["mnist5k", "Online"]
+
+
+def test_what_was_never_searched_keeps_its_own_rate():
+    assert Plan().tuned(MiniBatch(Sgd(lr=0.7)), find_workload("mnist5k")).optimizer.lr == 0.7
+
+
+def test_below_its_own_batch_size_the_rate_shrinks_in_proportion():
+    trainer = MiniBatch(Sgd(lr=0.64), batch_size=64)
+    assert scaled_down(trainer, 16) == MiniBatch(Sgd(lr=0.16), batch_size=16)
+    assert scaled_down(trainer, 256) == MiniBatch(Sgd(lr=0.64), batch_size=256)
+
+
+def test_a_trainer_without_an_optimizer_cannot_be_searched():
+    with pytest.raises(ValueError, match="Sleeper has no field 'optimizer'"):
+        tuning.with_rate(Sleeper(0.1), 0.1)
