@@ -59,9 +59,7 @@ def _tune(arguments: argparse.Namespace) -> None:
                     flush=True,
                 )
 
-            tuning.search(
-                workload, trainer, lambda w, t: plan.trial(w, t, arguments.seconds), arguments.seeds, tell
-            )
+            tuning.search(workload, trainer, lambda w, t: plan.trial(w, t, arguments.seconds), arguments.seeds, tell)
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             tuning.write(arguments.output, command, done)
             best = tuning.best_rate(done)
@@ -71,10 +69,12 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bench.report import render
+    from bench.decision import decision_text
+    from bench.report import open_run, render
 
     page = render(arguments.results)
-    print(f"report: {page}")
+    print(decision_text(open_run(arguments.results)))
+    print(f"\nplots   {page.parent / 'plots'}\nreport  {page}")
 
 
 if __name__ == "__main__":

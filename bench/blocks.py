@@ -55,9 +55,7 @@ class Blocks:
         folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
         try:
             folder.mkdir(parents=True)
-            (folder / "environment.json").write_text(
-                json.dumps(environment, indent=1, allow_nan=False) + "\n"
-            )
+            (folder / "environment.json").write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
             latest = self._results / f".latest-{os.getpid()}"
             latest.symlink_to(folder.name)
             latest.replace(self._results / "latest")
@@ -84,9 +82,8 @@ class Blocks:
                 self.records[comparison, cell].append(record)
                 self._finished += 1
                 self._spent += time.monotonic() - began
-                self._tell(
-                    f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {outcome(record, trial.stop_at_target)}"
-                )
+                ended = outcome(record, trial.stop_at_target)
+                self._tell(f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {ended}")
 
     def _progress(self) -> str:
         left = self._spent / self._finished * max(0, self._planned - self._finished)

@@ -29,13 +29,8 @@ def capture() -> dict[str, Any]:
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
-        "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(
-            " -"
-        ),
-        "gpus": [
-            {"name": gpu.name, "uuid": gpu.uuid, "driver": gpu.driver, "bytes": gpu.total_bytes}
-            for gpu in found
-        ],
+        "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(" -"),
+        "gpus": [{"name": gpu.name, "uuid": gpu.uuid, "driver": gpu.driver, "bytes": gpu.total_bytes} for gpu in found],
         "no_gpu_because": reason,
         "packages": sorted(f"{d.metadata['Name']}=={d.version}" for d in distributions()),
     }

@@ -45,9 +45,7 @@ def load_results(path: str | Path = "results") -> Results:
     if not (folder / "trials.jsonl").exists() and (folder / "latest").exists():
         folder = folder / "latest"
     if not (folder / "trials.jsonl").exists():
-        raise FileNotFoundError(
-            f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first"
-        )
+        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
     folder = folder.resolve()
     records = tuple(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
@@ -62,9 +60,7 @@ def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
     """Return one row a point of a curve; ``score`` is NaN at points that were not scored."""
-    parts = [
-        pd.DataFrame({"trial": record.trial} | record.curve) for record in records if record.curve["step"]
-    ]
+    parts = [pd.DataFrame({"trial": record.trial} | record.curve) for record in records if record.curve["step"]]
     if not parts:
         return pd.DataFrame({name: [] for name in ("trial", *CURVE)})
     curves = pd.concat(parts, ignore_index=True)
@@ -134,7 +130,7 @@ def _to_target(record: Record) -> dict[str, float]:
     ]
     hit = next((i for i, point in enumerate(points) if point[3]), None)
     # Scored at the end only: that the target was reached by then says nothing of when.
-    if hit is None or len(points) < len(record.curve["score"]):
+    if hit is None or not record.score_along:
         names = ("seconds_to_target", "seconds_to_target_low", "steps_to_target", "samples_to_target")
         return dict.fromkeys(names, np.nan)
     return {
@@ -202,6 +198,7 @@ METRICS = {
     "training_memory_bytes": True,
     "peak_allocated_bytes": True,
     "peak_device_bytes": True,
+    "energy_joules": True,
     "final_score": False,
 }  # and whether it is positive, so that its interval is taken on logarithms
 
@@ -225,9 +222,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
             "n": len(cell),
             "n_reached": int((cell["status"] == "reached").sum()),
             "n_failed": int(failed.sum()),
-            "status": ", ".join(
-                f"{count} {status}" for status, count in cell["status"].value_counts().items()
-            ),
+            "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
         }
         for metric, positive in METRICS.items():
             values = cell[metric].to_numpy(float)
@@ -243,5 +238,6 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
 _EMPTY = Record(
     trial="", started="", comparison="", cell="", suite="", block=0, position=0, workload="", trainer="",
     hyperparameters={}, seed=0, world_size=1, threads=1, cores=1, device="cpu", target=0.0, higher_is_better=True,
-    seconds_allowed=None, steps_allowed=None, status="failed", reason="", curve={name: [] for name in CURVE},
+    seconds_allowed=None, steps_allowed=None,
+    stop_at_target=True, score_along=True, status="failed", reason="", curve={name: [] for name in CURVE},
 )  # fmt: skip  # only its columns are used: a run without trials has them too

@@ -109,9 +109,7 @@ def _warm_up(trainer: Trainer, task: Task, seed: int) -> Warmup:
         for another in itertools.islice(steps, WARMUP_STEPS - 1):
             step = another
     parameters = [] if step is None else list(step.model.parameters())
-    dtype = getattr(trainer, "dtype", None) or (
-        str(parameters[0].dtype).removeprefix("torch.") if parameters else None
-    )
+    dtype = getattr(trainer, "dtype", None) or (str(parameters[0].dtype).removeprefix("torch.") if parameters else None)
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, parameters
     gc.collect()

@@ -294,9 +294,7 @@ def _describe(index: int) -> Gpu:
         processes=None if processes is None else len(processes),
         sm_clock_hz=_ask(refused, "sm_clock_hz", _sm_clock_hz, handle),
         max_sm_clock_hz=_ask(refused, "max_sm_clock_hz", _max_sm_clock_hz, handle),
-        clock_event_reasons=_ask(
-            refused, "clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle
-        ),
+        clock_event_reasons=_ask(refused, "clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle),
         unmeasured=refused,
     )
 

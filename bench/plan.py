@@ -11,8 +11,7 @@ from bench.workloads import find_workload, from_file
 from trainers import Accumulate, Amp, Ddp, FullBatch, MiniBatch, Online, Trainer
 
 STRATEGIES: dict[str, Trainer] = {
-    type(trainer).__name__: trainer
-    for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
+    type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
 }
 
 Suite = Literal["quick", "standard", "full"]

@@ -53,9 +53,7 @@ CLOCK = ReplayClock()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add Paceline's options."""
     group = parser.getgroup("paceline", "Paceline: benchmarks of training strategies")
-    group.addoption(
-        "--suite", default="standard", help="how much to measure: quick, standard (default) or full"
-    )
+    group.addoption("--suite", default="standard", help="how much to measure: quick, standard (default) or full")
     group.addoption(
         "--workload",
         action="append",
@@ -70,9 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
-    group.addoption(
-        "--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU"
-    )
+    group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
     group.addoption(
         "--results",
         type=Path,
@@ -182,9 +178,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     comparisons = config.stash[COMPARISONS]
     for comparison in comparisons.values():
-        chosen = {
-            item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name
-        }
+        chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
         comparison.cells = {name: trial for name, trial in comparison.cells.items() if name in chosen}
     from bench.blocks import Blocks
     from bench.environment import capture

@@ -69,7 +69,7 @@ class Probes:
         """Return the observations of this rank, and the reasons for those that are missing."""
         seen: dict[str, Any] = {"pid": os.getpid(), "start_rss_bytes": self._start_rss}
         unmeasured: dict[str, str] = {}
-        if self._can_reset:
+        if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.
             seen |= {
@@ -78,9 +78,7 @@ class Probes:
                 "pss_bytes": procfs.pss_bytes(),
             }
         else:
-            unmeasured["peak_rss_bytes"] = (
-                "this system does not let a process reset its peak (/proc/self/clear_refs)"
-            )
+            unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
         if self._wait_mark is None:
             unmeasured["runqueue_wait_seconds"] = (
                 "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
@@ -94,16 +92,12 @@ class Probes:
                 "peak_reserved_bytes": self._peak_reserved,
             }
         else:
-            unmeasured["peak_allocated_bytes"] = (
-                "torch counts allocations on GPUs only; the trial ran on the CPU"
-            )
+            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
             unmeasured["peak_device_bytes"] = unmeasured["energy_joules"] = "no GPU: the trial ran on the CPU"
         if self._gpu is not None:
             readings = self._gpu.stop()
             device_bytes, source = readings.best_memory()
-            if (
-                device_bytes is None
-            ):  # the driver tells nothing: torch's own count lacks the context, but is exact
+            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
                 unmeasured["nvml_memory"], device_bytes, source = (
                     source,
                     self._peak_reserved,

@@ -180,9 +180,7 @@ def _verdict(ranks: list[_Rank]) -> tuple[str, str]:
     return ended
 
 
-def _rank_main(
-    payload: bytes, data_file: str, rank: int, rendezvous: str, log: str, connection: Connection
-) -> None:
+def _rank_main(payload: bytes, data_file: str, rank: int, rendezvous: str, log: str, connection: Connection) -> None:
     """Run one rank: the entry point of a trial's process."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)

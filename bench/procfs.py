@@ -3,6 +3,7 @@
 Source: proc(5), ``/proc/[pid]/status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``.
 """
 
+import contextlib
 import ctypes
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def release_freed_memory() -> None:
 
 def runqueue_wait_seconds() -> float | None:
     """Return how long the threads of this process were ready to run but had no core, in seconds, summed."""
-    try:
-        return sum(int(file.read_text().split()[1]) for file in SELF.glob("task/*/schedstat")) * 1e-9
-    except (OSError, IndexError):  # IndexError: the kernel was built without scheduler statistics
-        return None
+    waits = []
+    for file in SELF.glob("task/*/schedstat"):
+        with contextlib.suppress(OSError, IndexError):  # a thread that has just ended; a kernel that keeps no count
+            waits.append(int(file.read_text().split()[1]))
+    return sum(waits) * 1e-9 if waits else None

@@ -29,6 +29,8 @@ class Record:
             process may use, and "cpu" or "cuda".
         target, higher_is_better: the workload's finish line.
         seconds_allowed, steps_allowed: the training budget; None is no limit.
+        stop_at_target, score_along: whether training ended at the target, and whether the score was taken
+            along the way (else at the end only).
         status, reason: how the trial ended, and one line on why.
         curve: columns of equal length: at each point ``step``, ``samples`` over all ranks, training
             ``seconds`` so far, the training ``loss`` of that step, and the held-out ``score``.
@@ -62,6 +64,8 @@ class Record:
     higher_is_better: bool
     seconds_allowed: float | None
     steps_allowed: int | None
+    stop_at_target: bool
+    score_along: bool
     status: Status
     reason: str
     curve: dict[str, list[Any]]

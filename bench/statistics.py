@@ -118,9 +118,8 @@ def compare(
     """
     if metric not in trials:
         raise ValueError(f"no column {metric!r} in trials")
-    pairs = pd.concat(
-        [_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]
-    ).dropna()
+    pairs = pd.concat([_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]).dropna()
+    pairs = pairs[(pairs > 0).all(axis=1)]  # a time or a size of 0 has no ratio
     ratios = np.log(pairs["a"].to_numpy(float) / pairs["b"].to_numpy(float))
     n = len(ratios)
     if n == 0:

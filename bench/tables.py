@@ -203,9 +203,9 @@ def run(results: Results) -> pd.DataFrame:
 
 
 def _end(record: Record) -> str:
-    """Return a trial's status; one that was scored only at its end was timed, not raced to the target."""
+    """Return a trial's status; one that was not to stop at the target was timed, not raced to it."""
     finished = record.status in ("reached", "missed")
-    return "timed" if finished and None in record.curve["score"] else record.status.replace("_", " ")
+    return "timed" if finished and not record.stop_at_target else record.status.replace("_", " ")
 
 
 def _range(counts: "pd.Series[Any]") -> str:

@@ -99,9 +99,7 @@ def hyperparameters(trainer: Trainer) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
-            return {"name": type(value).__name__} | {
-                f.name: plain(getattr(value, f.name)) for f in fields(value)
-            }
+            return {"name": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
         return value if isinstance(value, bool | int | float | str | None) else repr(value)
@@ -205,6 +203,8 @@ def run_trial(
         higher_is_better=trial.workload.higher_is_better,
         seconds_allowed=trial.seconds,
         steps_allowed=trial.steps,
+        stop_at_target=trial.stop_at_target,
+        score_along=trial.score_along,
         train_samples=train_samples,
         **observed,
     )

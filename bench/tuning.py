@@ -111,9 +111,7 @@ def best_rate(trials: Iterable[TuningTrial]) -> float | None:
 
 def nearest_miss(trials: Iterable[TuningTrial], target: float) -> float:
     """Return the rate whose final scores came nearest to the target, for a search in which all rates missed."""
-    return min(
-        trials, key=lambda t: abs(t.final_score - target) if math.isfinite(t.final_score) else math.inf
-    ).lr
+    return min(trials, key=lambda t: abs(t.final_score - target) if math.isfinite(t.final_score) else math.inf).lr
 
 
 def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
@@ -121,16 +119,12 @@ def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
     new = list(trials)
     searched = {(trial.workload, trial.trainer) for trial in new}
     kept = [t for t in read(path) if (t.workload, t.trainer) not in searched] if path.exists() else []
-    commands = (
-        [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
-    )
+    commands = [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
     with path.open("w", newline="") as file:
         file.writelines(f"{line}\n" for line in dict.fromkeys([*commands, f"# {command}"]))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(f.name for f in fields(TuningTrial))
-        writer.writerows(
-            astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr))
-        )
+        writer.writerows(astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr)))
 
 
 def read(path: Path) -> list[TuningTrial]:

@@ -28,6 +28,8 @@ def a_record(**changes: Any) -> Record:
         "higher_is_better": True,
         "seconds_allowed": 10.0,
         "steps_allowed": None,
+        "stop_at_target": True,
+        "score_along": True,
         "status": "reached",
         "reason": "",
         "curve": a_curve((10, 1000, 1.0, 0.5, 0.8), (20, 2000, 2.0, 0.25, 0.95)),

@@ -37,6 +37,8 @@ def _record(cell: str, block: int, points: list[tuple[Any, ...]], memory: float,
         "higher_is_better": True,
         "seconds_allowed": 10.0,
         "steps_allowed": None,
+        "stop_at_target": changes["comparison"] == "strategies",
+        "score_along": changes["comparison"] == "strategies",
         "reason": "",
         "curve": {
             name: list(column)

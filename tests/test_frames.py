@@ -67,8 +67,8 @@ def test_a_lower_score_can_be_the_better_one():
 
 def test_when_scored_at_the_end_only_the_crossing_is_not_known():
     curve = a_curve((1, 1, 1.0, 0.5, None), (2, 2, 2.0, 0.4, 0.99))
-    assert math.isnan(row(curve=curve).seconds_to_target)
-    assert row(curve=curve).final_score == 0.99
+    assert math.isnan(row(curve=curve, score_along=False).seconds_to_target)
+    assert row(curve=curve, score_along=False).final_score == 0.99
 
 
 def test_a_failure_is_a_row_and_measures_nothing():
@@ -114,9 +114,7 @@ def test_energy_is_refused_where_evaluation_would_count_as_training():
 def test_the_summary_counts_misses_as_infinitely_late():
     seconds = (1.0, 2.0, 3.0)
     records = [a_record(seed=i, curve=a_curve((10, 100, s, 0.1, 0.95))) for i, s in enumerate(seconds)]
-    missed = [
-        a_record(seed=i, status="missed", curve=a_curve((10, 100, 9.0, 0.1, 0.5))) for i in (3, 4, 5, 6)
-    ]
+    missed = [a_record(seed=i, status="missed", curve=a_curve((10, 100, 9.0, 0.1, 0.5))) for i in (3, 4, 5, 6)]
     one = summary(trials_frame((*records, missed[0]))).iloc[0]
     assert (one.n, one.n_reached, one.seconds_to_target) == (4, 3, 2.5)
     most = summary(trials_frame((*records, *missed))).iloc[0]

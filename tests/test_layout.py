@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-STRATEGIES = sorted(
-    p for p in (ROOT / "trainers").glob("*.py") if p.stem not in {"__init__", "task", "optimizers"}
-)
+STRATEGIES = sorted(p for p in (ROOT / "trainers").glob("*.py") if p.stem not in {"__init__", "task", "optimizers"})
 ANALYSIS = ["record", "statistics", "frames", "durations", "plots", "tables", "claims", "decision"]
 
 
@@ -60,9 +58,7 @@ def test_a_strategy_imports_torch_and_the_vocabulary_alone(path):
 @pytest.mark.parametrize("path", STRATEGIES, ids=lambda path: path.stem)
 def test_a_strategy_neither_times_nor_prints_nor_chooses_a_device(path):
     names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
-    attributes = {
-        node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
-    }
+    attributes = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     assert not (names | attributes) & {
         "print",
         "time",

@@ -65,6 +65,8 @@ def record(comparison: str, trainer: str, seed: int = 0, **changes: object) -> R
         higher_is_better=True,
         seconds_allowed=None,
         steps_allowed=None,
+        stop_at_target=comparison == "strategies",
+        score_along=comparison == "strategies",
         status="reached",
         reason="",
         curve=path([1.0], [0.93]),
@@ -141,9 +143,7 @@ def batch_sizes(names: tuple[str, ...] = ("MiniBatch",), seeds: int = 3) -> list
     ]
 
 
-def precisions(
-    speed_up: float = 1.83, seeds: int = 3, widths: tuple[int, ...] = (64, 256, 1024)
-) -> list[Record]:
+def precisions(speed_up: float = 1.83, seeds: int = 3, widths: tuple[int, ...] = (64, 256, 1024)) -> list[Record]:
     found = []
     for width, b, seed in itertools.product(widths, (32, 128, 512), range(seeds)):
         drift = 1 + 0.5 * seed  # of the machine: it slows whole blocks, which must cancel
@@ -173,9 +173,7 @@ def ranks_of(
         one = 0.01 * (1 + 0.3 * seed)
         found.append(timed("scaling", "Ddp", 256, one, seed, cores=cores))
         for ranks, times in speed_up.items():
-            found.append(
-                timed("scaling", "Ddp", 256, one / times, seed, world_size=ranks, cores=cores, ranks=[])
-            )
+            found.append(timed("scaling", "Ddp", 256, one / times, seed, world_size=ranks, cores=cores, ranks=[]))
         for ranks, times in (weak or {}).items():
             found.append(
                 timed(
@@ -224,9 +222,7 @@ def nasty() -> dict[str, list[Record]]:
         + ranks_of({2: 1.5}, seeds=1),
         "partly": partly + batch_sizes(seeds=1) + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
         "missed": [replace(r, status="missed", curve=MISSED) for r in strategies()],
-        "crashed": [
-            record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")
-        ],
+        "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],
         "unmeasured": [replace(r, ranks=[]) for r in strategies() + batch_sizes()],
         "long": strategies(workload=LONG)
         + strategies(("Amp", "MiniBatch"))
@@ -258,12 +254,7 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
     """All that is written, as it lies on the page, in pixels."""
     figure.draw_without_rendering()
     # Ticks outside the limits exist, but are not drawn: they lie nowhere.
-    ticks = {
-        id(t)
-        for a in figure.get_axes()
-        for axis in (a.xaxis, a.yaxis)
-        for t in axis.get_ticklabels(which="both")
-    }
+    ticks = {id(t) for a in figure.get_axes() for axis in (a.xaxis, a.yaxis) for t in axis.get_ticklabels(which="both")}
     drawn = {
         id(t)
         for a in figure.get_axes()
@@ -272,22 +263,14 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
         for t in (tick.label1, tick.label2)
     }
     hidden = ticks - drawn
-    visible = [
-        t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and id(t) not in hidden
-    ]
+    visible = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and id(t) not in hidden]
     renderer = figure.canvas.get_renderer()
-    return [
-        (t.get_text(), Text.get_window_extent(t, renderer)) for t in visible
-    ]  # without an annotation's arrow
+    return [(t.get_text(), Text.get_window_extent(t, renderer)) for t in visible]  # without an annotation's arrow
 
 
 @pytest.fixture(scope="module")
 def figures() -> dict[tuple[str, str], Figure]:
-    drawn = {
-        (case, key): plot(results_of(*records))
-        for case, records in NASTY.items()
-        for key, plot in PLOTS.items()
-    }
+    drawn = {(case, key): plot(results_of(*records)) for case, records in NASTY.items() for key, plot in PLOTS.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -317,8 +300,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
             shares = key in ("convergence", "precision", "time_to_target")  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())
     units = {
-        key: [a.get_ylabel() for a in figures["usual", key].get_axes()]
-        for key in ("pareto", "batch_size", "scaling")
+        key: [a.get_ylabel() for a in figures["usual", key].get_axes()] for key in ("pareto", "batch_size", "scaling")
     }
     assert units == {
         "pareto": ["training time to target (s)"],
@@ -396,9 +378,7 @@ def test_diverged_seeds_count_as_worst_and_crashed_ones_not() -> None:
     assert middle is not None
     assert middle.median.tolist() == [0.4, 0.5, 0.93]
     assert middle.low.tolist() == [0.3, 0.3, -np.inf]
-    falling = median_curve(
-        [curve([1, 2], [3.0, 0.5]), curve([1], [3.0], "diverged")], 0.6, higher_is_better=False
-    )
+    falling = median_curve([curve([1, 2], [3.0, 0.5]), curve([1], [3.0], "diverged")], 0.6, higher_is_better=False)
     assert falling is not None
     assert falling.high.tolist() == [3.0, np.inf]
 
@@ -419,8 +399,7 @@ def test_from_six_seeds_on_the_band_is_the_interval_of_the_median() -> None:
 def test_the_median_is_drawn_against_seconds_steps_and_samples() -> None:
     way = [0.6, 0.7, 0.8, 0.93]
     records = [
-        record("strategies", "Amp", seed, curve=path([t * (1 + seed) for t in (1, 2, 4, 8)], way))
-        for seed in range(3)
+        record("strategies", "Amp", seed, curve=path([t * (1 + seed) for t in (1, 2, 4, 8)], way)) for seed in range(3)
     ]
     panels = axes_of(PLOTS["convergence"](results_of(*records)))
     steps, samples = (only(panels[i], "Amp").get_xydata().tolist() for i in (1, 2))
@@ -459,9 +438,7 @@ def test_strategies_are_sorted_and_their_medians_drawn_with_number_and_unit() ->
         assert lines_of(axes, "_trials")[0].get_xdata().tolist() == pytest.approx(hits)
     table = summary(results_of(*records).trials).set_index("trainer")
     ends = [line.get_xdata().tolist() for line in lines_of(seconds, "_interval")]
-    assert ends[0] == pytest.approx(
-        table.loc["Ddp", ["seconds_to_target_low", "seconds_to_target_high"]].tolist()
-    )
+    assert ends[0] == pytest.approx(table.loc["Ddp", ["seconds_to_target_low", "seconds_to_target_high"]].tolist())
 
 
 def test_missed_trials_are_open_triangles_with_their_number() -> None:
@@ -522,9 +499,7 @@ def test_cells_show_the_planted_ratio_and_difference() -> None:
 def test_undecided_cells_are_marked_and_faster_and_slower_have_opposite_colors() -> None:
     records = precisions(2.0, widths=(64,)) + precisions(0.5, widths=(256,))
     noisy = [
-        replace(
-            r, curve=path([t * (1 + 0.9 * (r.seed == 1)), 2 * t * (1 + 0.9 * (r.seed == 1))], [None, 0.9], 32)
-        )
+        replace(r, curve=path([t * (1 + 0.9 * (r.seed == 1)), 2 * t * (1 + 0.9 * (r.seed == 1))], [None, 0.9], 32))
         if r.trainer == "Amp"
         else r
         for r in precisions(1.1, widths=(1024,))
@@ -613,9 +588,7 @@ def test_strategies_without_a_point_are_named() -> None:
     records = [replace(r, status="missed", curve=MISSED) if r.trainer == "Ddp" else r for r in records]
     records = [replace(r, ranks=[]) if r.trainer == "Online" else r for r in records]
     [axes] = axes_of(PLOTS["pareto"](results_of(*records)))
-    assert (
-        axes.texts[0].get_text() == "no point: Ddp (0 of 3 reached the target), Online (memory not measured)"
-    )
+    assert axes.texts[0].get_text() == "no point: Ddp (0 of 3 reached the target), Online (memory not measured)"
 
 
 def test_memory_on_a_gpu_is_what_was_allocated() -> None:

@@ -26,9 +26,7 @@ def test_every_file_it_links_to_is_there():
 
 def test_the_commands_it_shows_take_their_options(pytestconfig):
     """Parsed, not run: a pytest command must be one that pytest takes."""
-    commands = [
-        shlex.split(line, comments=True) for line in re.findall(r"^    (pytest .*)$", README, re.MULTILINE)
-    ]
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"^    (pytest .*)$", README, re.MULTILINE)]
     assert len(commands) > 4
     for _, *arguments in commands:
         known = pytestconfig._parser.parse_known_args(arguments)

@@ -87,8 +87,7 @@ def test_drift_over_blocks_cancels():
 def test_the_paired_interval_is_students():
     data = trials(0.8, noise=0.1, n=7)
     logs = np.log(
-        data[data.trainer == "A"].seconds_to_target.to_numpy()
-        / data[data.trainer == "B"].seconds_to_target.to_numpy()
+        data[data.trainer == "A"].seconds_to_target.to_numpy() / data[data.trainer == "B"].seconds_to_target.to_numpy()
     )
     low, high = stats.t.interval(0.95, 6, loc=logs.mean(), scale=stats.sem(logs))
     found = compare(data, {"trainer": "A"}, {"cell": "B"})

@@ -30,9 +30,7 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, rtol: float = 1e-1
 
 
 def test_every_exported_trainer_is_tested_here():
-    strategies = {
-        name for name in trainers.__all__ if hasattr(getattr(trainers, name), "__dataclass_fields__")
-    }
+    strategies = {name for name in trainers.__all__ if hasattr(getattr(trainers, name), "__dataclass_fields__")}
     assert strategies - {"Task", "Sgd", "Adam"} == {type(trainer).__name__ for trainer in SINGLE} | {"Ddp"}
 
 
@@ -54,9 +52,7 @@ class TestEquivalence:
         assert_same(weights_after(accumulated, 100), weights_after(MiniBatch(optimizer, batch_size=64), 100))
 
 
-@pytest.mark.parametrize(
-    "batch_size", [64, 63, 100]
-)  # 63: shares of 32 and 31; 100: the epoch's last batch is 56
+@pytest.mark.parametrize("batch_size", [64, 63, 100])  # 63: shares of 32 and 31; 100: the epoch's last batch is 56
 def test_ddp_on_two_ranks_is_mini_batch_and_accumulation(batch_size):
     optimizer = Sgd(lr=0.05, momentum=0.9)
     ranks = on_ranks(partial(weights_after, Ddp(optimizer, batch_size=batch_size), 100), 2)

@@ -53,12 +53,7 @@ class TestClock:
 
     def test_phases_sum_to_wall(self):
         record = run_trial(Trial(POINTS, Sleeper(0.01), steps=50))
-        phases = (
-            record.setup_seconds
-            + record.warmup_seconds
-            + record.evaluation_seconds
-            + record.curve["seconds"][-1]
-        )
+        phases = record.setup_seconds + record.warmup_seconds + record.evaluation_seconds + record.curve["seconds"][-1]
         assert phases == pytest.approx(record.wall_seconds, rel=0.1)
 
 
@@ -179,9 +174,7 @@ class TestStatus:
         run_trial(self.trial(what=problems.loop_forever))
         left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
         # the server that forks the trials, and multiprocessing's tracker, live as long as we do
-        assert all(
-            "forkserver" in " ".join(p.cmdline()) or "resource_tracker" in " ".join(p.cmdline()) for p in left
-        )
+        assert all("forkserver" in " ".join(p.cmdline()) or "resource_tracker" in " ".join(p.cmdline()) for p in left)
         assert sum("forkserver" in " ".join(p.cmdline()) for p in left) <= 1
 
 
@@ -223,15 +216,14 @@ class TestFreshProcess:
         task = problems.task(seed=0, dtype=torch.float32)
         torch.manual_seed(0)
         model = torch.nn.Sequential(task.model(), torch.nn.Dropout(0.5))
-        assert record.curve["loss"][0] == pytest.approx(
-            task.loss(model(task.x), task.y).mean().item(), rel=1e-5
-        )
+        assert record.curve["loss"][0] == pytest.approx(task.loss(model(task.x), task.y).mean().item(), rel=1e-5)
 
     def test_a_script_without_a_main_guard(self, tmp_path):
         """People try it in a script or a notebook: lambdas, classes of __main__, no guard."""
         script = tmp_path / "mine.py"
         script.write_text(
-            "import torch\nfrom torch import nn\nfrom bench import Trial, Workload, run_trial\nfrom trainers import MiniBatch\n"
+            "import torch\nfrom torch import nn\n"
+            "from bench import Trial, Workload, run_trial\nfrom trainers import MiniBatch\n"
             "x = torch.randn(64, 3)\n"
             "w = Workload(name='mine', model=lambda: nn.Linear(3, 2), data=lambda: (x, (x[:, 0] > 0).long(), x, "
             "(x[:, 0] > 0).long()), target=0.99)\n"
@@ -324,9 +316,7 @@ class TestObservations:
                 for step in super().__call__(task):
                     connections = psutil.Process().net_connections()
                     outside = [
-                        c.laddr.ip
-                        for c in connections
-                        if c.laddr and not c.laddr.ip.startswith(("127.", "::1"))
+                        c.laddr.ip for c in connections if c.laddr and not c.laddr.ip.startswith(("127.", "::1"))
                     ]
                     yield Step(step.model, torch.tensor(float(len(outside))), step.samples)
 

@@ -71,10 +71,15 @@ def test_every_strategy_was_searched_equally_on_every_built_in_workload():
 
 
 def test_a_users_own_search_overrides_ours(tmp_path):
-    tuning.write(tmp_path / "learning_rates.csv", "mine", [replace(trial(0.123, 5), workload="mnist5k", trainer="MiniBatch")])
+    tuning.write(
+        tmp_path / "learning_rates.csv", "mine", [replace(trial(0.123, 5), workload="mnist5k", trainer="MiniBatch")]
+    )
     plan = make_plan(results=tmp_path)
     assert plan.tuned(MiniBatch(), find_workload("mnist5k")).optimizer.lr == 0.123
-    assert plan.tuned(Online(), find_workload("mnist5k")).optimizer.lr == learning_rates(BUILT_IN_RATES)["mnist5k", "Online"]
+    assert (
+        plan.tuned(Online(), find_workload("mnist5k")).optimizer.lr
+        == learning_rates(BUILT_IN_RATES)["mnist5k", "Online"]
+    )
 
 
 def test_what_was_never_searched_keeps_its_own_rate():

@@ -85,9 +85,7 @@ BAD = {
     "y is empty|x is empty": changed(data=lambda: tuple(t[:0] for t in gaussians())),
     "held_out_x is empty": changed(data=lambda: (*gaussians()[:2], *(t[:0] for t in gaussians()[2:]))),
     "x has 255 samples and y has 256": changed(data=lambda: (gaussians()[0][1:], *gaussians()[1:])),
-    "held-out x has 127 samples": changed(
-        data=lambda: (*gaussians()[:2], gaussians()[2][1:], gaussians()[3])
-    ),
+    "held-out x has 127 samples": changed(data=lambda: (*gaussians()[:2], gaussians()[2][1:], gaussians()[3])),
     "must return x, y, held-out x, held-out y": changed(data=lambda: gaussians()[:2]),
     "x is a list": changed(data=lambda: ([1], *gaussians()[1:])),
     "KeyError: 'planted'": changed(data=lambda: {}["planted"]),
@@ -112,9 +110,7 @@ def test_losses_are_per_sample():
     expected = -logits.log_softmax(dim=1)[torch.arange(5), classes]
     torch.testing.assert_close(per_sample_cross_entropy(logits, classes), expected)
     outputs, targets = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
-    torch.testing.assert_close(
-        per_sample_squared_error(outputs, targets), ((outputs - targets) ** 2).mean(dim=(1, 2))
-    )
+    torch.testing.assert_close(per_sample_squared_error(outputs, targets), ((outputs - targets) ** 2).mean(dim=(1, 2)))
 
 
 @pytest.mark.parametrize("training", [True, False])

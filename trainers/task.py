@@ -75,9 +75,7 @@ class Trainer(Protocol):
         ...
 
 
-def shuffled(
-    n: int, batch_size: int, seed: int, device: torch.device, epochs: int | None = None
-) -> Iterator[Tensor]:
+def shuffled(n: int, batch_size: int, seed: int, device: torch.device, epochs: int | None = None) -> Iterator[Tensor]:
     """Yield index batches, int64 ``[batch_size]``: each epoch a new permutation of ``range(n)``.
 
     Every epoch visits every sample exactly once, so its last batch is smaller where

@@ -50,9 +50,7 @@ def batch_size(results: Results) -> Figure | None:
         for axes in (left, right):
             axes.set_xlabel("batch size (samples per step)")
             log_axis(axes, "x", low / (high / low) ** 0.13, high)  # numbers stand left of the first points
-        drawn.append(
-            (chosen, left, right, _throughput(left, chosen, results), _memory(right, chosen, results))
-        )
+        drawn.append((chosen, left, right, _throughput(left, chosen, results), _memory(right, chosen, results)))
     # Names beside the axes narrow them, so all stand before anything is placed by pixels within.
     for _, left, right, throughputs, memories in drawn:
         beside(left, throughputs[1])
@@ -83,9 +81,7 @@ def _proportional(axes: Axes, start: Label) -> None:
     axes.plot(*ends, color=FAINT, lw=1, ls=":", zorder=1, label="_ideal")
     lines = [line.get_data() for line in axes.lines if line.get_linestyle() != "None"]
     middle = growth**0.7
-    around(
-        axes, [Label(start.x * middle, start.y * middle, "in proportion\nto batch size", "#6f6f6f")], lines
-    )
+    around(axes, [Label(start.x * middle, start.y * middle, "in proportion\nto batch size", "#6f6f6f")], lines)
 
 
 def _memory(axes: Axes, trials: pd.DataFrame, results: Results) -> Ends:

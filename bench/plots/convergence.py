@@ -66,21 +66,15 @@ def convergence(results: Results) -> Figure | None:
         return None
     names = dict.fromkeys(trials["trainer"])
     deepest = 0.15 * min(len(names), 14)  # inches: as many flags may have to fly above each other
-    figure, rows = panels(
-        "How does each strategy approach the target?", results, trials, 3, 3.6 + deepest, sharey=True
-    )
+    figure, rows = panels("How does each strategy approach the target?", results, trials, 3, 3.6 + deepest, sharey=True)
     higher = {record.workload: record.higher_is_better for record in results.records}
     for workload, chosen, row in rows:
         up = higher.get(workload, True)
         for axes, column in zip(row, AXES, strict=True):
-            _panel(
-                axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results
-            )
+            _panel(axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results)
         _score_axis(row, chosen, scored, up)
         for axes, column in zip(row, AXES, strict=True):
-            _finish(
-                axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results
-            )
+            _finish(axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results)
         _name_target(row[-1], float(chosen["target"].iloc[0]))
         row[0].set_ylabel(f"held-out score (no unit, {'higher' if up else 'lower'} is better)")
     return figure
@@ -99,9 +93,7 @@ def median_curve(curves: Sequence[Curve], target: float, higher_is_better: bool)
     Returns:
         None if no seed counts, or they have no range of ``x`` in common.
     """
-    counted = [
-        curve for curve in curves if curve.status in ("reached", "missed", "diverged") and len(curve.x)
-    ]
+    counted = [curve for curve in curves if curve.status in ("reached", "missed", "diverged") and len(curve.x)]
     if not counted:
         return None
     first = max(curve.x[0] for curve in counted)
@@ -139,9 +131,7 @@ def _band_ranks(n: int) -> tuple[int, int]:
     """Return which of ``n`` sorted values bound the band."""
     if n < 6:
         return 0, n - 1
-    ranks = median_interval(
-        [float(rank) for rank in range(n)], positive=False
-    )  # made of two order statistics
+    ranks = median_interval([float(rank) for rank in range(n)], positive=False)  # made of two order statistics
     return round(ranks.low), round(ranks.high)
 
 
@@ -156,9 +146,7 @@ def _curves(trials: pd.DataFrame, scored: pd.DataFrame, column: str) -> dict[str
     return found
 
 
-def _panel(
-    axes: Axes, column: str, curves: dict[str, list[Curve]], target: float, up: bool, results: Results
-) -> None:
+def _panel(axes: Axes, column: str, curves: dict[str, list[Curve]], target: float, up: bool, results: Results) -> None:
     known = styles(results)
     axes.axhline(target, color=FAINT, lw=1, ls=(0, (4, 3)), zorder=1)
     for name, seeds in curves.items():
@@ -183,9 +171,7 @@ def _panel(
             middle.x, middle.low, middle.high, where=np.isfinite(middle.low) & np.isfinite(middle.high),
             color=style.color, alpha=0.13, lw=0,
         )  # fmt: skip
-        axes.plot(
-            x[-1:], median[-1:], style.marker, color=style.color, ms=5.5, mec="white", mew=0.6, zorder=4
-        )
+        axes.plot(x[-1:], median[-1:], style.marker, color=style.color, ms=5.5, mec="white", mew=0.6, zorder=4)
     axes.set_xlabel(AXES[column])
 
 
@@ -209,9 +195,7 @@ def _score_axis(row: list[Axes], trials: pd.DataFrame, scored: pd.DataFrame, up:
     row[0].set_ylim(values.min() - pad, values.max() + pad)
 
 
-def _finish(
-    axes: Axes, column: str, curves: dict[str, list[Curve]], target: float, up: bool, results: Results
-) -> None:
+def _finish(axes: Axes, column: str, curves: dict[str, list[Curve]], target: float, up: bool, results: Results) -> None:
     """Leave out what lies before anything is in sight, and name each line where it ends."""
     low, high = axes.get_ylim()
     known, labels, seen = styles(results), [], []

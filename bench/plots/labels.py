@@ -230,10 +230,7 @@ def _cost(
     """Return how bad a place is: over another label, outside, over a point, behind a crossed label, far."""
     wide = box.padded(2 * point)
     hidden = (
-        (blocked[:, 0] > wide.x0)
-        & (blocked[:, 0] < wide.x1)
-        & (blocked[:, 1] > wide.y0)
-        & (blocked[:, 1] < wide.y1)
+        (blocked[:, 0] > wide.x0) & (blocked[:, 0] < wide.x1) & (blocked[:, 1] > wide.y0) & (blocked[:, 1] < wide.y1)
     )
     outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
     leader = np.linspace(start, _nearest(box, start), 20)

@@ -43,9 +43,7 @@ def pareto(results: Results) -> Figure | None:
     for workload, chosen, (axes,) in rows:
         drawn.append((axes, *_panel(axes, placed[placed["workload"] == workload], results)))
         axes.set_xlabel(memory_label(chosen))
-        axes.set_title(
-            "in colour: no other strategy is both sooner and smaller", loc="right", size=9, color="#555555"
-        )
+        axes.set_title("in colour: no other strategy is both sooner and smaller", loc="right", size=9, color="#555555")
         absent = cells[(cells["workload"] == workload) & ~cells["cell"].isin(placed["cell"])]
         _name_absent(axes, absent)
     for axes, labels, lines in drawn:  # once all axes have their places

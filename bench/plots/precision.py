@@ -116,32 +116,24 @@ def _select(trainer: str, workload: str, size: float) -> dict[str, object]:
 def _speed_up(trials: pd.DataFrame, workload: str, size: float) -> Cell | None:
     try:
         # How many times longer float32 takes is how many times faster the other is.
-        found = compare(
-            trials, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step"
-        )
+        found = compare(trials, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
     except ValueError:  # one of the two was not run
         return None
     if found.n == 0:
         return None
     decided = found.verdict != "undecided"
     interval = f"\n[{found.low:.2g}, {found.high:.2g}]" if np.isfinite(found.low) else f"\nn = {found.n}"
-    return Cell(
-        float(np.log2(found.ratio)), f"{found.ratio:.2f}x{'' if decided else ' ?'}{interval}", decided
-    )
+    return Cell(float(np.log2(found.ratio)), f"{found.ratio:.2f}x{'' if decided else ' ?'}{interval}", decided)
 
 
 def _change(trials: pd.DataFrame, workload: str, size: float, percent: bool) -> Cell | None:
     scores = [
-        trials[
-            (trials["trainer"] == name) & (trials["workload"] == workload) & (trials["batch_size"] == size)
-        ]
+        trials[(trials["trainer"] == name) & (trials["workload"] == workload) & (trials["batch_size"] == size)]
         .drop_duplicates(["seed", "block"])
         .set_index(["seed", "block"])["final_score"]
         for name in (MIXED, FULL)
     ]
-    found = median_interval(
-        ((scores[0] - scores[1]).dropna() * (100 if percent else 1)).tolist(), positive=False
-    )
+    found = median_interval(((scores[0] - scores[1]).dropna() * (100 if percent else 1)).tolist(), positive=False)
     if found.n == 0:
         return None
     return Cell(found.median, f"{_signed(found.median, percent)}\n{_range(found, percent)}", True)
@@ -176,9 +168,7 @@ def _heat_map(
         color = COLORS(norm(cell.value))
         axes.add_patch(Rectangle(corner, 1, 1, fc=color, ec="white", lw=1.5, label=cell.text))
         if not cell.decided:
-            axes.add_patch(
-                Rectangle(corner, 1, 1, fc="none", ec="#b0b0b0", lw=0, hatch="///", label="_undecided")
-            )
+            axes.add_patch(Rectangle(corner, 1, 1, fc="none", ec="#b0b0b0", lw=0, hatch="///", label="_undecided"))
         luminance = float(np.dot(color[:3], (0.299, 0.587, 0.114)))
         dark = luminance < 0.5
         box = None if cell.decided else {"fc": color, "ec": "none", "pad": 1.5}

@@ -63,9 +63,7 @@ def scaling(results: Results) -> Figure | None:
         kinds, batch = found[workload], _base(chosen)[1]
         most = max(point.ranks for points in kinds.values() for point in points)
         for axes, efficiency in ((left, False), (right, True)):
-            drawn.append(
-                (axes, _panel(axes, kinds, batch, most, efficiency), _lines(kinds, most, efficiency))
-            )
+            drawn.append((axes, _panel(axes, kinds, batch, most, efficiency), _lines(kinds, most, efficiency)))
     for axes, labels, lines in drawn:  # once all axes have their places
         around(axes, labels, lines)
     return figure
@@ -98,9 +96,7 @@ def _base(trials: pd.DataFrame) -> tuple[dict[str, object], float]:
     return cell, float(row["batch_size"])
 
 
-def _point(
-    trials: pd.DataFrame, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]
-) -> Point | None:
+def _point(trials: pd.DataFrame, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]) -> Point | None:
     both = compare(trials, cell, one, "samples_per_second")
     if both.n == 0:
         return None
@@ -112,9 +108,7 @@ def _point(
     return Point(ranks, each, both.ratio, both.low, both.high, bool(rows["oversubscribed"].any()))
 
 
-def _panel(
-    axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool
-) -> list[Label]:
+def _panel(axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool) -> list[Label]:
     """Draw one panel; return the labels that it wants."""
     _ideal(axes, most, efficiency)
     labels = []
@@ -132,9 +126,7 @@ def _panel(
         if real:
             last = real[-1]
             text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'})"
-            labels.append(
-                Label(last.ranks * shift, _value(last.speed_up, last.ranks, efficiency), text, color)
-            )
+            labels.append(Label(last.ranks * shift, _value(last.speed_up, last.ranks, efficiency), text, color))
     beyond = [p for points in kinds.values() for p in points if p.oversubscribed]
     if beyond:
         first = min(beyond, key=lambda p: (p.ranks, p.speed_up))
@@ -152,9 +144,7 @@ def _lines(kinds: dict[str, list[Point]], most: int, efficiency: bool) -> list[t
     for points in kinds.values():
         real = [p for p in points if not p.oversubscribed]
         x = [1, *(p.ranks for p in real)]
-        lines.append(
-            (x, [_value(1.0, 1, efficiency), *(_value(p.speed_up, p.ranks, efficiency) for p in real)])
-        )
+        lines.append((x, [_value(1.0, 1, efficiency), *(_value(p.speed_up, p.ranks, efficiency) for p in real)]))
         lines += [([p.ranks] * len(p.each), [_value(v, p.ranks, efficiency) for v in p.each]) for p in points]
     return lines
 
@@ -168,9 +158,7 @@ def _ideal(axes: Axes, most: int, efficiency: bool) -> None:
     axes.plot(ends, [100, 100] if efficiency else ends, color=FAINT, lw=1, ls=":", label="_ideal")
 
 
-def _draw(
-    axes: Axes, points: list[Point], color: str, marker: str, line: Any, shift: float, efficiency: bool
-) -> None:
+def _draw(axes: Axes, points: list[Point], color: str, marker: str, line: Any, shift: float, efficiency: bool) -> None:
     if not points:
         return
     x = [1.0] + [p.ranks * shift for p in points]
@@ -191,14 +179,10 @@ def _draw(
         low, high = (_value(end, p.ranks, efficiency) for end in (p.low, p.high))
         axes.vlines(p.ranks * shift, low, high, color=color, lw=2.5, alpha=0.4)
         each = [_value(v, p.ranks, efficiency) for v in p.each]
-        axes.plot(
-            [p.ranks * shift] * len(each), each, marker, color=color, ms=3, alpha=0.5, mew=0, label="_blocks"
-        )
+        axes.plot([p.ranks * shift] * len(each), each, marker, color=color, ms=3, alpha=0.5, mew=0, label="_blocks")
 
 
-def _draw_oversubscribed(
-    axes: Axes, points: list[Point], marker: str, shift: float, efficiency: bool
-) -> None:
+def _draw_oversubscribed(axes: Axes, points: list[Point], marker: str, shift: float, efficiency: bool) -> None:
     for p in points:
         x, each = p.ranks * shift, [_value(v, p.ranks, efficiency) for v in p.each]
         axes.plot([x] * len(each), each, marker, mfc="none", mec=FAINT, ms=3, mew=0.6, label="_blocks")
@@ -208,9 +192,7 @@ def _draw_oversubscribed(
 
 def _limits(axes: Axes, kinds: dict[str, list[Point]], most: int, efficiency: bool) -> None:
     points = [p for points in kinds.values() for p in points]
-    values = [
-        _value(v, p.ranks, efficiency) for p in points for v in (*p.each, p.low, p.high) if np.isfinite(v)
-    ]
+    values = [_value(v, p.ranks, efficiency) for p in points for v in (*p.each, p.low, p.high) if np.isfinite(v)]
     ticks = sorted({1, *(p.ranks for p in points)})
     axes.set_xscale("log", base=2)
     axes.set_xlim(1 / most**0.08, most**1.12)

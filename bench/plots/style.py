@@ -127,9 +127,7 @@ def panels(
     def each() -> Iterator[tuple[str, pd.DataFrame, list[Axes]]]:
         for workload, row in zip(workloads, rows, strict=True):
             of_workload = trials[trials["workload"] == workload]
-            row.suptitle(
-                context(results, of_workload, workload), x=0.008, ha="left", size=10, color="#555555"
-            )
+            row.suptitle(context(results, of_workload, workload), x=0.008, ha="left", size=10, color="#555555")
             yield workload, of_workload, list(row.subplots(1, columns, squeeze=False, **grid)[0])
 
     return figure, each()

@@ -52,9 +52,7 @@ def time_to_target(results: Results) -> Figure | None:
     figure, rows = panels(question, results, trials, 2, 1.2 + 0.55 * max(most, 2), sharey=True)
     for _, chosen, row in rows:
         cells = summary(chosen)
-        order = cells.sort_values(
-            ["seconds_to_target", "n_reached", "trainer"], ascending=[True, False, True]
-        )
+        order = cells.sort_values(["seconds_to_target", "n_reached", "trainer"], ascending=[True, False, True])
         names = list(dict.fromkeys(order["trainer"]))
         for axes, metric in zip(row, METRICS, strict=True):
             _panel(axes, metric, _with_last_miss(chosen, results), cells.set_index("trainer"), names, results)
@@ -166,9 +164,7 @@ def _misses(axes: Axes, missed: pd.DataFrame, n: int, row: int, color: str) -> N
     end = axes.get_yaxis_transform()  # x as a share of the axes, y in rows
     step = min(0.035, (STRIP - 0.04) / len(missed))
     x = 0.985 - step * np.arange(len(missed))
-    axes.plot(
-        x, [row + 0.22] * len(missed), ">", mfc="white", mec=color, ms=5, transform=end, label="_missed"
-    )
+    axes.plot(x, [row + 0.22] * len(missed), ">", mfc="white", mec=color, ms=5, transform=end, label="_missed")
     failed = int(missed["status"].isin(FAILED).sum())
     counts = {"missed": len(missed) - failed, "failed": failed}
     text = "\n".join(f"{count} of {n} {what}" for what, count in counts.items() if count)

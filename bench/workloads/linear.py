@@ -23,9 +23,7 @@ SPECTRUM = torch.logspace(-1.5, 0, FEATURES, dtype=torch.float64)  # condition n
 def _orthogonal(rows: int, columns: int, seed: int) -> Tensor:
     """Return float64 ``[rows, columns]`` with orthonormal columns, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    orthogonal: Tensor = torch.linalg.qr(
-        torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-    ).Q
+    orthogonal: Tensor = torch.linalg.qr(torch.randn(rows, columns, generator=generator, dtype=torch.float64)).Q
     return orthogonal
 
 

@@ -48,9 +48,7 @@ def mlp(*widths: int) -> nn.Module:
 MNIST5K = Workload(name="mnist5k", model=partial(mlp, 784, 128, 10), data=digits, target=0.93)
 
 # Wide enough for precision and workers to have something to win.
-MNIST5K_WIDE = Workload(
-    name="mnist5k-wide", model=partial(mlp, 784, 1024, 1024, 10), data=digits, target=0.93
-)
+MNIST5K_WIDE = Workload(name="mnist5k-wide", model=partial(mlp, 784, 1024, 1024, 10), data=digits, target=0.93)
 
 
 def of_width(width: int) -> Workload:
