@@ -22,7 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from bench.clock import Clock
 from bench.probes import Probes
 from bench.workload import Data
-from trainers.task import Step, Task, Trainer
+from trainers.task import Step, Task
 
 if TYPE_CHECKING:
     from bench.trial import Trial
@@ -59,7 +59,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
     held_out = data.held_out_x.to(device), data.held_out_y.to(device)
     with _process_group(trial, rank, rendezvous, device) as ranks:
         setup_seconds = time.perf_counter() - began
-        warmup = _warm_up(trial.trainer, task, trial.seed)
+        warmup = _warm_up(trial, task, held_out)
         send({"fields": {"warmup_seconds": warmup.seconds, "flops_per_sample": warmup.flops_per_sample,
                          "parameters": warmup.parameters, "dtype": warmup.dtype}})  # fmt: skip
         run = Run(trial, task, held_out, ranks, probes, send)
@@ -91,15 +91,15 @@ class Warmup:
     dtype: str | None
 
 
-def _warm_up(trainer: Trainer, task: Task, seed: int) -> Warmup:
-    """Make the first steps of a throwaway run: whoever came first would pay for what they load.
+def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor]) -> Warmup:
+    """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
 
     FLOPs are counted on its first step, since counting slows what it counts.
     """
     began = time.perf_counter()
     flops, step = None, None
-    torch.manual_seed(seed)  # dropout and the like draw from the global state
-    with closing(trainer(task)) as steps:
+    torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
+    with closing(trial.trainer(task)) as steps:
         with FlopCounterMode(display=False) as counter:
             step = next(steps, None)
         if step is not None:
@@ -108,12 +108,15 @@ def _warm_up(trainer: Trainer, task: Task, seed: int) -> Warmup:
             flops = counter.get_total_flops() * world_size / step.samples
         for another in itertools.islice(steps, WARMUP_STEPS - 1):
             step = another
+        if step is not None:
+            trial.workload.evaluate(step.model, *held_out)
     parameters = [] if step is None else list(step.model.parameters())
-    dtype = getattr(trainer, "dtype", None) or (str(parameters[0].dtype).removeprefix("torch.") if parameters else None)
+    own_dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None
+    dtype = getattr(trial.trainer, "dtype", None) or own_dtype
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, parameters
     gc.collect()
-    torch.manual_seed(seed)
+    torch.manual_seed(trial.seed)
     return Warmup(time.perf_counter() - began, flops, count, dtype)
 
 

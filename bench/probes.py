@@ -55,9 +55,11 @@ class Probes:
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
         if self._gpu is not None:
             self._gpu.pause()
+        procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
 
     def resume(self) -> None:
         """Begin the next window of training."""
+        procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
         self._wait_mark = procfs.runqueue_wait_seconds()
         if self._cuda:

@@ -275,6 +275,14 @@ class TestObservations:
         evaluated = run_trial(Trial(replace(POINTS, score=wasteful, target=0.0), Bursts(1000), steps=8))
         assert row(evaluated).training_memory_bytes < 30e6
 
+    def test_evaluation_leaves_nothing_in_the_peak_of_training(self):
+        """What it frees the C library may keep: 3.7 MB once, more than mini-batch training itself adds here."""
+        along, at_end = (
+            row(run_trial(Trial(find_workload("mnist5k"), MiniBatch(), steps=60, stop_at_target=False, score_along=s)))
+            for s in (True, False)
+        )
+        assert abs(along.training_memory_bytes - at_end.training_memory_bytes) < 1.5e6
+
     def test_memory_over_ranks_counts_shared_pages_once(self):
         record = run_trial(Trial(GAUSSIANS, Ddp(), world_size=2, steps=3))
         alone = run_trial(Trial(GAUSSIANS, Ddp(), world_size=1, steps=3))

@@ -122,7 +122,7 @@ def _speed_up(trials: pd.DataFrame, workload: str, size: float) -> Cell | None:
     if found.n == 0:
         return None
     decided = found.verdict != "undecided"
-    interval = f"\n[{found.low:.2g}, {found.high:.2g}]" if np.isfinite(found.low) else f"\nn = {found.n}"
+    interval = f"\n[{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else f"\nn = {found.n}"
     return Cell(float(np.log2(found.ratio)), f"{found.ratio:.2f}x{'' if decided else ' ?'}{interval}", decided)
 
 
