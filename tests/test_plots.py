@@ -486,7 +486,7 @@ def test_cells_show_the_planted_ratio_and_difference() -> None:
         if r.trainer == "Amp":
             records[i] = replace(r, curve=r.curve | {"score": [None, 0.9 - 0.004]})
     speed, change = axes_of(PLOTS["precision"](results_of(*records)))[:2]
-    assert [text.get_text() for text in speed.texts] == ["1.83x\n[1.8, 1.8]"] * 9
+    assert [text.get_text() for text in speed.texts] == ["1.83x\n[1.83, 1.83]"] * 9
     assert [text.get_text() for text in change.texts] == ["-0.40\n[-0.40, -0.40]"] * 9
     assert [label.get_text() for label in speed.get_yticklabels()] == [
         "digits-64\n(64k)",
@@ -507,7 +507,7 @@ def test_undecided_cells_are_marked_and_faster_and_slower_have_opposite_colors()
     ]
     speed = axes_of(PLOTS["precision"](results_of(*records, *[r for r in noisy if "-B32-" in r.cell])))[0]
     boxes = {box.get_label(): box for box in speed.patches}
-    faster, slower = (boxes[text].get_facecolor() for text in ("2.00x\n[2, 2]", "0.50x\n[0.5, 0.5]"))
+    faster, slower = (boxes[text].get_facecolor() for text in ("2.00x\n[2.00, 2.00]", "0.50x\n[0.50, 0.50]"))
     assert faster[2] > faster[0]  # blueish
     assert slower[0] > slower[2]  # orange
     marked = [text.get_text() for text in speed.texts if "?" in text.get_text()]
