@@ -267,5 +267,5 @@ def test_the_suites_of_all_benchmarks_collect(run):
         files = tuple(map(str, sorted(BENCH.glob("bench_*.py"))))
         result = run("--collect-only", "-q", "--suite", suite, files=files)
         assert result.ret == 0
-        for name in ("strategies", "batch_size", "precision", "scaling"):
+        for name in ("null", "strategies", "batch_size", "precision", "scaling"):
             result.stdout.re_match_lines([rf".*test_{name}\[.*"])
