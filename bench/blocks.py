@@ -79,10 +79,32 @@ class Blocks:
         self.folder = folder
         return folder
 
-    def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
-        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""
+    def run(
+        self,
+        comparison: str,
+        cells: Mapping[str, Trial],
+        blocks: int,
+        undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None,
+    ) -> None:
+        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b.
+
+        Args:
+            comparison: its name.
+            cells: what to run, by name.
+            blocks: how many; with ``undecided``, at least so many.
+            undecided: asked after these blocks, and after each further one, with the trials so far by cell;
+                as long as it says so, another block is run.
+        """
         assert self.folder is not None, "the run's folder is not open"
-        for block, position, cell in schedule(comparison, cells, range(blocks)):
+
+        def numbers() -> Iterator[int]:
+            yield from range(blocks)
+            block = blocks
+            while undecided is not None and undecided({cell: self.records[comparison, cell] for cell in cells}):
+                yield block
+                block += 1
+
+        for block, position, cell in schedule(comparison, cells, numbers()):
             began = time.monotonic()
             trial = replace(cells[cell], seed=block)
             record = run_trial(
@@ -93,11 +115,11 @@ class Blocks:
             self._finished += 1
             self._spent += time.monotonic() - began
             ended = outcome(record, trial.stop_at_target)
-            self._tell(f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {ended}")
+            self._tell(f"{self._progress()} {comparison} block {block + 1}/{max(blocks, block + 1)} {cell}: {ended}")
 
     def _progress(self) -> str:
         left = self._spent / self._finished * max(0, self._planned - self._finished)
-        return f"[{self._finished}/{self._planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
+        return f"[{self._finished}/{max(self._planned, self._finished)}, {left // 60:.0f}:{left % 60:02.0f} left]"
 
 
 def outcome(record: Record, to_target: bool = True) -> str:

@@ -43,6 +43,7 @@ def run(pytester):
 
 
 GOOD = """
+import time
 import torch
 from torch import nn
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ class Failing(MiniBatch):
     def __call__(self, task):
         raise RuntimeError("planted")
         yield
+
+@dataclass(frozen=True)
+class Sleepy(MiniBatch):
+    def __call__(self, task):
+        for step in super().__call__(task):
+            time.sleep(0.02)
+            yield step
 
 @dataclass(frozen=True)
 class Needy:
@@ -111,6 +119,7 @@ class TestBadInput:
             (["--seconds", "0"], "--seconds must be more than 0, got 0"),
             (["--seconds", "nan"], "--seconds must be more than 0, got nan"),
             (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+            (["--budget", "0"], "--budget must be more than 0, got 0"),
             (["--device", "tpu"], "unknown device 'tpu': known are auto, cpu, cuda"),
             (["--workload", "nowhere.py:X"], r"nowhere\.py:X: there is no file 'nowhere\.py'"),
             (["--workload", "MINE.py:NOTHING"], r"has no 'NOTHING'; it has .*MINE"),
@@ -219,6 +228,20 @@ class TestRun:
         trials = load_results("results").trials
         assert trials.status.value_counts().to_dict() == {"failed": 3, "reached": 3}
         assert set(trials[trials.status == "failed"].reason) == {"RuntimeError: planted"}
+
+    @pytest.mark.parametrize(("budget", "enough"), [("60", True), ("0.001", False)])
+    def test_blocks_are_added_until_the_verdict_falls_or_the_budget_ends(self, run, pytester, mine, budget, enough):
+        """A sleeps 20 ms a step and B does not: no three blocks prove it, and a few more do."""
+        chosen = ("--trainer", "MiniBatch", "--trainer", f"{mine}:Sleepy")
+        result = run(*self.ARGUMENTS, "--workload", f"{mine}:MINE", *chosen, "--until-decided", "--budget", budget)
+        result.assert_outcomes(passed=2)
+        trials = load_results("results").trials
+        assert set(trials.groupby("block").cell.nunique()) == {2}
+        assert (trials.seed == trials.block).all()
+        word = "slower" if enough else r"(slower|undecided)"
+        result.stdout.re_match_lines([rf"strategies: mine-Sleepy / mine-MiniBatch: {word}, .*n=\d+"])
+        if not enough:
+            assert trials.block.max() == 2
 
     def test_only_the_selected_cells_run(self, run, mine):
         run(*self.ARGUMENTS, "--seeds", "1", "--workload", f"{mine}:MINE", "-k", "Accumulate or Amp")
