@@ -37,7 +37,8 @@ def anytime_interval(logs: Floats) -> tuple[Floats, Floats]:
     value is.
 
     Source: T. L. Lai 1976, Annals of Statistics 4(2), 265-280; in this form H. Wang & A. Ramdas 2023, "Anytime-valid
-    t-tests and confidence sequences for Gaussian means with unknown variance" (arXiv 2310.03722), the Gaussian mixture under the right Haar prior of the scale; the bound at all n: J. Ville 1939.
+    t-tests and confidence sequences for Gaussian means with unknown variance" (arXiv 2310.03722), the Gaussian
+    mixture under the right Haar prior of the scale. The bound over all n: J. Ville 1939.
     """
     n = logs.shape[-1]
     known = np.asarray(np.isfinite(logs).all(axis=-1))
@@ -59,7 +60,8 @@ def compare_anytime(
     """Compare as ``bench.compare`` does, with an interval and a verdict that hold after any number of looks.
 
     A trial that missed the target counts as more than it had spent: the lower end is that of the lower bounds'
-    mean, and likewise above; an end on which a bound is missing is 0 or infinite.
+    mean, and likewise above; an end on which a bound is missing is 0 or infinite, and stays so. Where the cell
+    that is elsewhere faster missed once, its pair remains undecided.
 
     Args:
         trials: see ``bench.compare``.

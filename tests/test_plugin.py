@@ -15,8 +15,9 @@ import pytest
 import bench.blocks
 import bench.environment
 import bench.plan
-import bench.report  # noqa: F401
+import bench.report
 from bench import load_results
+from tests.synthetic import raced
 
 pytest_plugins = ["pytester"]
 
@@ -43,7 +44,6 @@ def run(pytester):
 
 
 GOOD = """
-import time
 import torch
 from torch import nn
 from dataclasses import dataclass
@@ -73,13 +73,6 @@ class Failing(MiniBatch):
     def __call__(self, task):
         raise RuntimeError("planted")
         yield
-
-@dataclass(frozen=True)
-class Sleepy(MiniBatch):
-    def __call__(self, task):
-        for step in super().__call__(task):
-            time.sleep(0.02)
-            yield step
 
 @dataclass(frozen=True)
 class Needy:
@@ -229,19 +222,24 @@ class TestRun:
         assert trials.status.value_counts().to_dict() == {"failed": 3, "reached": 3}
         assert set(trials[trials.status == "failed"].reason) == {"RuntimeError: planted"}
 
-    @pytest.mark.parametrize(("budget", "enough"), [("60", True), ("0.001", False)])
-    def test_blocks_are_added_until_the_verdict_falls_or_the_budget_ends(self, run, pytester, mine, budget, enough):
-        """A sleeps 20 ms a step and B does not: no three blocks prove it, and a few more do."""
-        chosen = ("--trainer", "MiniBatch", "--trainer", f"{mine}:Sleepy")
-        result = run(*self.ARGUMENTS, "--workload", f"{mine}:MINE", *chosen, "--until-decided", "--budget", budget)
+    @pytest.mark.parametrize(("budget", "word"), [("1000", "slower"), ("1e-9", "undecided")])
+    def test_blocks_are_added_until_the_verdict_falls_or_the_budget_ends(self, run, mine, monkeypatch, budget, word):
+        """Fast takes 10 % longer, at a noise of 2 %: three blocks cannot prove it, and six can. Nothing is timed."""
+
+        def planted(trial, *, cell, block, **rest):
+            seconds = {"mine-Fast": 1.1, "mine-MiniBatch": 1.0}[cell]
+            return raced(cell.removeprefix("mine-"), seconds=seconds, blocks=block + 1, workload="mine")[block]
+
+        monkeypatch.setattr(bench.blocks, "run_trial", planted)
+        chosen = ("--workload", f"{mine}:MINE", "--trainer", "MiniBatch", "--trainer", f"{mine}:Fast")
+        result = run(*self.ARGUMENTS, *chosen, "--until-decided", "--budget", budget)
         result.assert_outcomes(passed=2)
-        trials = load_results("results").trials
-        assert set(trials.groupby("block").cell.nunique()) == {2}
-        assert (trials.seed == trials.block).all()
-        word = "slower" if enough else r"(slower|undecided)"
-        result.stdout.re_match_lines([rf"strategies: mine-Sleepy / mine-MiniBatch: {word}, .*n=\d+"])
-        if not enough:
-            assert trials.block.max() == 2
+        results = load_results("results")
+        blocks = results.trials.block.max() + 1
+        assert blocks == 3 if word == "undecided" else 3 < blocks <= 6
+        assert results.trials.groupby("block").cell.nunique().tolist() == [2] * blocks
+        result.stdout.re_match_lines([rf"strategies: mine-Fast / mine-MiniBatch: {word}, .*n={blocks}"])
+        assert results.environment["until_decided"]
 
     def test_only_the_selected_cells_run(self, run, mine):
         run(*self.ARGUMENTS, "--seeds", "1", "--workload", f"{mine}:MINE", "-k", "Accumulate or Amp")
