@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.cgroup import cpu_limit, memory_limit_bytes
+from bench.frames import SLOWDOWNS
 from bench.nvml import Gpu, gpus
 
 LARGEST_LOAD = 0.25  # of the cores: a machine at rest has less, even minutes after some work
@@ -20,15 +21,8 @@ LEAST_FREE_BYTES = 2 * 1024**3  # a rank that has torch loaded takes 0.3 GB befo
 LARGEST_JITTER = 1.5  # 99th percentile over median of equal pieces of work: 1.1 to 1.3 on an idle machine
 JITTER_SECONDS = 1.0
 
-# Bits of NVML's clock event reasons that say the clock is held down by something else than the work and its
-# power limit. Source: nvml.h, nvmlClocksEventReason*.
-HELD_DOWN = {
-    0x0000000000000002: "clocks are fixed by an application setting",
-    0x0000000000000008: "hardware slowdown",
-    0x0000000000000020: "software thermal slowdown",
-    0x0000000000000040: "hardware thermal slowdown",
-    0x0000000000000080: "hardware power brake",
-}
+# Settings that hold a GPU's clock down steadily; see ``bench.frames.SLOWDOWNS`` for what does so at times.
+HELD_DOWN = {0x2: "clocks are fixed by an application setting"} | SLOWDOWNS
 
 
 @dataclass(frozen=True)

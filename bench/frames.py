@@ -19,6 +19,15 @@ LONGEST_EVALUATION_SHARE = 0.05
 # over ranks) makes the trial contaminated: it tells of its neighbours more than of its strategy.
 LARGEST_CLEAN_SHARE = 0.10
 
+# Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
+# and its settings. Source: nvml.h, nvmlClocksEventReason*.
+SLOWDOWNS = {
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+
 
 @dataclass(frozen=True)
 class Results:
@@ -141,6 +150,7 @@ def _row(record: Record) -> dict[str, Any]:
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
         "cpu_seconds": _sum(record, "cpu_seconds"),
         "steal_seconds": _steal(record),
+        "throttled": _throttled(record),
         "contaminated": contaminated(record),
         "repeat": record.repeat,
         "environment": record.environment,
@@ -203,11 +213,18 @@ def _steal(record: Record) -> float:
     return max(values, default=np.nan)
 
 
+def _throttled(record: Record) -> bool:
+    """Return whether a GPU was seen slowed down while it trained."""
+    return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
+
+
 def contaminated(record: Record) -> bool:
-    """Return whether others used the cores so much that the trial's times are not its own.
+    """Return whether others used the cores so much, or a GPU was slowed down, that its times are not its own.
 
     More threads than cores must wait for each other, which says nothing of anybody else.
     """
+    if _throttled(record):
+        return True
     seconds = _sum(record, "train_seconds")
     lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), _steal(record)])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)

@@ -128,6 +128,7 @@ class Probes:
                 "nvml_device_baseline_bytes": readings.device_baseline_bytes,
                 "energy_joules": readings.energy_joules,
                 "energy_window_seconds": readings.energy_window_seconds,
+                "clock_event_reasons": readings.clock_event_reasons,
             }
             unmeasured |= readings.unmeasured
         return seen, unmeasured

@@ -46,7 +46,7 @@ def test_a_disturbed_trial_is_run_again_at_once_and_both_are_kept(run):
     assert [r.trial for r in read(folder / "trials.jsonl")][3:5] == ["3.0", "3.1"]
     assert contention(load_results(folder)) == (
         "1 of 21 trials were contaminated: they waited for a core, or lost one to another machine, for more than 10% "
-        "of its training seconds. 1 of them were repeated and do not count."
+        "of its training seconds, or their GPU was throttled. 1 of them were repeated and do not count."
     )
 
 

@@ -165,6 +165,10 @@ class TestContention:
     def test_an_oversubscribed_trial_waits_for_itself(self):
         assert not self.found(2.0, 2.0, cores=1).contaminated
 
+    def test_a_gpu_that_was_slowed_down_contaminates_but_a_power_limit_does_not(self):
+        found = [row(ranks=[{"clock_event_reasons": bits}]) for bits in (0x4 | 0x1, 0x4 | 0x40, None)]
+        assert [each.throttled for each in found] == [each.contaminated for each in found] == [False, True, False]
+
     def test_what_was_not_measured_contaminates_nothing(self):
         found = row(ranks=[{}])
         assert not found.contaminated
