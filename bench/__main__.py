@@ -1,4 +1,4 @@
-"""The command line beside pytest: ``python -m bench tune`` and ``python -m bench report``."""
+"""The command line beside pytest: ``python -m bench`` with tune, report, merge, export or doctor."""
 
 import argparse
 import shlex
@@ -28,9 +28,25 @@ def main() -> None:
     report = commands.add_parser("report", help="render report.ipynb for a results folder")
     report.add_argument("results", type=Path, nargs="?", default=Path("results"))
 
+    merge = commands.add_parser("merge", help="join runs into one results folder")
+    merge.add_argument("sources", type=Path, nargs="+", metavar="RESULTS")
+    merge.add_argument("-o", "--output", type=Path, required=True, help="a folder that is not there yet")
+    merge.add_argument(
+        "--across-environments", action="store_true", help="even of different machines; their cells stay apart"
+    )
+
+    export = commands.add_parser("export", help="write a run's medians as other tools read them")
+    export.add_argument("results", type=Path)
+    export.add_argument("--format", required=True, help="github (github-action-benchmark, custom) or bencher (BMF)")
+    export.add_argument("--metric", default="samples_per_second", help="for github (default: %(default)s)")
+    export.add_argument("-o", "--output", type=Path, required=True)
+
+    commands.add_parser("doctor", help="say whether this machine is fit to measure on (exit status 1: it is not)")
+
     arguments = parser.parse_args()
+    run = {"tune": _tune, "report": _report, "merge": _merge, "export": _export, "doctor": _doctor}[arguments.command]
     try:
-        _tune(arguments) if arguments.command == "tune" else _report(arguments)
+        run(arguments)
     except (ValueError, OSError) as error:
         sys.exit(f"{parser.prog}: error: {error}")
 
@@ -75,6 +91,32 @@ def _report(arguments: argparse.Namespace) -> None:
     page = render(arguments.results)
     print(decision_text(open_run(arguments.results)))
     print(f"\nplots   {page.parent / 'plots'}\nreport  {page}")
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from bench.exchange import merge
+
+    count = merge(arguments.sources, arguments.output, arguments.across_environments)
+    print(f"{count} trials in {arguments.output}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from bench.exchange import export, write_whole
+
+    text, left_out = export(arguments.results, arguments.format, arguments.metric)
+    write_whole(arguments.output, text)
+    print(f"written to {arguments.output}")
+    for cell in left_out:
+        print(f"left out: {cell} has no finite median", file=sys.stderr)
+
+
+def _doctor(_: argparse.Namespace) -> None:
+    from bench.doctor import examine, read_machine
+
+    findings = examine(read_machine())
+    print(*findings, sep="\n")
+    if not all(finding.fit for finding in findings):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.record import Record, append
-from bench.trial import DATA_FILES, Trial, run_trial
+from bench.exchange import differences, write_whole
+from bench.frames import contaminated, those_that_count
+from bench.record import DEFINITION, Record, append, read
+from bench.trial import DATA_FILES, Trial, definition, run_trial
+
+# Of the planned trials, how many may be run again because others used their cores; each once at most.
+LARGEST_SHARE_OF_REPEATS = 0.10
+
+
+class RecordLostError(Exception):
+    """A finished trial's record could not be written; one line says which and why."""
 
 
 def schedule(comparison: str, cells: Iterable[str], blocks: Iterable[int]) -> Iterator[tuple[int, int, str]]:
@@ -44,7 +53,9 @@ class Blocks:
         self._results, self._suite, self._tell = results, suite, tell
         self.folder: Path | None = None
         self.records: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        self._done: dict[tuple[str, str, int], Record] = {}  # of the run that is continued
         self._planned = 0
+        self._repeats_left = 0
         self._finished = 0
         self._spent = 0.0
 
@@ -64,7 +75,7 @@ class Blocks:
         Raises:
             ValueError: if the folder cannot be made or written to; one line.
         """
-        self._planned = planned
+        self._expect(planned)
         folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
         try:
             folder.mkdir(parents=True)
@@ -79,6 +90,56 @@ class Blocks:
         self.folder = folder
         return folder
 
+    def resume(self, environment: dict[str, Any], comparisons: Mapping[str, tuple[Mapping[str, Trial], int]]) -> Path:
+        """Continue the newest run: what it holds of ``comparisons`` (cells and blocks, by name) is not run again.
+
+        A trial that ended without a result is held too: that it failed is a result.
+
+        Raises:
+            ValueError: one line: there is no such run, it was made in another environment, or a cell is not
+                what it was.
+        """
+        folder = (self._results / "latest").resolve()
+        if not (folder / "environment.json").exists():
+            raise ValueError(f"--resume: there is no run in {self._results} to continue; run without --resume")
+        before = json.loads((folder / "environment.json").read_text())
+        changed = differences(before, environment)
+        if changed:
+            raise ValueError(f"--resume: {folder} was measured in another environment: {changed}")
+        held = read(folder / "trials.jsonl") if (folder / "trials.jsonl").exists() else ()
+        for record in those_that_count(held)[0]:
+            self._done[record.comparison, record.cell, record.block] = record
+        for comparison, (cells, _) in comparisons.items():
+            for cell, trial in cells.items():
+                self._check_unchanged(comparison, cell, trial)
+        planned = [
+            (name, cell, b) for name, (cells, blocks) in comparisons.items() for cell in cells for b in range(blocks)
+        ]
+        self._expect(sum(each not in self._done for each in planned))
+        again = {name: environment.get(name) for name in ("captured", "git", "load_average", "gpus")}
+        before["resumed"] = [*before.get("resumed", []), again]
+        try:
+            write_whole(folder / "environment.json", json.dumps(before, indent=1, allow_nan=False) + "\n")
+        except OSError as error:
+            raise ValueError(f"--resume: cannot write to {folder}: {error.strerror}") from error
+        self.folder = folder
+        return folder
+
+    def _check_unchanged(self, comparison: str, cell: str, trial: Trial) -> None:
+        held = [record for (c, name, _), record in self._done.items() if (c, name) == (comparison, cell)]
+        now = json.loads(json.dumps(definition(trial)))  # as a record that was written and read
+        for record in held:
+            for name in DEFINITION:
+                before = getattr(record, name)
+                if before != now[name]:
+                    raise ValueError(
+                        f"--resume: {comparison} {cell} is not what it was: {name} was {before}, is {now[name]}; "
+                        "run without --resume"
+                    )
+
+    def _expect(self, planned: int) -> None:
+        self._planned, self._repeats_left = planned, int(LARGEST_SHARE_OF_REPEATS * planned)
+
     def run(
         self,
         comparison: str,
@@ -88,14 +149,18 @@ class Blocks:
     ) -> None:
         """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b.
 
+        A trial that others disturbed is run again at once, within limits. Both records are kept; the later counts.
+
         Args:
             comparison: its name.
             cells: what to run, by name.
             blocks: how many; with ``undecided``, at least so many.
             undecided: asked after these blocks, and after each further one, with the trials so far by cell;
                 as long as it says so, another block is run.
+
+        Raises:
+            RecordLostError: if a record cannot be written.
         """
-        assert self.folder is not None, "the run's folder is not open"
 
         def numbers() -> Iterator[int]:
             yield from range(blocks)
@@ -105,17 +170,40 @@ class Blocks:
                 block += 1
 
         for block, position, cell in schedule(comparison, cells, numbers()):
-            began = time.monotonic()
-            trial = replace(cells[cell], seed=block)
-            record = run_trial(
-                trial, suite=self._suite, comparison=comparison, cell=cell, block=block, position=position
-            )
-            append(self.folder / "trials.jsonl", record)
+            record = self._done.get((comparison, cell, block))
+            if record is None:
+                trial = replace(cells[cell], seed=block)
+                where = {"comparison": comparison, "cell": cell, "block": block, "position": position}
+                record = self._run(trial, where, f"block {block + 1}/{max(blocks, block + 1)}")
             self.records[comparison, cell].append(record)
-            self._finished += 1
-            self._spent += time.monotonic() - began
-            ended = outcome(record, trial.stop_at_target)
-            self._tell(f"{self._progress()} {comparison} block {block + 1}/{max(blocks, block + 1)} {cell}: {ended}")
+
+    def _run(self, trial: Trial, where: dict[str, Any], of: str) -> Record:
+        """Run ``trial``, and once more if it was disturbed and there are repeats left; return the one that counts."""
+        began = time.monotonic()
+        record = self._run_once(trial, where, repeat=0)
+        disturbed = contaminated(record) and self._repeats_left > 0
+        ended = outcome(record, trial.stop_at_target)
+        if disturbed:
+            self._repeats_left -= 1
+            record = self._run_once(trial, where, repeat=1)
+            ended += f"; others used the cores, so once more: {outcome(record, trial.stop_at_target)}"
+        self._finished += 1
+        self._spent += time.monotonic() - began
+        self._tell(f"{self._progress()} {where['comparison']} {of} {where['cell']}: {ended}")
+        return record
+
+    def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
+        assert self.folder is not None, "the run's folder is not open"
+        record = run_trial(trial, suite=self._suite, repeat=repeat, **where)
+        file = self.folder / "trials.jsonl"
+        try:
+            append(file, record)
+        except OSError as error:
+            raise RecordLostError(
+                f"the record of trial {record.comparison} {record.trial} could not be written to {file}: "
+                f"{error.strerror}; the trials before it are there, and --resume goes on from them"
+            ) from error
+        return record
 
     def _progress(self) -> str:
         left = self._spent / self._finished * max(0, self._planned - self._finished)

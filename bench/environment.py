@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,32 @@ from typing import Any
 import psutil
 import torch
 
-from bench.nvml import gpus
+from bench.cgroup import cpu_limit, memory_limit_bytes
+from bench.doctor import governors
+from bench.nvml import Gpu, gpus
 from bench.trial import cores
+
+# What tells the libraries that compute how many threads to use, and where.
+VARIABLES = (
+    "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "KMP_AFFINITY",
+    "GOMP_CPU_AFFINITY", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD",
+)  # fmt: skip
 
 
 def capture() -> dict[str, Any]:
-    """Return what identifies the machine and the software, as plain JSON values."""
+    """Return what identifies the machine and the software, as plain JSON values; None is "not to be had".
+
+    CUDA is not touched: GPUs are described by NVML.
+    """
     found, reason = gpus()
     return {
+        "captured": datetime.now(UTC).isoformat(timespec="seconds"),
         "paceline": version("paceline"),
         "git": git_state(Path(__file__).parent),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
         "os": platform.platform(),
         "cpu": cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -30,9 +45,51 @@ def capture() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
         "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(" -"),
-        "gpus": [{"name": gpu.name, "uuid": gpu.uuid, "driver": gpu.driver, "bytes": gpu.total_bytes} for gpu in found],
+        "kernel_libraries": kernel_libraries(),
+        "threads": torch.get_num_threads(),
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "governors": list(governors()),
+        "cpu_limit": cpu_limit(),
+        "memory_limit_bytes": memory_limit_bytes(),
+        "variables": {name: os.environ.get(name) for name in VARIABLES},
+        "gpus": [describe(gpu) for gpu in found],
         "no_gpu_because": reason,
         "packages": sorted(f"{d.metadata['Name']}=={d.version}" for d in distributions()),
+    }
+
+
+def describe(gpu: Gpu) -> dict[str, Any]:
+    """Return what NVML says of ``gpu`` at this moment: bytes, Hz, and why its clock is held down (a bit mask)."""
+    return {
+        "name": gpu.name,
+        "uuid": gpu.uuid,
+        "driver": gpu.driver,
+        "bytes": gpu.total_bytes,
+        "used_bytes": gpu.used_bytes,
+        "processes": gpu.processes,
+        "sm_clock_hz": gpu.sm_clock_hz,
+        "max_sm_clock_hz": gpu.max_sm_clock_hz,
+        "clock_event_reasons": gpu.clock_event_reasons,
+        "unmeasured": gpu.unmeasured,
+    }
+
+
+def kernel_libraries() -> dict[str, Any]:
+    """Return which libraries torch multiplies matrices with: those it was built with, and those it has here.
+
+    MKL and oneDNN can differ by a factor of two on the same processor.
+    """
+    configuration = torch.__config__.show()
+    settings = dict(re.findall(r"\b(BLAS_INFO|LAPACK_INFO|USE_MKL|USE_MKLDNN|USE_OPENMP)=(\w+)", configuration))
+    # Lines as "- Intel(R) MKL-DNN v3.7.1 (Git Hash ...)"; the compiler's and the flags are of no interest here.
+    lines = [line.strip(" -") for line in configuration.splitlines()]
+    return {
+        "built_with": settings,
+        "versions": [line for line in lines if re.match(r"Intel\(R\)|oneAPI|OpenMP|OpenBLAS|CuDNN|NNPACK", line)],
+        "mkl": torch.backends.mkl.is_available(),
+        "onednn": torch.backends.mkldnn.is_available(),
+        "openmp": torch.backends.openmp.is_available(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
 
 

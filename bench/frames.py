@@ -1,6 +1,7 @@
 """Results as tidy tables. Every derived number is a pure function of the records, computed here."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,31 @@ from bench.statistics import median_interval
 # The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
 LONGEST_EVALUATION_SHARE = 0.05
 
+# Waiting for a core, or cores lent to other machines, beyond this share of a trial's training seconds (summed
+# over ranks) makes the trial contaminated: it tells of its neighbours more than of its strategy.
+LARGEST_CLEAN_SHARE = 0.10
+
+# Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
+# and its settings. Source: nvml.h, nvmlClocksEventReason*.
+SLOWDOWNS = {
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+
 
 @dataclass(frozen=True)
 class Results:
     """The results of one run.
 
     Attributes:
-        trials: one row a trial; the units are in the names, NaN is "not measured".
+        trials: one row a trial that counts; the units are in the names, NaN is "not measured".
         curves: one row an evaluation: ``trial step samples seconds loss score``.
         environment: the machine and the software the trials ran on.
         records: what both were computed from.
         folder: where they were read from.
+        superseded: contaminated trials that were run again, and do not count.
     """
 
     trials: pd.DataFrame
@@ -32,6 +47,7 @@ class Results:
     environment: dict[str, Any]
     records: tuple[Record, ...]
     folder: Path
+    superseded: tuple[Record, ...] = ()
 
 
 def load_results(path: str | Path = "results") -> Results:
@@ -47,15 +63,34 @@ def load_results(path: str | Path = "results") -> Results:
     if not (folder / "trials.jsonl").exists():
         raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
     folder = folder.resolve()
-    records = tuple(read(folder / "trials.jsonl"))
+    records, superseded = those_that_count(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
-    return Results(trials_frame(records), curves_frame(records), environment, records, folder)
+    return Results(trials_frame(records), curves_frame(records), environment, records, folder, superseded)
+
+
+def those_that_count(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Return the records that count, and those whose trial was repeated: the last repeat counts, however it ended.
+
+    Which counts is settled before it runs: to choose between the two by their results would favour one.
+    """
+    everything = tuple(records)
+    last: dict[tuple[Any, ...], int] = {}
+    for record in everything:
+        last[_place(record)] = max(record.repeat, last.get(_place(record), 0))
+    counting = tuple(record for record in everything if record.repeat == last[_place(record)])
+    return counting, tuple(record for record in everything if record.repeat < last[_place(record)])
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    return record.environment, record.suite, record.comparison, record.cell, record.seed, record.block
 
 
 def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
-    """Return one row a record."""
-    return pd.DataFrame([_row(record) for record in records], columns=list(_row(_EMPTY)))
+    """Return one row a record, those superseded by a repeat marked."""
+    superseded = {id(record) for record in those_that_count(records)[1]}
+    rows = [_row(record) | {"superseded": id(record) in superseded} for record in records]
+    return pd.DataFrame(rows, columns=[*_row(_EMPTY), "superseded"])
 
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
@@ -88,7 +123,7 @@ def _row(record: Record) -> dict[str, Any]:
         "world_size": record.world_size,
         "threads": record.threads,
         "cores": record.cores,
-        "oversubscribed": record.device == "cpu" and record.world_size * record.threads > record.cores,
+        "oversubscribed": _oversubscribed(record),
         "device": record.device,
         "seed": record.seed,
         "block": record.block,
@@ -113,6 +148,12 @@ def _row(record: Record) -> dict[str, Any]:
         **_memory(record),
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
+        "cpu_seconds": _sum(record, "cpu_seconds"),
+        "steal_seconds": _steal(record),
+        "throttled": _throttled(record),
+        "contaminated": contaminated(record),
+        "repeat": record.repeat,
+        "environment": record.environment,
         "flops_per_sample": _number(record.flops_per_sample),
         "mfu": np.nan,  # needs the measured peak of this device, dtype and number of threads
     }
@@ -162,6 +203,33 @@ def _memory(record: Record) -> dict[str, Any]:
     }
 
 
+def _oversubscribed(record: Record) -> bool:
+    return record.device == "cpu" and record.world_size * record.threads > record.cores
+
+
+def _steal(record: Record) -> float:
+    """Return what others took of the machine while the trial trained, in seconds: each rank saw the same machine."""
+    values = [rank["steal_seconds"] for rank in record.ranks if rank.get("steal_seconds") is not None]
+    return max(values, default=np.nan)
+
+
+def _throttled(record: Record) -> bool:
+    """Return whether a GPU was seen slowed down while it trained."""
+    return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
+
+
+def contaminated(record: Record) -> bool:
+    """Return whether others used the cores so much, or a GPU was slowed down, that its times are not its own.
+
+    More threads than cores must wait for each other, which says nothing of anybody else.
+    """
+    if _throttled(record):
+        return True
+    seconds = _sum(record, "train_seconds")
+    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), _steal(record)])
+    return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)
+
+
 def _energy(record: Record) -> float:
     """Return the energy over the run in joules; NaN where evaluation took so long that it would count as training."""
     evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
@@ -202,7 +270,7 @@ METRICS = {
     "final_score": False,
 }  # and whether it is positive, so that its interval is taken on logarithms
 
-CELL = ("comparison", "cell", "workload", "trainer", "lr", "batch_size", "micro_batch_size", "dtype",
+CELL = ("comparison", "cell", "environment", "workload", "trainer", "lr", "batch_size", "micro_batch_size", "dtype",
         "world_size", "threads", "oversubscribed", "device")  # fmt: skip
 
 
@@ -212,10 +280,13 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     A trial that missed the target counts as infinitely late in the metrics *to target*, so that a median
     over trials of which half missed is infinite: it is not the median of the lucky ones.
     ``n`` is the number of trials, ``n_reached`` how many reached the target, ``n_failed`` how many ended
-    without a result (out of memory, timed out, crashed, failed).
+    without a result (out of memory, timed out, crashed, failed). Trials that were repeated do not count, and
+    those of different environments are never one cell.
     """
     rows = []
-    for _, cell in trials.groupby(["comparison", "cell"], sort=False):
+    for _, cell in trials[~trials["superseded"].astype(bool)].groupby(
+        ["comparison", "cell", "environment"], sort=False
+    ):
         row: dict[str, Any] = {name: cell[name].iloc[0] for name in CELL}
         failed = cell["status"].isin(["out_of_memory", "timed_out", "crashed", "failed"])
         row |= {

@@ -282,7 +282,7 @@ def _process_group(trial: "Trial", rank: int, rendezvous: str, device: torch.dev
         init_method=f"file://{rendezvous}",
         rank=rank,
         world_size=trial.world_size,
-        timeout=timedelta(seconds=2 * trial.patience),  # the parent loses its patience first, and knows why
+        timeout=timedelta(seconds=2 * trial.patience),  # so that the parent loses patience first, and says so
     )
     try:
         yield ranks

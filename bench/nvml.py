@@ -55,6 +55,7 @@ class GpuReadings:
     power_limit_watts: float | None  # enforced at the start
     samples: int  # looks since the last reset; what comes and goes between two of them is not seen
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
+    clock_event_reasons: int | None = None  # every reason seen for which the clock was held down: a bit mask
 
     def best_memory(self) -> tuple[int | None, str]:
         """Choose the most trustworthy peak memory there is.
@@ -79,7 +80,7 @@ class GpuReadings:
 
 _MEMORY = ("process_peak_bytes", "device_peak_bytes", "device_baseline_bytes")
 _ENERGY = ("energy_joules", "energy_window_seconds")
-_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts")
+_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons")
 
 
 def gpus() -> tuple[list[Gpu], str]:
@@ -130,6 +131,7 @@ class GpuProbe:
         self._initialized, self._paused = False, False
         self._handle: Any = None  # None: not started, no such GPU, or stopped
         self._process_peak, self._device_peak, self._samples, self._listed = 0, 0, 0, 0
+        self._clock_events = 0
         self._baseline: int | None = None
         self._power_limit: int | None = None  # mW
         self._energy: int | None = None  # mJ, the counter at the last reset
@@ -160,7 +162,8 @@ class GpuProbe:
             return
         with self._lock:
             self._process_peak, self._device_peak, self._samples = 0, 0, 0
-            for name in ("process_peak_bytes", "device_peak_bytes", *_ENERGY):
+            self._clock_events = 0
+            for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
                 self._unmeasured.pop(name, None)
             self._energy = self._ask("energy_joules", _energy_millijoules)
             self._since = time.perf_counter()
@@ -205,6 +208,8 @@ class GpuProbe:
             if self._paused or self._handle is None:
                 return
             self._samples += 1
+            events = self._ask("clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons)
+            self._clock_events |= events or 0  # likewise: a refusal stays
             used = self._ask("device_peak_bytes", _used_bytes)
             self._device_peak = max(self._device_peak, used or 0)  # a refusal stays in _unmeasured
             processes = self._ask("process_peak_bytes", pynvml.nvmlDeviceGetComputeRunningProcesses) or []
@@ -220,7 +225,7 @@ class GpuProbe:
         millijoules, window = self._read_energy()
         if self._handle is not None:
             if not self._samples:
-                for name in ("device_peak_bytes", "process_peak_bytes"):
+                for name in ("device_peak_bytes", "process_peak_bytes", "clock_event_reasons"):
                     self._unmeasured.setdefault(name, "no sample was taken: all of the time was a pause")
             elif not self._process_peak:
                 reason = f"NVML lists {self._listed} compute processes, but not process {self._pid}"
@@ -234,6 +239,9 @@ class GpuProbe:
             energy_window_seconds=window,
             power_limit_watts=None if self._power_limit is None else self._power_limit / 1e3,
             samples=self._samples,
+            clock_event_reasons=(
+                self._clock_events if self._samples and "clock_event_reasons" not in self._unmeasured else None
+            ),
             unmeasured=dict(self._unmeasured),
         )
 

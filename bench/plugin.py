@@ -11,6 +11,8 @@ import contextlib
 import math
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -86,6 +88,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path("results"),
         metavar="DIR",
         help="where runs are kept (default: results)",
+    )
+    group.addoption(
+        "--resume",
+        action="store_true",
+        help="continue the newest run in --results: run only the trials that it lacks",
     )
 
 
@@ -201,11 +208,27 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         for comparison in comparisons.values():
             blocks.check(comparison.cells)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
-        folder = blocks.open(capture() | asked, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+        environment = capture() | asked
+        if config.getoption("resume"):
+            folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
+        else:
+            folder = blocks.open(environment, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
     config.stash[BLOCKS] = blocks
+    _end_on_sigterm_as_on_ctrl_c(config)
     benchmarks = getattr(config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known
         benchmarks.json = str(folder / "benchmark.json")
+
+
+def _end_on_sigterm_as_on_ctrl_c(config: pytest.Config) -> None:
+    """Make SIGTERM (of a batch system, say) an interrupt too: the trial ends, what was finished is summed up."""
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+        def put_back() -> None:
+            signal.signal(signal.SIGTERM, before)
+
+        config.add_cleanup(put_back)
 
 
 def _tell(config: pytest.Config, line: str) -> None:
@@ -252,8 +275,7 @@ def replay(
     blocks = request.config.stash[BLOCKS]
     comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
     if (comparison.name, cell) not in blocks.records:
-        undecided = _until_decided(request.config, comparison.name) if request.config.option.until_decided else None
-        blocks.run(comparison.name, comparison.cells, comparison.blocks, undecided)
+        _run(request.config, blocks, comparison)
     records = blocks.records[comparison.name, cell]
 
     def report(duration: Callable[[Record], float]) -> None:
@@ -275,6 +297,20 @@ def replay(
             pytest.fail(f"nothing to time: {reasons}", pytrace=False)
 
     return report
+
+
+def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
+    """Run all of ``comparison``; where a record cannot be written, end the session with one line."""
+    from bench.blocks import RecordLostError
+
+    undecided = _until_decided(config, comparison.name) if config.option.until_decided else None
+    try:
+        blocks.run(comparison.name, comparison.cells, comparison.blocks, undecided)
+    except RecordLostError as error:
+        benchmarks = getattr(config, "_benchmarksession", None)
+        if benchmarks is not None:
+            benchmarks.json = None  # it would be written next, to the same full disk
+        pytest.exit(str(error))
 
 
 def _extra_info(records: list[Record]) -> dict[str, Any]:
@@ -313,7 +349,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from bench.report import write_summary_and_plots
 
     _tell(session.config, f"drawing plots in {blocks.folder}")
-    write_summary_and_plots(blocks.folder)
+    try:
+        write_summary_and_plots(blocks.folder)
+    except OSError as error:  # the trials are in their file; a full disk is no reason for a traceback
+        _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'python -m bench report' can later")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

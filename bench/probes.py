@@ -1,6 +1,7 @@
 """What a rank measures of itself while it trains, evaluation left out: memory, waiting for a core, energy."""
 
 import os
+import time
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ class Probes:
         self._start_rss: int | None = None
         self._waited = 0.0
         self._wait_mark: float | None = None
+        self._cpu, self._cpu_mark = 0.0, 0.0
+        self._stolen = 0.0
+        self._steal_mark: float | None = None
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
         self._gpu: GpuProbe | None = None
@@ -40,7 +44,8 @@ class Probes:
         if self._gpu is not None:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
-        self._waited = 0.0
+        self._waited = self._cpu = self._stolen = 0.0
+        self._cpu_mark = time.process_time()
         self.resume()
 
     def pause(self) -> None:
@@ -50,6 +55,10 @@ class Probes:
         waited = procfs.runqueue_wait_seconds()
         if waited is not None and self._wait_mark is not None:
             self._waited += waited - self._wait_mark
+        self._cpu += time.process_time() - self._cpu_mark
+        stolen = procfs.steal_seconds()
+        if stolen is not None and self._steal_mark is not None:
+            self._stolen += stolen - self._steal_mark
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -62,6 +71,8 @@ class Probes:
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
         self._wait_mark = procfs.runqueue_wait_seconds()
+        self._steal_mark = procfs.steal_seconds()
+        self._cpu_mark = time.process_time()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
         if self._gpu is not None:
@@ -69,7 +80,7 @@ class Probes:
 
     def finish(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the observations of this rank, and the reasons for those that are missing."""
-        seen: dict[str, Any] = {"pid": os.getpid(), "start_rss_bytes": self._start_rss}
+        seen: dict[str, Any] = {"pid": os.getpid(), "start_rss_bytes": self._start_rss, "cpu_seconds": self._cpu}
         unmeasured: dict[str, str] = {}
         if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
@@ -87,6 +98,10 @@ class Probes:
             )
         else:
             seen["runqueue_wait_seconds"] = self._waited
+        if self._steal_mark is None:
+            unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
+        else:
+            seen["steal_seconds"] = self._stolen
         if self._cuda:
             seen |= {
                 "start_allocated_bytes": self._start_allocated,
@@ -113,6 +128,7 @@ class Probes:
                 "nvml_device_baseline_bytes": readings.device_baseline_bytes,
                 "energy_joules": readings.energy_joules,
                 "energy_window_seconds": readings.energy_window_seconds,
+                "clock_event_reasons": readings.clock_event_reasons,
             }
             unmeasured |= readings.unmeasured
         return seen, unmeasured

@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,12 +79,14 @@ def run_in_processes(trial: "Trial", data_file: Path) -> dict[str, Any]:
     payload = cloudpickle.dumps(trial)
     curve: dict[str, list[Any]] = {name: [] for name in CURVE}
     with tempfile.TemporaryDirectory(prefix="paceline-trial-") as folder:
-        ranks = [_start(trial, rank, payload, data_file, Path(folder)) for rank in range(trial.world_size)]
+        ranks: list[_Rank] = []
         try:
+            for rank in range(trial.world_size):  # in here: an interrupt must find those that have started
+                ranks.append(_start(trial, rank, payload, data_file, Path(folder)))
             _listen(ranks, curve, trial.patience)
         finally:
-            for rank in ranks:
-                _end(rank)
+            for started in ranks:
+                _end(started)
     status, reason = _verdict(ranks)
     observed = ranks[0].fields
     return observed | {
@@ -182,6 +185,7 @@ def _verdict(ranks: list[_Rank]) -> tuple[str, str]:
 
 def _rank_main(payload: bytes, data_file: str, rank: int, rendezvous: str, log: str, connection: Connection) -> None:
     """Run one rank: the entry point of a trial's process."""
+    _live_no_longer_than_parent()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -195,6 +199,23 @@ def _rank_main(payload: bytes, data_file: str, rank: int, rendezvous: str, log: 
         ended = _classified(error)
     connection.send({"ended": ended})
     connection.close()
+
+
+def _live_no_longer_than_parent() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the parent; and end when the parent is gone.
+
+    A parent that is killed cannot end us, and its death goes unnoticed while we train: the fork server, whose
+    child we are, waits for us. The thread sleeps on a pipe that closes with the parent, and costs nothing.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait_and_die() -> None:
+        parent = mp.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)  # at once, whatever the other threads are in
+
+    threading.Thread(target=wait_and_die, name="dies-with-parent", daemon=True).start()
 
 
 def _classified(error: BaseException) -> tuple[str, str]:

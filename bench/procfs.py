@@ -1,13 +1,15 @@
 """What Linux tells a process of itself: memory, and how long it waited for a core. Elsewhere: None.
 
-Source: proc(5), ``/proc/[pid]/status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``.
+Source: proc(5), ``/proc/[pid]/status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``, ``/proc/stat``.
 """
 
 import contextlib
 import ctypes
+import os
 from pathlib import Path
 
 SELF = Path("/proc/self")
+STAT = Path("/proc/stat")
 
 M_MMAP_THRESHOLD = -3  # malloc.h
 LEAST_KEPT, MOST_KEPT = 128 * 1024, 32 * 1024 * 1024  # glibc's own limits
@@ -72,3 +74,16 @@ def runqueue_wait_seconds() -> float | None:
         with contextlib.suppress(OSError, IndexError):  # a thread that has just ended; a kernel that keeps no count
             waits.append(int(file.read_text().split()[1]))
     return sum(waits) * 1e-9 if waits else None
+
+
+def steal_seconds() -> float | None:
+    """Return for how long a hypervisor ran others on this machine's cores since it started, summed, in seconds.
+
+    It is counted in ticks (10 ms as a rule) and for the whole machine, not for this process.
+    """
+    try:
+        with STAT.open() as file:
+            name, *ticks = file.readline().split()
+        return int(ticks[7]) / os.sysconf("SC_CLK_TCK") if name == "cpu" else None
+    except (OSError, ValueError, IndexError):
+        return None

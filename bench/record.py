@@ -14,6 +14,12 @@ Status = Literal["reached", "missed", "diverged", "out_of_memory", "timed_out", 
 
 CURVE = ("step", "samples", "seconds", "loss", "score")
 
+# The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
+DEFINITION = (
+    "workload", "trainer", "hyperparameters", "world_size", "threads", "cores", "device", "target",
+    "higher_is_better", "seconds_allowed", "steps_allowed", "stop_at_target", "score_along", "train_samples",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Record:
@@ -42,6 +48,9 @@ class Record:
             everything before warm-up plus building the measured model; wall is the whole process.
         ranks: per rank, what its process measured of itself (``bench.probes``).
         unmeasured: for what could not be measured, why.
+        repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
+            two trials of one cell and block counts.
+        environment: which of several environments it ran in; empty but where runs of several were merged.
         schema: version of this layout.
     """
 
@@ -79,6 +88,8 @@ class Record:
     wall_seconds: float | None = None
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    repeat: int = 0
+    environment: str = ""
     schema: int = SCHEMA
 
 
@@ -101,13 +112,17 @@ def append(path: Path, record: Record) -> None:
     """Add ``record`` to the end of ``path``, which survives a crash right after.
 
     One ``write`` on an append-only descriptor, so that lines of several writers never mix.
+
+    Raises:
+        OSError: if it cannot be written in full. What is left of it then is not a record to ``read``.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         line = to_line(record).encode()
         if os.lseek(descriptor, 0, os.SEEK_END) and not _ends_with_newline(path):
             line = b"\n" + line  # an earlier writer was cut off within its line: leave that line alone
-        os.write(descriptor, line)
+        while line:  # a disk that is nearly full takes a part, and only the next write is refused
+            line = line[os.write(descriptor, line) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.frames import Results, summary
+from bench.frames import LARGEST_CLEAN_SHARE, Results, summary
 from bench.record import Record
 from bench.statistics import SPENT, Comparison, compare, median_interval
 
@@ -92,9 +92,9 @@ def cells_of(results: Results, comparison: str) -> list[dict[str, Any]]:
     trials = results.trials[results.trials["comparison"] == comparison]
     if trials.empty:
         return []
-    known = ["comparison", "cell", "parameters", "cores"]
-    facts = trials[known].groupby(["comparison", "cell"], as_index=False).first()
-    rows = summary(trials).merge(facts, on=["comparison", "cell"]).to_dict("records")
+    key = ["comparison", "cell", "environment"]
+    facts = trials[[*key, "parameters", "cores"]].groupby(key, as_index=False).first()
+    rows = summary(trials).merge(facts, on=key).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
@@ -419,6 +419,22 @@ def failures(results: Results) -> pd.DataFrame:
             for record in results.records
             if record.status not in ("reached", "missed")
         ]
+    )
+
+
+def contention(results: Results) -> str:
+    """Return in a sentence or two how many trials had to share their cores, and what became of them."""
+    repeated, trials = len(results.superseded), results.trials
+    still = trials[trials["contaminated"].astype(bool)]
+    stated = f"{LARGEST_CLEAN_SHARE:.0%} of its training seconds"
+    if not repeated and still.empty:
+        return f"No trial waited for a core, or lost one, for more than {stated}; no GPU was throttled."
+    cells = listed(dict.fromkeys(still["cell"]))
+    return (
+        f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, or "
+        f"lost one to another machine, for more than {stated}, or their GPU was throttled. {repeated} of them were "
+        "repeated and do not count."
+        + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
     )
 
 

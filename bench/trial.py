@@ -158,8 +158,39 @@ class DataFiles:
 DATA_FILES = DataFiles()
 
 
+def definition(trial: Trial) -> dict[str, Any]:
+    """Return the fields of ``trial``'s record that say what it is to do: ``bench.record.DEFINITION``.
+
+    Raises:
+        ValueError: if its workload cannot be trained; one line.
+    """
+    return {
+        "workload": trial.workload.name,
+        "trainer": type(trial.trainer).__name__,
+        "hyperparameters": hyperparameters(trial.trainer),
+        "world_size": trial.world_size,
+        "threads": trial.threads_per_rank,
+        "cores": cores(),
+        "device": trial.device,
+        "target": trial.workload.target,
+        "higher_is_better": trial.workload.higher_is_better,
+        "seconds_allowed": trial.seconds,
+        "steps_allowed": trial.steps,
+        "stop_at_target": trial.stop_at_target,
+        "score_along": trial.score_along,
+        "train_samples": DATA_FILES.prepare(trial.workload)[1],
+    }
+
+
 def run_trial(
-    trial: Trial, *, suite: str = "", comparison: str = "", cell: str = "", block: int = 0, position: int = 0
+    trial: Trial,
+    *,
+    suite: str = "",
+    comparison: str = "",
+    cell: str = "",
+    block: int = 0,
+    position: int = 0,
+    repeat: int = 0,
 ) -> Record:
     """Run ``trial`` in fresh processes and return what was observed, whatever became of it.
 
@@ -168,11 +199,12 @@ def run_trial(
     Args:
         trial: what to run.
         suite: label of the suite, for the record only; so are ``comparison`` (the benchmark that asks),
-            ``cell`` (the trial but for its seed), ``block`` and ``position`` within the block.
+            ``cell`` (the trial but for its seed), ``block``, ``position`` within the block, and ``repeat``.
         comparison: see ``suite``.
         cell: see ``suite``.
         block: see ``suite``.
         position: see ``suite``.
+        repeat: see ``suite``.
 
     Raises:
         ValueError: before anything runs, if the trial cannot be run as described; one line.
@@ -191,20 +223,8 @@ def run_trial(
         suite=suite,
         block=block,
         position=position,
-        workload=trial.workload.name,
-        trainer=name,
-        hyperparameters=hyperparameters(trial.trainer),
         seed=trial.seed,
-        world_size=trial.world_size,
-        threads=trial.threads_per_rank,
-        cores=cores(),
-        device=trial.device,
-        target=trial.workload.target,
-        higher_is_better=trial.workload.higher_is_better,
-        seconds_allowed=trial.seconds,
-        steps_allowed=trial.steps,
-        stop_at_target=trial.stop_at_target,
-        score_along=trial.score_along,
-        train_samples=train_samples,
+        repeat=repeat,
+        **definition(trial),
         **observed,
     )

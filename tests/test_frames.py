@@ -140,3 +140,55 @@ def test_results_are_read_from_a_run_or_from_the_newest(tmp_path):
 def test_no_results_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="run 'pytest --benchmark-only' first"):
         load_results(tmp_path)
+
+
+class TestContention:
+    """A trial of two ranks that trained for 2 s each: 4 s in all, of which 10 % is 0.4 s."""
+
+    def found(self, *waits, steal=0.0, **changes):
+        ranks = [
+            {"train_seconds": 2.0, "runqueue_wait_seconds": wait, "cpu_seconds": 1.5, "steal_seconds": steal}
+            for wait in waits
+        ]
+        return row(ranks=ranks, world_size=2, threads=1, **changes)
+
+    def test_columns_are_sums_over_ranks_but_steal_is_the_machines(self):
+        found = self.found(0.1, 0.2, steal=0.25)
+        assert (found.runqueue_wait_seconds, found.cpu_seconds, found.steal_seconds) == (pytest.approx(0.3), 3.0, 0.25)
+
+    def test_waiting_or_steal_beyond_a_tenth_contaminates(self):
+        assert not self.found(0.19, 0.2).contaminated
+        assert self.found(0.21, 0.2).contaminated
+        assert not self.found(0.0, 0.0, steal=0.39).contaminated
+        assert self.found(0.0, 0.0, steal=0.41).contaminated
+
+    def test_an_oversubscribed_trial_waits_for_itself(self):
+        assert not self.found(2.0, 2.0, cores=1).contaminated
+
+    def test_a_gpu_that_was_slowed_down_contaminates_but_a_power_limit_does_not(self):
+        found = [row(ranks=[{"clock_event_reasons": bits}]) for bits in (0x4 | 0x1, 0x4 | 0x40, None)]
+        assert [each.throttled for each in found] == [each.contaminated for each in found] == [False, True, False]
+
+    def test_what_was_not_measured_contaminates_nothing(self):
+        found = row(ranks=[{}])
+        assert not found.contaminated
+        assert math.isnan(found.steal_seconds)
+
+
+def test_a_repeat_counts_in_place_of_the_trial_it_repeats(tmp_path):
+    slow = a_curve((20, 2000, 9.0, 0.25, 0.95))
+    records = (a_record(trial="a", curve=slow), a_record(trial="b", repeat=1), a_record(trial="c", seed=1))
+    assert trials_frame(records).superseded.tolist() == [True, False, False]
+    assert summary(trials_frame(records)).seconds_to_target.item() == 2.0
+    for record in records:
+        append(tmp_path / "trials.jsonl", record)
+    results = load_results(tmp_path)
+    assert results.trials.trial.tolist() == ["b", "c"]
+    assert set(results.curves.trial) == {"b", "c"}
+    assert [record.trial for record in results.superseded] == ["a"]
+
+
+def test_a_repeat_counts_however_it_ended():
+    """To keep the better of the two would favour whoever is repeated."""
+    records = (a_record(trial="a"), a_record(trial="b", repeat=1, status="crashed", curve=a_curve()))
+    assert trials_frame(records).superseded.tolist() == [True, False]

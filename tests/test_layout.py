@@ -22,6 +22,7 @@ ANALYSIS = [
     "decision",
     "null",
     "sequential",
+    "exchange",
 ]
 
 

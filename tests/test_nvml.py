@@ -172,7 +172,7 @@ def test_without_the_library_there_is_a_reason_and_no_gpu(use, monkeypatch):
     reason = "NVMLError_LibraryNotFound: NVML Shared Library Not Found"
     assert gpus() == ([], reason)
     readings = started(BARE).stop()
-    assert len(missing(readings)) == 6
+    assert len(missing(readings)) == 7
     assert readings.best_memory() == (None, reason)
 
 
@@ -187,7 +187,7 @@ def test_a_probe_reads_memory_and_the_power_limit(driver, uuid):
     readings = started(uuid, period=NEVER).stop()
     assert readings.process_peak_bytes == 512 * MIB
     assert readings.device_peak_bytes == readings.device_baseline_bytes == GIB
-    assert readings.power_limit_watts == 400
+    assert (readings.power_limit_watts, readings.clock_event_reasons) == (400, 0x4)
     assert readings.samples == 2  # at the start and at the stop
     assert readings.best_memory() == (512 * MIB, "nvml_process")
     assert missing(readings) == {"energy_joules"}
@@ -200,7 +200,7 @@ def test_a_probe_watches_the_gpu_with_its_uuid(driver, monkeypatch):
 
 def test_an_unknown_uuid_is_a_reason(driver):
     readings = started(f"{BARE[:-1]}7").stop()
-    assert len(missing(readings)) == 6
+    assert len(missing(readings)) == 7
     assert readings.best_memory()[1].endswith(f"{BARE[:-1]}7: NVMLError_NotFound: Not Found")
 
 
@@ -270,7 +270,7 @@ def test_a_window_that_was_all_pause_has_no_peak(driver):
     probe.pause()
     probe.reset_peak()
     readings = probe.stop()
-    assert missing(readings) == {"process_peak_bytes", "device_peak_bytes", "energy_joules"}
+    assert missing(readings) == {"process_peak_bytes", "device_peak_bytes", "clock_event_reasons", "energy_joules"}
     assert "pause" in readings.unmeasured["device_peak_bytes"]
 
 
@@ -325,7 +325,7 @@ def test_a_gpu_that_cannot_be_opened_gives_readings_of_reasons(driver, monkeypat
     probe.pause()
     probe.resume()
     readings = probe.stop()
-    assert len(missing(readings)) == 6
+    assert len(missing(readings)) == 7
     assert all("NVMLError_GpuIsLost" in reason for reason in readings.unmeasured.values())
 
 
@@ -450,5 +450,5 @@ def test_the_thread_lives_from_start_to_stop_and_never_delays_it(driver):
 
 def test_a_probe_that_was_never_started_says_so(driver):
     readings = GpuProbe(BARE).stop()
-    assert len(missing(readings)) == 6
+    assert len(missing(readings)) == 7
     assert readings.best_memory() == (None, "the probe was never started")

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing as mp
+import os
 from dataclasses import replace
 
 import pytest
@@ -76,3 +77,23 @@ def test_lines_of_several_writers_never_mix(tmp_path):
         writer.join()
     found = [(record.block, record.seed) for record in read(file)]
     assert sorted(found) == [(w, s) for w in range(3) for s in range(100)]
+
+
+def test_a_disk_that_takes_only_a_part_is_an_error_and_leaves_no_record(tmp_path, monkeypatch):
+    """A nearly full disk writes what fits and reports no error; the next write is refused."""
+    path = tmp_path / "trials.jsonl"
+    append(path, a_record(trial="first"))
+    write, calls = os.write, []
+
+    def nearly_full(descriptor, data):
+        calls.append(len(data))
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data[:100])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space"):
+        append(path, a_record(trial="lost"))
+    monkeypatch.undo()
+    append(path, a_record(trial="next"))
+    assert [record.trial for record in read(path)] == ["first", "next"]
