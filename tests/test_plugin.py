@@ -156,7 +156,7 @@ class TestBadInput:
 
 
 class TestRun:
-    ARGUMENTS = ("--benchmark-only", "--suite", "quick", "--seeds", "3", "--seconds", "2")
+    ARGUMENTS = ("--benchmark-only", "--suite", "quick", "--seeds", "3", "--seconds", "30")
 
     def test_a_users_workload_and_trainer_end_to_end(self, run, pytester, mine):
         chosen = ("--workload", f"{mine}:MINE", "--trainer", "MiniBatch", "--trainer", f"{mine}:Fast")
