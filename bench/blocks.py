@@ -55,7 +55,8 @@ class Blocks:
         folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
         try:
             folder.mkdir(parents=True)
-            (folder / "environment.json").write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
+            self.folder = folder
+            self.describe(environment)
             latest = self._results / f".latest-{os.getpid()}"
             latest.symlink_to(folder.name)
             latest.replace(self._results / "latest")
@@ -63,8 +64,14 @@ class Blocks:
             raise ValueError(
                 f"cannot write results to {self._results}: {error.strerror}; choose another folder with --results"
             ) from error
-        self.folder = folder
         return folder
+
+    def describe(self, environment: dict[str, Any]) -> None:
+        """Write ``environment.json``, whole or not at all."""
+        assert self.folder is not None, "the run's folder is not open"
+        unfinished = self.folder / ".environment.json"
+        unfinished.write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
+        unfinished.replace(self.folder / "environment.json")
 
     def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
         """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""

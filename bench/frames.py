@@ -1,6 +1,7 @@
 """Results as tidy tables. Every derived number is a pure function of the records, computed here."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.conservation import broken, names
 from bench.record import CURVE, Record, read
 from bench.statistics import median_interval
 
@@ -50,12 +52,22 @@ def load_results(path: str | Path = "results") -> Results:
     records = tuple(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
-    return Results(trials_frame(records), curves_frame(records), environment, records, folder)
+    return Results(trials_frame(records, environment), curves_frame(records), environment, records, folder)
 
 
-def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
-    """Return one row a record."""
-    return pd.DataFrame([_row(record) for record in records], columns=list(_row(_EMPTY)))
+def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return one row a record; ``mfu`` needs the peaks that ``environment`` holds."""
+    rows = [_row(record, peak_flops(record, environment or {})) for record in records]
+    return pd.DataFrame(rows, columns=list(_row(_EMPTY, None)))
+
+
+def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
+    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured."""
+    for peak in environment.get("gemm_peaks") or []:
+        if all(peak[name] == getattr(record, name) for name in ("device", "dtype", "threads", "world_size")):
+            found: float | None = peak["flops_per_second"]
+            return found
+    return None
 
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
@@ -67,7 +79,15 @@ def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
     return curves.astype({"seconds": float, "loss": float, "score": float})
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, peak: float | None) -> dict[str, Any]:
+    row = _derived(record)
+    flops_per_second = row["flops_per_sample"] * row["samples_per_second"]
+    # Of the matrix work alone: it is all that the counter counts.
+    row["mfu"] = flops_per_second / peak if peak else np.nan
+    return row | {"broken_laws": names(broken(record, peak, row))}
+
+
+def _derived(record: Record) -> dict[str, Any]:
     hyper, curve = record.hyperparameters, record.curve
     steps, samples = (curve[name][-1] if curve["step"] else 0 for name in ("step", "samples"))
     seconds = curve["seconds"][-1] if curve["step"] else np.nan
@@ -114,7 +134,6 @@ def _row(record: Record) -> dict[str, Any]:
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
         "flops_per_sample": _number(record.flops_per_sample),
-        "mfu": np.nan,  # needs the measured peak of this device, dtype and number of threads
     }
 
 

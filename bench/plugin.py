@@ -187,11 +187,21 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     with _usage_errors():
         for comparison in comparisons.values():
             blocks.check(comparison.cells)
-        folder = blocks.open(capture(), planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+        environment = capture()
+        folder = blocks.open(environment, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+        blocks.describe(environment | {"gemm_peaks": _peaks(config, list(comparisons.values()))})
     config.stash[BLOCKS] = blocks
     benchmarks = getattr(config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known
         benchmarks.json = str(folder / "benchmark.json")
+
+
+def _peaks(config: pytest.Config, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Measure what the matrix multiplications of this machine reach: the share of it that a step uses is its MFU."""
+    from bench.peak import measured
+
+    trials = [trial for comparison in comparisons for trial in comparison.cells.values()]
+    return measured(trials, lambda line: _tell(config, line))
 
 
 def _tell(config: pytest.Config, line: str) -> None:

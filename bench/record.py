@@ -40,7 +40,8 @@ class Record:
             per sample (``torch.utils.flop_counter``).
         setup_seconds, warmup_seconds, evaluation_seconds, wall_seconds: on rank 0. Set-up is
             everything before warm-up plus building the measured model; wall is the whole process.
-        ranks: per rank, what its process measured of itself (``bench.probes``).
+        elapsed_seconds: from asking for the trial to having its result, by the clock of the process that asked.
+        ranks: per rank, what its process measured of itself (``bench.probes``, ``bench.footprint``).
         unmeasured: for what could not be measured, why.
         schema: version of this layout.
     """
@@ -77,6 +78,7 @@ class Record:
     warmup_seconds: float | None = None
     evaluation_seconds: float | None = None
     wall_seconds: float | None = None
+    elapsed_seconds: float | None = None
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA

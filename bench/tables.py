@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.frames import Results, summary
+from bench.conservation import broken
+from bench.frames import Results, peak_flops, summary
 from bench.record import Record
 from bench.statistics import Comparison, compare, median_interval
 
@@ -429,6 +430,33 @@ def scaling(results: Results) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def conservation(results: Results) -> pd.DataFrame:
+    """Return every trial that breaks a law of ``bench.conservation``, with the numbers that do not fit."""
+    return pd.DataFrame(
+        [
+            {
+                "comparison": record.comparison.replace("_", " "),
+                "cell": record.cell,
+                "block": str(record.block),
+                "law": law.split(": ", 1)[0],
+                "numbers": law.split(": ", 1)[1],
+            }
+            for record in results.records
+            for law in broken(record, peak_flops(record, results.environment))
+        ]
+    )
+
+
+def checked(results: Results) -> str:
+    """Return one sentence: how many trials break a law, and for how many the matrix peak was known."""
+    trials = results.trials
+    marked = int((trials["broken_laws"] != "").sum())
+    verdict = f"{marked} of {len(trials)} trials break a law" if marked else f"all {len(trials)} trials keep every law"
+    known = trials["mfu"].dropna()
+    share = f"; matrix work used {_percent(known.min())} to {_percent(known.max())} of the measured peak (MFU)"
+    return f"Checked: {verdict}{share if len(known) else '; no peak of matrix multiplication was measured'}."
 
 
 def failures(results: Results) -> pd.DataFrame:

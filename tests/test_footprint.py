@@ -1,0 +1,115 @@
+"""Bytes that a step holds, against exact formulas."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from bench import Trial as AnyTrial
+from bench import run_trial
+from bench.footprint import Footprint
+from tests.problems import GAUSSIANS, network
+from tests.problems import task as small_task
+from trainers import Accumulate, Adam, Amp, FullBatch, MiniBatch, Sgd, Step, Task
+
+Trial = partial(AnyTrial, threads=1, steps=2, stop_at_target=False)
+W, B, N = 1024, 64, 128
+
+
+def mlp(width: int = W) -> nn.Module:
+    return nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def digits() -> Task:
+    x = torch.randn(N, 784, generator=torch.Generator().manual_seed(0))
+    return Task(mlp, x, torch.arange(N) % 10, GAUSSIANS.loss, 0, torch.device("cpu"))
+
+
+def footprint(trainer, task) -> dict[str, int]:
+    steps = trainer(task)
+    first = next(steps)
+    with Footprint(first.model, (task.x, task.y)) as counted:
+        next(steps)
+    assert not counted._now, "a step frees what it saved"
+    return counted.bytes()
+
+
+class TestSavedForBackward:
+    """An MLP 784-w-w-10 with ReLU saves its inputs, both hidden layers and its log-probabilities; and targets, a sum."""
+
+    def test_in_float32(self):
+        expected = B * (4 * (784 + 2 * W + 10) + 8) + 4
+        assert expected == 728_068
+        assert footprint(MiniBatch(batch_size=B), digits())["saved_bytes"] == expected
+
+    def test_autocast_saves_copies_of_the_later_weights_as_well(self):
+        copies = 2 * (W * W + W * 10)
+        expected = B * (2 * (784 + 2 * W) + 4 * 10 + 8) + 4 + copies
+        assert expected == 2_483_204
+        assert footprint(Amp(batch_size=B), digits())["saved_bytes"] == expected
+
+    def test_full_batch_saves_no_copy_of_the_data_set(self):
+        expected = N * 4 * (2 * W + 10) + 4
+        assert footprint(FullBatch(), digits())["saved_bytes"] == expected
+
+    def test_accumulation_saves_one_micro_batch_at_a_time(self):
+        whole = footprint(MiniBatch(batch_size=B), digits())["saved_bytes"]
+        split = footprint(Accumulate(batch_size=B, micro_batch_size=B // 4), digits())["saved_bytes"]
+        assert split - 4 == (whole - 4) / 4
+
+    def test_buffers_are_held_anyway(self):
+        def model():
+            return nn.Sequential(nn.Linear(20, 4), nn.BatchNorm1d(4, affine=False))
+
+        task = replace(small_task(dtype=torch.float32), model=model)
+        saved = footprint(MiniBatch(batch_size=B), task)["saved_bytes"]
+        # Inputs, the layer's outputs, their mean and deviation by channel, log-probabilities, targets and a sum.
+        assert saved == B * (4 * (20 + 4 + 4) + 8) + 2 * 4 * 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "state"),
+    [(Sgd(0.1), 0), (Sgd(0.1, momentum=0.9), 1), (Adam(0.1), 2)],
+    ids=["Sgd", "momentum", "Adam"],
+)
+def test_persistent_bytes_a_parameter(optimizer, state):
+    """4 for the weight, 4 for its gradient, 4 for each value that the optimizer keeps of it."""
+    count = sum(p.numel() for p in network().parameters())
+    found = footprint(MiniBatch(optimizer), small_task(dtype=torch.float32))
+    assert found["parameter_bytes"] == found["gradient_bytes"] == 4 * count
+    # Adam counts its steps too, in one number a tensor.
+    assert found["optimizer_bytes"] == 4 * count * state + (4 * 4 if state == 2 else 0)
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """Steps without an optimizer of torch."""
+
+    batch_size: int = 16
+
+    def __call__(self, task):
+        model = task.model()
+        while True:
+            loss = task.loss(model(task.x), task.y).mean()
+            model.zero_grad()
+            loss.backward()
+            yield Step(model, loss.detach(), samples=16)
+
+
+def test_it_is_in_the_record_of_every_rank():
+    record = run_trial(Trial(GAUSSIANS, MiniBatch(Adam(0.1))))
+    (rank,) = record.ranks
+    assert rank["saved_bytes"] == 64 * (4 * (20 + 32 + 4) + 8) + 4
+    assert rank["parameter_bytes"] == 4 * record.parameters
+    assert rank["dataset_bytes"] == (256 + 128) * (20 * 4 + 8)
+    assert rank["rss_anonymous_bytes"] + rank["rss_file_bytes"] + rank["rss_shared_bytes"] == pytest.approx(
+        rank["rss_bytes"], abs=1 << 20
+    )
+
+
+def test_without_an_optimizer_there_is_none_to_count():
+    (rank,) = run_trial(Trial(GAUSSIANS, ByHand())).ranks
+    assert rank["saved_bytes"] > 0
+    assert "optimizer_bytes" not in rank
