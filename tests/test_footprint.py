@@ -37,7 +37,7 @@ def footprint(trainer, task) -> dict[str, int]:
 
 
 class TestSavedForBackward:
-    """An MLP 784-w-w-10 with ReLU saves its inputs, both hidden layers and its log-probabilities; and targets, a sum."""
+    """An MLP with ReLU saves its inputs, both hidden layers and its log-probabilities, and targets and a sum."""
 
     def test_in_float32(self):
         expected = B * (4 * (784 + 2 * W + 10) + 8) + 4
