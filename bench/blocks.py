@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.equivalence import gate
 from bench.record import Record, append
 from bench.trial import DATA_FILES, Trial, run_trial
 
@@ -68,10 +69,23 @@ class Blocks:
 
     def describe(self, environment: dict[str, Any]) -> None:
         """Write ``environment.json``, whole or not at all."""
+        self._keep("environment.json", environment)
+
+    def check_equivalence(self, cells: Mapping[str, Trial]) -> None:
+        """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not."""
+        found = gate(cells.values())
+        for one in found:
+            if not one["passed"]:
+                self._tell(f"{one['workload']}-{one['trainer']} solves another problem: {one['reason']}")
+        kept = sum(one["passed"] for one in found)
+        self._tell(f"gradients agree with those of mini-batch training: {kept} of {len(found)} strategies")
+        self._keep("equivalence.json", found)
+
+    def _keep(self, name: str, values: Any) -> None:
         assert self.folder is not None, "the run's folder is not open"
-        unfinished = self.folder / ".environment.json"
-        unfinished.write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
-        unfinished.replace(self.folder / "environment.json")
+        unfinished = self.folder / f".{name}"
+        unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
+        unfinished.replace(self.folder / name)
 
     def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
         """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""

@@ -27,6 +27,7 @@ class Results:
         environment: the machine and the software the trials ran on.
         records: what both were computed from.
         folder: where they were read from.
+        equivalence: what ``bench.equivalence.gate`` found before strategies were compared; empty if it was not asked.
     """
 
     trials: pd.DataFrame
@@ -34,6 +35,7 @@ class Results:
     environment: dict[str, Any]
     records: tuple[Record, ...]
     folder: Path
+    equivalence: tuple[dict[str, Any], ...] = ()
 
 
 def load_results(path: str | Path = "results") -> Results:
@@ -52,7 +54,9 @@ def load_results(path: str | Path = "results") -> Results:
     records = tuple(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
-    return Results(trials_frame(records, environment), curves_frame(records), environment, records, folder)
+    gate_file = folder / "equivalence.json"
+    gate = tuple(json.loads(gate_file.read_text())) if gate_file.exists() else ()
+    return Results(trials_frame(records, environment), curves_frame(records), environment, records, folder, gate)
 
 
 def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -178,6 +182,35 @@ def _memory(record: Record) -> dict[str, Any]:
         "peak_allocated_bytes": _sum(record, "peak_allocated_bytes"),
         "peak_device_bytes": _sum(record, "peak_device_bytes"),
         "peak_device_source": "+".join(sorted(sources)) or None,
+    }
+
+
+def memory_parts(record: Record) -> dict[str, float]:
+    """Return what a trial's memory was made of, in bytes summed over ranks; NaN where it was not measured.
+
+    Resident memory is split as it was at the end of training: what is file-backed, mostly libraries, does not
+    change while a trial trains, so the peak less that was anonymous. ``residual`` is what training took beyond
+    parameters, gradients, optimizer state and what was saved for backward: temporaries, communication buffers,
+    and what the allocator keeps. These need not peak at once, so that it can be negative.
+    """
+    parts = {name: _sum(record, f"{name}_bytes") for name in ("parameter", "gradient", "optimizer", "saved")}
+    kind = "allocated" if record.device == "cuda" else "rss"
+    took = _sum(record, f"peak_{kind}_bytes") - _sum(record, f"start_{kind}_bytes")
+    mapped = _sum(record, "rss_file_bytes") + _sum(record, "rss_shared_bytes")
+    shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
+    return {
+        "nvml_device": _sum(record, "nvml_device_peak_bytes"),
+        "nvml_process": _sum(record, "nvml_process_peak_bytes"),
+        "reserved": _sum(record, "peak_reserved_bytes"),
+        "allocated": _sum(record, "peak_allocated_bytes"),
+        "rss_anonymous": _sum(record, "peak_rss_bytes") - mapped,
+        "rss_file": mapped,
+        "pss": _sum(record, "peak_rss_bytes") - shared,
+        "dataset": _sum(record, "dataset_bytes"),
+        **parts,
+        "residual": took - sum(parts.values()),
+        "context": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "cached": _sum(record, "peak_reserved_bytes") - _sum(record, "peak_allocated_bytes"),
     }
 
 

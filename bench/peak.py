@@ -8,13 +8,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.processes import _context, _main_module_hidden
+from bench.processes import _context, call_in_processes
 
 if TYPE_CHECKING:
     from bench.trial import Trial
@@ -72,29 +71,11 @@ def gemm_peak(machine: Machine) -> dict[str, Any]:
     Raises:
         ValueError: if a process ended without an answer; one line.
     """
-    context = _context()
-    barrier = context.Barrier(machine.world_size)
-    answers = []
-    for rank in range(machine.world_size):
-        receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(  # type: ignore[attr-defined]
-            target=_rank_main, args=(machine, rank, barrier, sending), daemon=True
-        )
-        with _main_module_hidden():
-            process.start()
-        sending.close()  # only the child holds it now: its death is our end of file
-        answers.append((process, receiving))
+    barrier = _context().Barrier(machine.world_size)
     try:
-        rates = [receiving.recv() for _, receiving in answers if receiving.poll(PATIENCE)]
-    except EOFError:
-        rates = []
-    finally:
-        for process, receiving in answers:
-            process.kill()
-            process.join()
-            receiving.close()
-    if len(rates) < machine.world_size:
-        raise ValueError(f"the peak of {machine.dtype} on {machine.device} could not be measured")
+        rates = call_in_processes(_rank_rates, (machine, barrier), machine.world_size, PATIENCE)
+    except ValueError as error:
+        raise ValueError(f"the peak of {machine.dtype} on {machine.device} could not be measured: {error}") from error
     best = max(range(len(rates[0])), key=lambda i: sum(rate[i][0] for rate in rates))
     return machine._asdict() | {
         "flops_per_second": sum(rate[best][0] for rate in rates),
@@ -103,8 +84,8 @@ def gemm_peak(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _rank_main(machine: Machine, rank: int, barrier: Any, connection: Connection) -> None:
-    """Send this rank's (FLOP/s, shape, way) of every way to multiply every shape."""
+def _rank_rates(rank: int, machine: Machine, barrier: Any) -> list[tuple[float, tuple[int, int, int], str]]:
+    """Return this rank's (FLOP/s, shape, way) of every way to multiply every shape: the entry point of its process."""
     device = torch.device("cuda", rank) if machine.device == "cuda" else torch.device("cpu")
     with torch.inference_mode():
         rates = []
@@ -114,8 +95,7 @@ def _rank_main(machine: Machine, rank: int, barrier: Any, connection: Connection
             for shape, how in itertools.product(SHAPES[machine.device], ("matmul", "linear")):
                 barrier.wait(PATIENCE)
                 rates.append((_rate(shape, how, getattr(torch, machine.dtype), device), shape, how))
-    connection.send(rates)
-    connection.close()
+    return rates
 
 
 def _rate(shape: tuple[int, int, int], how: str, dtype: torch.dtype, device: torch.device) -> float:

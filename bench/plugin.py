@@ -227,6 +227,8 @@ def replay(
     blocks = request.config.stash[BLOCKS]
     comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
     if (comparison.name, cell) not in blocks.records:
+        if comparison.name == "strategies":
+            blocks.check_equivalence(comparison.cells)
         blocks.run(comparison.name, comparison.cells, comparison.blocks)
     records = blocks.records[comparison.name, cell]
 

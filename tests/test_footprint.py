@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from bench import Trial as AnyTrial
-from bench import run_trial
+from bench import load_results, run_trial, tables
 from bench.footprint import Footprint
+from bench.frames import Results, curves_frame, memory_parts, trials_frame
 from tests.problems import GAUSSIANS, network
 from tests.problems import task as small_task
+from tests.records import a_record
 from trainers import Accumulate, Adam, Amp, FullBatch, MiniBatch, Sgd, Step, Task
 
 Trial = partial(AnyTrial, threads=1, steps=2, stop_at_target=False)
@@ -113,3 +116,50 @@ def test_without_an_optimizer_there_is_none_to_count():
     (rank,) = run_trial(Trial(GAUSSIANS, ByHand())).ranks
     assert rank["saved_bytes"] > 0
     assert "optimizer_bytes" not in rank
+
+
+MB = 10**6
+ON_CPU = {"start_rss_bytes": 100 * MB, "peak_rss_bytes": 120 * MB, "rss_bytes": 110 * MB, "pss_bytes": 80 * MB,
+          "rss_file_bytes": 40 * MB, "rss_shared_bytes": 0, "dataset_bytes": 30 * MB, "parameter_bytes": 4 * MB,
+          "gradient_bytes": 4 * MB, "optimizer_bytes": 0, "saved_bytes": 7 * MB}  # fmt: skip
+ON_GPU = ON_CPU | {"start_allocated_bytes": 30 * MB, "peak_allocated_bytes": 50 * MB, "peak_reserved_bytes": 64 * MB,
+                   "nvml_process_peak_bytes": 400 * MB, "nvml_device_peak_bytes": 900 * MB}  # fmt: skip
+
+
+def table(*records):
+    results = Results(trials_frame(records), curves_frame(records), {}, records, Path())
+    return tables.memory(results)
+
+
+class TestTable:
+    def test_parts_are_summed_over_ranks_and_the_residual_is_what_they_leave(self):
+        parts = memory_parts(a_record(ranks=[ON_CPU, ON_CPU]))
+        assert parts["rss_anonymous"] == 2 * 80 * MB
+        assert parts["rss_file"] == 2 * 40 * MB
+        assert parts["pss"] == 2 * 90 * MB
+        assert parts["residual"] == 2 * (20 - 4 - 4 - 0 - 7) * MB
+
+    def test_on_a_gpu(self):
+        (row,) = table(a_record(device="cuda", ranks=[ON_GPU])).to_dict("records")
+        assert row["GPU, all of it (NVML)"] == "900"
+        assert row["of that, context and libraries"] == "336"
+        assert row["of that, cached and unused"] == "14.0"
+        assert row["residual: temporaries, buffers, allocator"] == "5.00"
+        assert row["why —"] == ""
+
+    def test_what_is_absent_has_a_reason_and_is_never_zero(self):
+        reasons = {"nvml_process_peak_bytes": "the driver hides processes", "peak_device_bytes": "no GPU here"}
+        rank = ON_GPU | {"nvml_process_peak_bytes": None}
+        with_gpu = a_record(device="cuda", cell="a", ranks=[ON_GPU])
+        without = a_record(device="cuda", cell="b", ranks=[rank], unmeasured=reasons)
+        _, row = table(with_gpu, without).to_dict("records")
+        assert row["GPU, this process (NVML)"] == row["of that, context and libraries"] == "—"
+        assert "GPU, this process (NVML): the driver hides processes" in row["why —"]
+        assert "of that, context and libraries: no GPU here" in row["why —"]
+
+    def test_of_the_reference_run_which_lacks_newer_observations(self):
+        found = tables.memory(load_results(Path(__file__).parent.parent / "results" / "reference"))
+        assert "PSS over ranks" in found
+        assert not (found == "0").any(axis=None)
+        assert found["why —"].str.contains("reserved.*no GPU|torch counts allocations on GPUs only").all()
+        assert found["why —"].str.contains("parameters, gradients.*" + tables.UNRECORDED).any()
