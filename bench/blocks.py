@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,19 @@ from typing import Any
 from bench.equivalence import gate
 from bench.record import Record, append
 from bench.trial import DATA_FILES, Trial, run_trial
+
+
+def schedule(comparison: str, cells: Iterable[str], blocks: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    """Yield (block, position, cell) in the order in which trials run: every cell once a block, shuffled.
+
+    The order is that of a block's own number, whichever blocks ran before it.
+    """
+    cells = list(cells)
+    for block in blocks:
+        order = cells.copy()
+        random.Random(f"{comparison} {block}").shuffle(order)
+        for position, cell in enumerate(order):
+            yield block, position, cell
 
 
 class Blocks:
@@ -87,28 +100,47 @@ class Blocks:
         unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
         unfinished.replace(self.folder / name)
 
-    def run(self, comparison: str, cells: Mapping[str, Trial], blocks: int) -> None:
-        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b."""
+    def run(
+        self,
+        comparison: str,
+        cells: Mapping[str, Trial],
+        blocks: int,
+        undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None,
+    ) -> None:
+        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b.
+
+        Args:
+            comparison: its name.
+            cells: what to run, by name.
+            blocks: how many; with ``undecided``, at least so many.
+            undecided: asked after these blocks, and after each further one, with the trials so far by cell;
+                as long as it says so, another block is run.
+        """
         assert self.folder is not None, "the run's folder is not open"
-        for block in range(blocks):
-            order = list(cells)
-            random.Random(f"{comparison} {block}").shuffle(order)
-            for position, cell in enumerate(order):
-                began = time.monotonic()
-                trial = replace(cells[cell], seed=block)
-                record = run_trial(
-                    trial, suite=self._suite, comparison=comparison, cell=cell, block=block, position=position
-                )
-                append(self.folder / "trials.jsonl", record)
-                self.records[comparison, cell].append(record)
-                self._finished += 1
-                self._spent += time.monotonic() - began
-                ended = outcome(record, trial.stop_at_target)
-                self._tell(f"{self._progress()} {comparison} block {block + 1}/{blocks} {cell}: {ended}")
+
+        def numbers() -> Iterator[int]:
+            yield from range(blocks)
+            block = blocks
+            while undecided is not None and undecided({cell: self.records[comparison, cell] for cell in cells}):
+                yield block
+                block += 1
+
+        for block, position, cell in schedule(comparison, cells, numbers()):
+            began = time.monotonic()
+            trial = replace(cells[cell], seed=block)
+            record = run_trial(
+                trial, suite=self._suite, comparison=comparison, cell=cell, block=block, position=position
+            )
+            append(self.folder / "trials.jsonl", record)
+            self.records[comparison, cell].append(record)
+            self._finished += 1
+            self._spent += time.monotonic() - began
+            ended = outcome(record, trial.stop_at_target)
+            self._tell(f"{self._progress()} {comparison} block {block + 1}/{max(blocks, block + 1)} {cell}: {ended}")
 
     def _progress(self) -> str:
         left = self._spent / self._finished * max(0, self._planned - self._finished)
-        return f"[{self._finished}/{self._planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
+        return f"[{self._finished}/{max(self._planned, self._finished)}, {left // 60:.0f}:{left % 60:02.0f} left]"
 
 
 def outcome(record: Record, to_target: bool = True) -> str:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.frames import Results
-from bench.statistics import Comparison
+from bench.statistics import SPENT, Comparison
 from bench.tables import (
-    SPENT,
     Cell,
     Pair,
     Scaling,

@@ -305,7 +305,7 @@ def _process_group(trial: "Trial", rank: int, rendezvous: str, device: torch.dev
         init_method=f"file://{rendezvous}",
         rank=rank,
         world_size=trial.world_size,
-        timeout=timedelta(seconds=trial.patience),
+        timeout=timedelta(seconds=2 * trial.patience),  # the parent loses its patience first, and knows why
     )
     try:
         yield ranks

@@ -11,7 +11,8 @@ import contextlib
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -70,6 +71,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
     group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
     group.addoption(
+        "--until-decided", action="store_true", help="add blocks until each strategy's verdict falls, or --budget ends"
+    )
+    group.addoption(
+        "--budget",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="wall seconds that --until-decided may add to each comparison (default: 300)",
+    )
+    group.addoption(
         "--results",
         type=Path,
         default=Path("results"),
@@ -80,6 +91,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
+    if not config.getoption("budget") > 0:
+        raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
     typed = ("workload", "trainer", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
@@ -187,7 +200,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     with _usage_errors():
         for comparison in comparisons.values():
             blocks.check(comparison.cells)
-        environment = capture()
+        asked = {"until_decided": True} if config.getoption("until_decided") else {}
+        environment = capture() | asked
         folder = blocks.open(environment, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
         blocks.describe(environment | {"gemm_peaks": _peaks(config, list(comparisons.values()))})
     config.stash[BLOCKS] = blocks
@@ -215,6 +229,27 @@ def _tell(config: pytest.Config, line: str) -> None:
         reporter.write_line(line)
 
 
+def _until_decided(config: pytest.Config, comparison: str) -> Callable[[Mapping[str, list[Record]]], bool]:
+    """Return what says, after a block, whether another one is to be run; at the end it prints the verdicts."""
+    from bench.sequential import verdicts
+    from bench.tables import ratio
+
+    ends: list[float] = []
+
+    def undecided(cells: Mapping[str, list[Record]]) -> bool:
+        if not ends:  # the budget is for what is added
+            ends.append(time.monotonic() + config.getoption("budget"))
+        found = verdicts(cells)
+        more = any(pair.verdict == "undecided" for pair in found.values())
+        if more and time.monotonic() < ends[0]:
+            return True
+        for (a, b), pair in found.items():
+            _tell(config, f"{comparison}: {a} / {b}: {pair.verdict}, {ratio(pair)}")
+        return False
+
+    return undecided
+
+
 @pytest.fixture
 def replay(
     request: pytest.FixtureRequest, cell: str, benchmark: BenchmarkFixture
@@ -229,7 +264,8 @@ def replay(
     if (comparison.name, cell) not in blocks.records:
         if comparison.name == "strategies":
             blocks.check_equivalence(comparison.cells)
-        blocks.run(comparison.name, comparison.cells, comparison.blocks)
+        undecided = _until_decided(request.config, comparison.name) if request.config.option.until_decided else None
+        blocks.run(comparison.name, comparison.cells, comparison.blocks, undecided)
     records = blocks.records[comparison.name, cell]
 
     def report(duration: Callable[[Record], float]) -> None:

@@ -14,12 +14,9 @@ import pandas as pd
 from bench.conservation import broken
 from bench.frames import Results, memory_parts, peak_flops, summary
 from bench.record import Record
-from bench.statistics import Comparison, compare, median_interval
+from bench.statistics import SPENT, Comparison, compare, median_interval
 
 MISSING = "—"
-
-# What a trial that missed the target had spent by then: it would have taken at least that.
-SPENT = {"seconds_to_target": "train_seconds", "steps_to_target": "steps", "samples_to_target": "samples"}
 
 Cell = Mapping[str, Any]  # a row of ``bench.frames.summary``
 
@@ -66,7 +63,7 @@ def ratio(comparison: Comparison) -> str:
     """Return "0.97 [0.90, 1.05], n=6", or that there is no interval."""
     if not comparison.n:
         return "no pair of trials to compare"
-    if math.isnan(comparison.low):
+    if math.isnan(comparison.low) or math.isnan(comparison.high):
         return f"{number(comparison.ratio)}, no interval at n={comparison.n}"
     low, high = number(comparison.low), number(comparison.high)
     return f"{number(comparison.ratio)} [{low}, {high}], n={comparison.n}"
@@ -77,7 +74,7 @@ def times(comparison: Comparison) -> str:
     if not comparison.n:
         return "(no pair of trials to compare) times"
     value = number(comparison.ratio)
-    if math.isnan(comparison.low):
+    if math.isnan(comparison.low) or math.isnan(comparison.high):
         return f"{value} times (no interval at n={comparison.n})"
     return f"{value} times [{number(comparison.low)}, {number(comparison.high)}; n={comparison.n}]"
 
@@ -126,8 +123,8 @@ class Pair:
 
     Attributes:
         comparison: ratio a / b with interval and verdict.
-        bound: "at least" where trials of ``a`` missed the target and count with what they had spent by
-            then, "at most" where trials of ``b`` did; otherwise empty.
+        bound: "at least" where trials that missed the target leave the ratio open above, "at most" where
+            they leave it open below; otherwise empty.
     """
 
     comparison: Comparison
@@ -150,35 +147,11 @@ class Pair:
 
 
 def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:
-    """Compare two cells in ``metric`` without favouring the one that missed the target more often.
-
-    A trial that missed the target has no time to it, and leaving it out would compare only the lucky
-    ones. It counts with what it had spent, which makes the ratio a bound: only the verdict that the
-    bound supports is kept, and none where both missed.
-    """
-    columns = ["comparison", "cell", "workload", "seed", "block", "status", metric]
-    trials = results.trials[[*columns, *([SPENT[metric]] if metric in SPENT else [])]].copy()
-    values = trials[metric].where(trials[metric] > 0)  # a peak no higher than the start has no ratio
-    missed = trials["status"] == "missed"
-    if metric in SPENT:
-        values = values.mask(missed & values.isna(), trials[SPENT[metric]])
-    trials[metric] = values.astype(float)
+    """Compare two cells in ``metric``; what a trial that missed the target says of it: see ``compare``."""
     select_a, select_b = ({"comparison": cell["comparison"], "cell": cell["cell"]} for cell in (a, b))
-    comparison = compare(trials, select_a, select_b, metric)
-    if metric not in SPENT:
-        return Pair(comparison)
-    missing = set(zip(trials["comparison"][missed], trials["cell"][missed], strict=True))
-    a_missed, b_missed = ((cell["comparison"], cell["cell"]) in missing for cell in (a, b))
-    supported = {
-        (False, False): ("faster", "less", "slower", "more", "equivalent"),
-        (True, False): ("slower", "more"),
-        (False, True): ("faster", "less"),
-        (True, True): (),
-    }[a_missed, b_missed]
-    if comparison.verdict not in supported:
-        comparison = replace(comparison, verdict="undecided")
-    bound = {(True, False): "at least", (False, True): "at most", (True, True): "both missed: about"}
-    return Pair(comparison, bound.get((a_missed, b_missed), ""))
+    found = compare(results.trials, select_a, select_b, metric)
+    bounds = {(False, True): "at least", (True, False): "at most", (True, True): "both missed: about"}
+    return Pair(found, bounds.get((found.low == 0, math.isinf(found.high)), ""))
 
 
 # The tables

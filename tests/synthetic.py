@@ -1,6 +1,8 @@
 """Runs made by hand, in which the fastest, the smallest and the failing are planted."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,23 @@ def ranks(speedups: dict[int, float], cores: int = 4, weak: bool = True, **chang
             found += timed(
                 "scaling", f"digits-Ddp-{kind}-x{count}", trainer="Ddp", batch_size=256 * factor,
                 seconds_per_step=0.01 * factor / speedup, world_size=count, threads=1, cores=cores, **changes,
+            )  # fmt: skip
+    return found
+
+
+def null_test(logs: Sequence[float], workload: str = "digits", missed: bool = False) -> list[Record]:
+    """Return trials of one strategy under two names, of which A takes exp(logs[block]) times B's seconds."""
+    found = []
+    for block, log in enumerate(logs):
+        for name, factor in (("A", math.exp(log)), ("B", 1.0)):
+            spent = factor * DRIFT[block % 6]
+            points = [(50, 3200, spent / 2, 1.0, 0.8), (100, 6400, spent, 0.5, 0.85 if missed else 0.91)]
+            found.append(
+                _record(
+                    f"{workload}-{name}", block, points, 5.0, comparison="null", workload=workload, trainer="MiniBatch",
+                    hyperparameters={"batch_size": 64}, status="missed" if missed else "reached",
+                    stop_at_target=True, score_along=True,
+                )
             )  # fmt: skip
     return found
 

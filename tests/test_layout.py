@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 STRATEGIES = sorted(p for p in (ROOT / "trainers").glob("*.py") if p.stem not in {"__init__", "task", "optimizers"})
-ANALYSIS = ["record", "statistics", "frames", "conservation", "durations", "plots", "tables", "claims", "decision"]
+ANALYSIS = [
+    "record",
+    "statistics",
+    "frames",
+    "conservation",
+    "durations",
+    "plots",
+    "tables",
+    "claims",
+    "decision",
+    "null",
+    "sequential",
+]
 
 
 def modules_imported(path: Path) -> set[str]:

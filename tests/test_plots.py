@@ -21,6 +21,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
+from tests.synthetic import null_test
 
 MB = 1_000_000
 TWELVE = (
@@ -195,6 +196,10 @@ LONG = "a-workload-of-mine-with-a-name-that-nobody-would-ever-want-to-type-$twic
 MISSED = path([1.0, 4.0], [0.3, 0.5])
 
 
+def noisy(noise: float, n: int) -> list[Record]:
+    return null_test((noise * np.random.default_rng(0).standard_normal(n)).tolist())
+
+
 def nasty() -> dict[str, list[Record]]:
     """Results that have broken a plot before, or could."""
     crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
@@ -213,7 +218,7 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING,
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
@@ -226,9 +231,11 @@ def nasty() -> dict[str, list[Record]]:
         "unmeasured": [replace(r, ranks=[]) for r in strategies() + batch_sizes()],
         "long": strategies(workload=LONG)
         + strategies(("Amp", "MiniBatch"))
-        + [replace(r, workload=LONG) for r in SCALING],
+        + [replace(r, workload=LONG) for r in SCALING]
+        + null_test([0.01, 0.02, -0.03], LONG)
+        + noisy(0.002, 3),
         "falling": falling,
-        "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6),
+        "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6) + noisy(0.8, 30),
         "empty": [],
     }
 
@@ -297,7 +304,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 assert re.search(r"\(.+\)$", axes.get_xlabel())
                 continue
             assert re.search(r"\(.+\)$", axes.get_xlabel()), (case, key, axes.get_xlabel())
-            shares = key in ("convergence", "precision", "time_to_target")  # there the left panel's, or names
+            shares = key in ("convergence", "null", "precision", "time_to_target")  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())
     units = {
         key: [a.get_ylabel() for a in figures["usual", key].get_axes()] for key in ("pareto", "batch_size", "scaling")
@@ -324,7 +331,7 @@ def test_files_are_written_for_exactly_the_plots_that_there_are_results_for(tmp_
 def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
     drawn = {case: [key for key in PLOTS if (case, key) in figures] for case in NASTY}
     assert drawn["empty"] == []
-    assert drawn["usual"] == ["convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto"]
+    assert drawn["usual"] == ["null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto"]
     assert drawn["missed"] == ["convergence", "time_to_target"]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
     assert drawn["unmeasured"] == ["convergence", "time_to_target", "batch_size"]
@@ -340,6 +347,20 @@ def test_a_strategy_looks_the_same_in_every_plot_and_like_no_other() -> None:
             many[name].color,
             many[name].marker,
         )
+
+
+# --- null
+
+
+def test_every_pair_of_the_null_test_is_a_dot_and_its_interval_a_bar() -> None:
+    logs = [0.05, -0.02, 0.01, 0.0]
+    [axes] = axes_of(PLOTS["null"](results_of(*null_test(logs))))
+    dots, bars = lines_of(axes, "_pairs"), lines_of(axes, "_interval")
+    assert len(dots) == len(bars) == 2  # seconds to target, and per step
+    assert sorted(dots[0].get_xdata()) == pytest.approx(sorted(np.exp(logs)))
+    half = 3.182446 * np.std(logs, ddof=1) / 2  # Student's t at 3 degrees of freedom
+    assert list(bars[0].get_xdata()) == pytest.approx([np.exp(0.01 - half), np.exp(0.01 + half)], rel=1e-5)
+    assert PLOTS["null"](results_of(*null_test([0.1, 0.2]))) is None
 
 
 # --- convergence

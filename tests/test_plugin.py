@@ -15,8 +15,9 @@ import pytest
 import bench.blocks
 import bench.environment
 import bench.plan
-import bench.report  # noqa: F401
+import bench.report
 from bench import load_results
+from tests.synthetic import raced
 
 pytest_plugins = ["pytester"]
 
@@ -111,6 +112,7 @@ class TestBadInput:
             (["--seconds", "0"], "--seconds must be more than 0, got 0"),
             (["--seconds", "nan"], "--seconds must be more than 0, got nan"),
             (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+            (["--budget", "0"], "--budget must be more than 0, got 0"),
             (["--device", "tpu"], "unknown device 'tpu': known are auto, cpu, cuda"),
             (["--workload", "nowhere.py:X"], r"nowhere\.py:X: there is no file 'nowhere\.py'"),
             (["--workload", "MINE.py:NOTHING"], r"has no 'NOTHING'; it has .*MINE"),
@@ -220,6 +222,25 @@ class TestRun:
         assert trials.status.value_counts().to_dict() == {"failed": 3, "reached": 3}
         assert set(trials[trials.status == "failed"].reason) == {"RuntimeError: planted"}
 
+    @pytest.mark.parametrize(("budget", "word"), [("1000", "slower"), ("1e-9", "undecided")])
+    def test_blocks_are_added_until_the_verdict_falls_or_the_budget_ends(self, run, mine, monkeypatch, budget, word):
+        """Fast takes 10 % longer, at a noise of 2 %: three blocks cannot prove it, and six can. Nothing is timed."""
+
+        def planted(trial, *, cell, block, **rest):
+            seconds = {"mine-Fast": 1.1, "mine-MiniBatch": 1.0}[cell]
+            return raced(cell.removeprefix("mine-"), seconds=seconds, blocks=block + 1, workload="mine")[block]
+
+        monkeypatch.setattr(bench.blocks, "run_trial", planted)
+        chosen = ("--workload", f"{mine}:MINE", "--trainer", "MiniBatch", "--trainer", f"{mine}:Fast")
+        result = run(*self.ARGUMENTS, *chosen, "--until-decided", "--budget", budget)
+        result.assert_outcomes(passed=2)
+        results = load_results("results")
+        blocks = results.trials.block.max() + 1
+        assert blocks == 3 if word == "undecided" else 3 < blocks <= 6
+        assert results.trials.groupby("block").cell.nunique().tolist() == [2] * blocks
+        result.stdout.re_match_lines([rf"strategies: mine-Fast / mine-MiniBatch: {word}, .*n={blocks}"])
+        assert results.environment["until_decided"]
+
     def test_only_the_selected_cells_run(self, run, mine):
         run(*self.ARGUMENTS, "--seeds", "1", "--workload", f"{mine}:MINE", "-k", "Accumulate or Amp")
         assert sorted(load_results("results").trials.trainer) == ["Accumulate", "Amp"]
@@ -267,5 +288,5 @@ def test_the_suites_of_all_benchmarks_collect(run):
         files = tuple(map(str, sorted(BENCH.glob("bench_*.py"))))
         result = run("--collect-only", "-q", "--suite", suite, files=files)
         assert result.ret == 0
-        for name in ("strategies", "batch_size", "precision", "scaling"):
+        for name in ("null", "strategies", "batch_size", "precision", "scaling"):
             result.stdout.re_match_lines([rf".*test_{name}\[.*"])

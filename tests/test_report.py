@@ -14,7 +14,7 @@ from bench import claims, tables
 from bench.decision import decision_text
 from bench.frames import Results
 from bench.report import open_run, render, write_summary_and_plots
-from tests.synthetic import batch_sizes, precisions, raced, ranks, results, write
+from tests.synthetic import batch_sizes, null_test, precisions, raced, ranks, results, write
 
 NOTEBOOK = Path(bench.__file__).parent.parent / "report.ipynb"
 
@@ -242,7 +242,7 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
         raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0),
         raced("Online", seconds=4.0, batch_size=1),
         batch_sizes({16: 1e4, 64: 9.7e4, 256: 1e5}), precisions({(64, 32): 1.3, (1024, 512): 0.5}),
-        ranks({1: 1.0, 2: 1.8, 4: 3.0}, cores=2),
+        ranks({1: 1.0, 2: 1.8, 4: 3.0}, cores=2), null_test([0.03, -0.02, 0.01, 0.0, -0.01, 0.02]),
     )  # fmt: skip
     path = render(folder)
     assert path == folder / "report.html"
@@ -259,5 +259,7 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
         assert heading in text
     assert "open_run" not in text  # no code
     assert "Traceback" not in text
-    assert page.tags.count("img") == 6
+    assert page.tags.count("img") == 7
+    # The report leads with what it cannot see.
+    assert text.index("Differences under") < text.index("Could this run see a difference?") < text.index("The decision")
     assert "bfloat16 at digits-1024 B=512" in text

@@ -117,3 +117,84 @@ def test_blocks_without_both_are_left_out():
 def test_a_selection_that_is_no_cell_is_refused(a, metric, message):
     with pytest.raises(ValueError, match=message):
         compare(trials(1.0, 0.1, 3), a, "B", metric)
+
+
+def missing(data: pd.DataFrame, cell: str, blocks: range, spent: float) -> pd.DataFrame:
+    """Return ``data`` in which ``cell`` missed the target in ``blocks``, having spent so many seconds."""
+    chosen = (data.cell == cell) & data.block.isin(blocks)
+    return data.assign(
+        status=np.where(chosen, "missed", "reached"),
+        train_seconds=np.where(chosen, spent, data.seconds_to_target),
+        seconds_to_target=data.seconds_to_target.mask(chosen),
+    )
+
+
+class TestMissedTargets:
+    """A trial that missed took longer than what it had spent; left out, the lucky ones would be compared."""
+
+    def test_the_lucky_ones_are_not_compared(self):
+        """A reaches the target in half the time, in the two blocks of eight in which it reaches it at all."""
+        data = trials(0.5, noise=0.01, n=8)
+        assert compare(data, "A", "B").verdict == "faster"
+        missed = missing(data, "A", range(2, 8), spent=5.0)
+        found = compare(missed, "A", "B")
+        assert (found.verdict, found.high, found.n) == ("undecided", math.inf, 8)
+        assert compare(missed[missed.block < 2], "A", "B").n == 2
+
+    def test_a_bound_decides_where_it_suffices(self):
+        """All of A had spent 3 times what B needed: A is slower, by how much nobody knows."""
+        for n in (3, 6):
+            found = compare(missing(trials(9.0, 0.01, n), "A", range(n), spent=3.0), "A", "B")
+            assert (found.verdict, found.high, found.n) == ("slower", math.inf, n)
+            assert 2.8 < found.low < found.ratio < 3.2
+            mirrored = compare(missing(trials(9.0, 0.01, n), "A", range(n), spent=3.0), "B", "A")
+            assert mirrored.verdict == "faster"
+            assert (mirrored.low, mirrored.high) == pytest.approx((0.0, 1 / found.low))
+
+    def test_a_bound_below_what_the_other_needed_says_nothing(self):
+        found = compare(missing(trials(9.0, 0.01, 6), "A", range(6), spent=0.5), "A", "B")
+        assert (found.verdict, found.high) == ("undecided", math.inf)
+
+    def test_one_miss_of_twelve_leaves_the_median_known(self):
+        """Order statistics: the 3rd to the 10th of 12, among the bounds; one miss moves none to infinity."""
+        data = trials(0.5, noise=0.05, n=12)
+        found = compare(missing(data, "A", range(1), spent=9.0), "A", "B")
+        logs = np.sort(np.log(data[data.cell == "A"].seconds_to_target.to_numpy()
+                              / data[data.cell == "B"].seconds_to_target.to_numpy())[1:])  # fmt: skip
+        assert found.verdict == "faster"
+        assert (found.low, found.high) == pytest.approx((math.exp(logs[2]), math.exp(logs[9])))
+
+    def test_where_both_missed_nothing_is_known(self):
+        data = missing(trials(1.0, 0.01, 6), "A", range(6), spent=3.0)
+        data = data.assign(status="missed", train_seconds=3.0, seconds_to_target=np.nan)
+        found = compare(data, "A", "B")
+        assert (found.verdict, found.low, found.high, found.n) == ("undecided", 0.0, math.inf, 6)
+        assert math.isnan(found.ratio)
+
+    def test_with_two_blocks_the_ratio_is_still_a_bound(self):
+        found = compare(missing(trials(9.0, 0.01, 2), "A", range(1), spent=3.0), "A", "B")
+        assert math.isnan(found.low)
+        assert (found.high, found.verdict) == (math.inf, "undecided")
+
+    @pytest.mark.parametrize("n", [4, 8, 12, 20])
+    def test_the_interval_covers_under_censoring(self, n):
+        """A is as fast as B, and each trial is cut off at a budget that a third of them exceed."""
+        rng = np.random.default_rng(n)
+        covered = decided = 0
+        for _ in range(150):
+            data = trials(1.0, noise=0.3, n=n, seed=int(rng.integers(1 << 30)))
+            late = data.seconds_to_target > 1.14  # exp(0.3 * 0.43): a third of log-normal times
+            data = data.assign(status=np.where(late, "missed", "reached"), train_seconds=1.14,
+                               seconds_to_target=data.seconds_to_target.mask(late))  # fmt: skip
+            found = compare(data, "A", "B")
+            covered += found.low <= 1 <= found.high
+            decided += found.verdict in ("faster", "slower")
+        # 95 % of 150 is 142.5; a correct interval falls below 133 once in a thousand times (binomial).
+        assert covered >= 133
+        assert decided <= 17
+
+    def test_a_crash_is_no_late_arrival(self):
+        data = missing(trials(1.0, 0.01, 6), "A", range(1), spent=50.0)
+        data.loc[data.status == "missed", "status"] = "crashed"
+        found = compare(data, "A", "B")
+        assert (found.n, found.verdict) == (5, "equivalent")

@@ -14,7 +14,7 @@ import torch
 from bench import Trial as AnyTrial
 from bench import Workload, run_trial
 from bench.frames import trials_frame
-from bench.measure import SPACING, WARMUP_STEPS
+from bench.measure import WARMUP_STEPS
 from bench.workloads import find_workload
 from tests import problems
 from tests.problems import GAUSSIANS, POINTS, Misbehaves, Sleeper, SlowToStart
@@ -62,7 +62,7 @@ class TestSchedule:
         steps = run_trial(Trial(POINTS, Sleeper(0.0), steps=1000)).curve["step"]
         expected = [1]
         while expected[-1] < 1000:
-            expected.append(max(expected[-1] + 1, -int(-SPACING * expected[-1] // 1)))
+            expected.append(max(expected[-1] + 1, -(-103 * expected[-1] // 100)))  # 3 % on, rounded up
         assert steps == [s for s in expected if s < 1000] + [1000]
 
     def test_both_ends_of_the_crossing_are_kept(self):
@@ -101,8 +101,8 @@ class TestSchedule:
 class TestStatus:
     """Each status from a real cause."""
 
-    def trial(self, **what):
-        return Trial(POINTS, Misbehaves(**what), patience=3)
+    def trial(self, patience=30.0, **what):
+        return Trial(POINTS, Misbehaves(**what), patience=patience)
 
     def test_out_of_memory(self):
         record = run_trial(self.trial(what=problems.allocate_too_much))
@@ -111,9 +111,9 @@ class TestStatus:
         assert record.curve["step"] == list(range(1, 13))  # what was seen before is kept
 
     def test_a_trial_that_hangs_is_killed(self):
-        record = run_trial(self.trial(what=problems.loop_forever))
+        record = run_trial(self.trial(what=problems.loop_forever, patience=5))
         assert record.status == "timed_out"
-        assert "within 3 s" in record.reason
+        assert "within 5 s" in record.reason
         assert record.curve["step"] == list(range(1, 13))
 
     def test_a_killed_process(self):
@@ -161,17 +161,17 @@ class TestStatus:
     def test_a_rank_that_dies_is_the_reason_given(self):
         """The other rank fails too, in its next collective; that is not what went wrong."""
         trainer = Misbehaves(problems.kill_itself, distributed=True, on_rank=1)
-        record = run_trial(Trial(POINTS, trainer, world_size=2, patience=10))
+        record = run_trial(Trial(POINTS, trainer, world_size=2, patience=30))
         assert record.status == "crashed"
         assert record.reason.startswith("rank 1: killed by SIGKILL")
 
     def test_a_rank_that_hangs_in_a_collective(self):
         trainer = Misbehaves(problems.loop_forever, distributed=True, on_rank=1)
-        record = run_trial(Trial(POINTS, trainer, world_size=2, patience=4))
+        record = run_trial(Trial(POINTS, trainer, world_size=2, patience=6))
         assert record.status == "timed_out"
 
     def test_no_process_is_left_behind(self):
-        run_trial(self.trial(what=problems.loop_forever))
+        run_trial(self.trial(what=problems.loop_forever, patience=2))
         left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
         # the server that forks the trials, and multiprocessing's tracker, live as long as we do
         assert all("forkserver" in " ".join(p.cmdline()) or "resource_tracker" in " ".join(p.cmdline()) for p in left)
@@ -275,6 +275,11 @@ class TestObservations:
         evaluated = run_trial(Trial(replace(POINTS, score=wasteful, target=0.0), Bursts(1000), steps=8))
         assert row(evaluated).training_memory_bytes < 30e6
 
+    def test_memory_that_warm_up_freed_is_not_there_to_be_reused(self):
+        """Training adds its parameters and their gradients at least, though warm-up has held as much before."""
+        record = run_trial(Trial(find_workload("mnist5k"), MiniBatch(), steps=60, stop_at_target=False))
+        assert row(record).training_memory_bytes > 2 * 4 * record.parameters
+
     def test_evaluation_leaves_nothing_in_the_peak_of_training(self):
         """What it frees the C library may keep: 3.7 MB once, more than mini-batch training itself adds here."""
         along, at_end = (
@@ -326,7 +331,9 @@ class TestObservations:
                     outside = [
                         c.laddr.ip for c in connections if c.laddr and not c.laddr.ip.startswith(("127.", "::1"))
                     ]
-                    yield Step(step.model, torch.tensor(float(len(outside))), step.samples)
+                    # The host's own name may be a loopback address too, so look at what gloo was told as well.
+                    told = os.environ.get("GLOO_SOCKET_IFNAME") == "lo"
+                    yield Step(step.model, torch.tensor(float(len(outside) + (not told))), step.samples)
 
         assert run_trial(Trial(GAUSSIANS, Looks(), world_size=2, steps=2)).curve["loss"] == [0.0, 0.0]
 

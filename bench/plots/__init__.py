@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.frames import Results
 from bench.plots.batch_size import batch_size
 from bench.plots.convergence import convergence
+from bench.plots.null import null
 from bench.plots.pareto import pareto
 from bench.plots.precision import precision
 from bench.plots.scaling import scaling
@@ -16,6 +17,7 @@ from bench.plots.time_to_target import time_to_target
 
 # In the order in which a report shows them.
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    "null": null,
     "convergence": convergence,
     "time_to_target": time_to_target,
     "batch_size": batch_size,

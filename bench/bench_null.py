@@ -1,0 +1,30 @@
+"""null: training seconds per step, of one strategy under two names.
+
+Could this run see a difference? A and B are the same strategy on the same seeds: what differs between them is noise.
+"""
+
+from collections.abc import Callable
+
+from bench.durations import seconds_per_step
+from bench.plan import Plan
+from bench.record import Record
+from bench.trial import Trial
+
+
+def cells(plan: Plan) -> dict[str, Trial]:
+    """Return the strategy that others are compared with, twice, on the first workload of the run."""
+    seconds = plan.of_suite(quick=1.0, standard=2.0, full=10.0)
+    workload = plan.workloads_or("mnist5k")[0]
+    trainers = plan.trainers_or("MiniBatch")
+    trainer = trainers.get("MiniBatch", next(iter(trainers.values())))
+    return {f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds) for name in "AB"}
+
+
+def blocks(plan: Plan) -> int:
+    """Return the number of seeds: more than elsewhere, for a standard deviation is known far worse than a mean."""
+    return plan.seeds or plan.of_suite(quick=6, standard=12, full=30)
+
+
+def test_null(replay: Callable[[Callable[[Record], float]], None]) -> None:
+    """Report the cell's training seconds per step, which a trial has whether or not it reached the target."""
+    replay(seconds_per_step)
