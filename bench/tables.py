@@ -407,21 +407,21 @@ def scaling(results: Results) -> pd.DataFrame:
 
 # What ``memory`` shows of ``bench.frames.memory_parts``, its heading, and under which name its absence is explained.
 MEMORY = {
-    "nvml_device": ("GPU, all of it (NVML)", "peak_device_bytes"),
-    "nvml_process": ("GPU, this process (NVML)", "peak_device_bytes"),
-    "context": ("of that, context and libraries", "peak_device_bytes"),
+    "nvml_device": ("GPU total (NVML)", "peak_device_bytes"),
+    "nvml_process": ("GPU process (NVML)", "peak_device_bytes"),
+    "context": ("GPU context and libraries", "peak_device_bytes"),
     "reserved": ("reserved (torch)", "peak_allocated_bytes"),
-    "cached": ("of that, cached and unused", "peak_allocated_bytes"),
+    "cached": ("cached by torch", "peak_allocated_bytes"),
     "allocated": ("allocated (torch)", "peak_allocated_bytes"),
-    "rss_anonymous": ("RSS, anonymous", "peak_rss_bytes"),
-    "rss_file": ("RSS, file-backed and shared", "peak_rss_bytes"),
+    "rss_anonymous": ("RSS anonymous", "peak_rss_bytes"),
+    "rss_file": ("RSS file-backed", "peak_rss_bytes"),
     "pss": ("PSS over ranks", "peak_rss_bytes"),
     "dataset": ("data set", ""),
     "parameter": ("parameters", ""),
     "gradient": ("gradients", ""),
     "optimizer": ("optimizer state", ""),
     "saved": ("saved for backward", ""),
-    "residual": ("residual: temporaries, buffers, allocator", ""),
+    "residual": ("residual (temporaries and allocator)", ""),
 }
 
 UNRECORDED = "the trials' records do not tell"

@@ -141,10 +141,10 @@ class TestTable:
 
     def test_on_a_gpu(self):
         (row,) = table(a_record(device="cuda", ranks=[ON_GPU])).to_dict("records")
-        assert row["GPU, all of it (NVML)"] == "900"
-        assert row["of that, context and libraries"] == "336"
-        assert row["of that, cached and unused"] == "14.0"
-        assert row["residual: temporaries, buffers, allocator"] == "5.00"
+        assert row["GPU total (NVML)"] == "900"
+        assert row["GPU context and libraries"] == "336"
+        assert row["cached by torch"] == "14.0"
+        assert row["residual (temporaries and allocator)"] == "5.00"
         assert row["why —"] == ""
 
     def test_what_is_absent_has_a_reason_and_is_never_zero(self):
@@ -153,13 +153,13 @@ class TestTable:
         with_gpu = a_record(device="cuda", cell="a", ranks=[ON_GPU])
         without = a_record(device="cuda", cell="b", ranks=[rank], unmeasured=reasons)
         _, row = table(with_gpu, without).to_dict("records")
-        assert row["GPU, this process (NVML)"] == row["of that, context and libraries"] == "—"
-        assert "GPU, this process (NVML): the driver hides processes" in row["why —"]
-        assert "of that, context and libraries: no GPU here" in row["why —"]
+        assert row["GPU process (NVML)"] == row["GPU context and libraries"] == "—"
+        assert "GPU process (NVML): the driver hides processes" in row["why —"]
+        assert "GPU context and libraries: no GPU here" in row["why —"]
 
     def test_of_the_reference_run_which_lacks_newer_observations(self):
         found = tables.memory(load_results(Path(__file__).parent.parent / "results" / "reference"))
         assert "PSS over ranks" in found
         assert not (found == "0").any(axis=None)
-        assert found["why —"].str.contains("reserved.*no GPU|torch counts allocations on GPUs only").all()
+        assert found["why —"].str.contains("no GPU.*torch counts allocations on GPUs only").all()
         assert found["why —"].str.contains("parameters, gradients.*" + tables.UNRECORDED).any()
