@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.equivalence import gate
 from bench.exchange import differences, write_whole
 from bench.frames import contaminated, those_that_count
 from bench.record import DEFINITION, Record, append, read
@@ -79,7 +80,8 @@ class Blocks:
         folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
         try:
             folder.mkdir(parents=True)
-            (folder / "environment.json").write_text(json.dumps(environment, indent=1, allow_nan=False) + "\n")
+            self.folder = folder
+            self._keep("environment.json", environment)
             latest = self._results / f".latest-{os.getpid()}"
             latest.symlink_to(folder.name)
             latest.replace(self._results / "latest")
@@ -87,7 +89,6 @@ class Blocks:
             raise ValueError(
                 f"cannot write results to {self._results}: {error.strerror}; choose another folder with --results"
             ) from error
-        self.folder = folder
         return folder
 
     def resume(self, environment: dict[str, Any], comparisons: Mapping[str, tuple[Mapping[str, Trial], int]]) -> Path:
@@ -119,10 +120,10 @@ class Blocks:
         again = {name: environment.get(name) for name in ("captured", "git", "load_average", "gpus")}
         before["resumed"] = [*before.get("resumed", []), again]
         try:
-            write_whole(folder / "environment.json", json.dumps(before, indent=1, allow_nan=False) + "\n")
+            self.folder = folder
+            self._keep("environment.json", before)
         except OSError as error:
             raise ValueError(f"--resume: cannot write to {folder}: {error.strerror}") from error
-        self.folder = folder
         return folder
 
     def _check_unchanged(self, comparison: str, cell: str, trial: Trial) -> None:
@@ -139,6 +140,27 @@ class Blocks:
 
     def _expect(self, planned: int) -> None:
         self._planned, self._repeats_left = planned, int(LARGEST_SHARE_OF_REPEATS * planned)
+
+    def describe(self, peaks: Callable[[], list[dict[str, Any]]]) -> None:
+        """Add to the run's environment what ``peaks`` measures of the machine, unless the run that goes on has it."""
+        assert self.folder is not None, "the run's folder is not open"
+        environment = json.loads((self.folder / "environment.json").read_text())
+        if "gemm_peaks" not in environment:
+            self._keep("environment.json", environment | {"gemm_peaks": peaks()})
+
+    def check_equivalence(self, cells: Mapping[str, Trial]) -> None:
+        """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not."""
+        found = gate(cells.values())
+        for one in found:
+            if not one["passed"]:
+                self._tell(f"{one['workload']}-{one['trainer']} solves another problem: {one['reason']}")
+        kept = sum(one["passed"] for one in found)
+        self._tell(f"gradients agree with those of mini-batch training: {kept} of {len(found)} strategies")
+        self._keep("equivalence.json", found)
+
+    def _keep(self, name: str, values: Any) -> None:
+        assert self.folder is not None, "the run's folder is not open"
+        write_whole(self.folder / name, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
     def run(
         self,

@@ -1,7 +1,7 @@
 """Results as tidy tables. Every derived number is a pure function of the records, computed here."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.conservation import broken, names
 from bench.record import CURVE, Record, read
 from bench.statistics import median_interval
 
@@ -40,6 +41,7 @@ class Results:
         records: what both were computed from.
         folder: where they were read from.
         superseded: contaminated trials that were run again, and do not count.
+        equivalence: what ``bench.equivalence.gate`` found before strategies were compared; empty if it was not asked.
     """
 
     trials: pd.DataFrame
@@ -48,6 +50,7 @@ class Results:
     records: tuple[Record, ...]
     folder: Path
     superseded: tuple[Record, ...] = ()
+    equivalence: tuple[dict[str, Any], ...] = ()
 
 
 def load_results(path: str | Path = "results") -> Results:
@@ -66,7 +69,10 @@ def load_results(path: str | Path = "results") -> Results:
     records, superseded = those_that_count(read(folder / "trials.jsonl"))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
-    return Results(trials_frame(records), curves_frame(records), environment, records, folder, superseded)
+    gate_file = folder / "equivalence.json"
+    gate = tuple(json.loads(gate_file.read_text())) if gate_file.exists() else ()
+    trials, curves = trials_frame(records, environment), curves_frame(records)
+    return Results(trials, curves, environment, records, folder, superseded, gate)
 
 
 def those_that_count(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -86,11 +92,23 @@ def _place(record: Record) -> tuple[Any, ...]:
     return record.environment, record.suite, record.comparison, record.cell, record.seed, record.block
 
 
-def trials_frame(records: tuple[Record, ...]) -> pd.DataFrame:
-    """Return one row a record, those superseded by a repeat marked."""
+def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return one row a record, those superseded by a repeat marked; ``mfu`` needs the peaks of ``environment``."""
     superseded = {id(record) for record in those_that_count(records)[1]}
-    rows = [_row(record) | {"superseded": id(record) in superseded} for record in records]
-    return pd.DataFrame(rows, columns=[*_row(_EMPTY), "superseded"])
+    rows = [
+        _row(record, peak_flops(record, environment or {})) | {"superseded": id(record) in superseded}
+        for record in records
+    ]
+    return pd.DataFrame(rows, columns=[*_row(_EMPTY, None), "superseded"])
+
+
+def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
+    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured."""
+    for peak in environment.get("gemm_peaks") or []:
+        if all(peak[name] == getattr(record, name) for name in ("device", "dtype", "threads", "world_size")):
+            found: float | None = peak["flops_per_second"]
+            return found
+    return None
 
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
@@ -102,7 +120,15 @@ def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
     return curves.astype({"seconds": float, "loss": float, "score": float})
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, peak: float | None) -> dict[str, Any]:
+    row = _derived(record)
+    flops_per_second = row["flops_per_sample"] * row["samples_per_second"]
+    # Of the matrix work alone: it is all that the counter counts.
+    row["mfu"] = flops_per_second / peak if peak else np.nan
+    return row | {"broken_laws": names(broken(record, peak, row))}
+
+
+def _derived(record: Record) -> dict[str, Any]:
     hyper, curve = record.hyperparameters, record.curve
     steps, samples = (curve[name][-1] if curve["step"] else 0 for name in ("step", "samples"))
     seconds = curve["seconds"][-1] if curve["step"] else np.nan
@@ -155,7 +181,6 @@ def _row(record: Record) -> dict[str, Any]:
         "repeat": record.repeat,
         "environment": record.environment,
         "flops_per_sample": _number(record.flops_per_sample),
-        "mfu": np.nan,  # needs the measured peak of this device, dtype and number of threads
     }
 
 
@@ -228,6 +253,35 @@ def contaminated(record: Record) -> bool:
     seconds = _sum(record, "train_seconds")
     lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), _steal(record)])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)
+
+
+def memory_parts(record: Record) -> dict[str, float]:
+    """Return what a trial's memory was made of, in bytes summed over ranks; NaN where it was not measured.
+
+    Resident memory is split as it was at the end of training: what is file-backed, mostly libraries, does not
+    change while a trial trains, so the peak less that was anonymous. ``residual`` is what training took beyond
+    parameters, gradients, optimizer state and what was saved for backward: temporaries, communication buffers,
+    and what the allocator keeps. These need not peak at once, so that it can be negative.
+    """
+    parts = {name: _sum(record, f"{name}_bytes") for name in ("parameter", "gradient", "optimizer", "saved")}
+    kind = "allocated" if record.device == "cuda" else "rss"
+    took = _sum(record, f"peak_{kind}_bytes") - _sum(record, f"start_{kind}_bytes")
+    mapped = _sum(record, "rss_file_bytes") + _sum(record, "rss_shared_bytes")
+    shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
+    return {
+        "nvml_device": _sum(record, "nvml_device_peak_bytes"),
+        "nvml_process": _sum(record, "nvml_process_peak_bytes"),
+        "reserved": _sum(record, "peak_reserved_bytes"),
+        "allocated": _sum(record, "peak_allocated_bytes"),
+        "rss_anonymous": _sum(record, "peak_rss_bytes") - mapped,
+        "rss_file": mapped,
+        "pss": _sum(record, "peak_rss_bytes") - shared,
+        "dataset": _sum(record, "dataset_bytes"),
+        **parts,
+        "residual": took - sum(parts.values()),
+        "context": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "cached": _sum(record, "peak_reserved_bytes") - _sum(record, "peak_allocated_bytes"),
+    }
 
 
 def _energy(record: Record) -> float:

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from bench.clock import Clock
+from bench.footprint import Footprint
 from bench.probes import Probes
 from bench.workload import Data
 from trainers.task import Step, Task
@@ -74,7 +75,15 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                     "evaluation_seconds": run.evaluation_seconds,
                     "wall_seconds": time.perf_counter() - began,
                     "unmeasured": unmeasured,
-                    "rank": seen | {"train_seconds": run.own_seconds},
+                    "rank": seen
+                    | warmup.footprint
+                    | {
+                        "train_seconds": run.own_seconds,
+                        "build_seconds": run.setup_seconds,
+                        "steps": run.steps,
+                        "updates": run.updates,
+                        "dataset_bytes": _bytes(task.x, task.y, *held_out),
+                    },
                 }
             }
         )
@@ -89,14 +98,20 @@ class Warmup:
     flops_per_sample: float | None
     parameters: int | None
     dtype: str | None
+    footprint: dict[str, int]
+
+
+def _bytes(*tensors: torch.Tensor) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor]) -> Warmup:
     """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
 
-    FLOPs are counted on its first step, since counting slows what it counts.
+    FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
     """
     began = time.perf_counter()
+    footprint: dict[str, int] = {}
     flops, step = None, None
     torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
     with closing(trial.trainer(task)) as steps:
@@ -106,7 +121,10 @@ def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Ten
             # A rank counts its own share of the samples.
             world_size = dist.get_world_size() if dist.is_initialized() else 1
             flops = counter.get_total_flops() * world_size / step.samples
-        for another in itertools.islice(steps, WARMUP_STEPS - 1):
+            with Footprint(step.model, (task.x, task.y)) as counted:
+                step = next(steps, step)
+            footprint = counted.bytes()
+        for another in itertools.islice(steps, WARMUP_STEPS - 2):
             step = another
         if step is not None:
             trial.workload.evaluate(step.model, *held_out)
@@ -117,7 +135,7 @@ def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Ten
     del steps, step, parameters
     gc.collect()
     torch.manual_seed(trial.seed)
-    return Warmup(time.perf_counter() - began, flops, count, dtype)
+    return Warmup(time.perf_counter() - began, flops, count, dtype, footprint)
 
 
 @dataclass
@@ -128,6 +146,7 @@ class Run:
         setup_seconds: from the trainer's start to the first forward pass of its model.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+        steps, updates: how many this rank made.
     """
 
     trial: "Trial"
@@ -139,6 +158,8 @@ class Run:
     setup_seconds: float = 0.0
     own_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    steps: int = 0
+    updates: int = 0
     _seconds: float = 0.0
     _samples: int = 0
     _was_reached: bool = False
@@ -154,6 +175,7 @@ class Run:
             self._clock.start()
             for number, step in enumerate(steps, 1):
                 self._samples += step.samples
+                self.updates += step.updates
                 if number == edge or number == self.trial.steps:
                     ended = self._at_edge(number, step)
                     if ended is not None:
@@ -175,6 +197,7 @@ class Run:
         began = time.perf_counter()
         self.probes.pause()
         self.own_seconds += own
+        self.steps = number
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None

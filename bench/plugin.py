@@ -213,6 +213,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
         else:
             folder = blocks.open(environment, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+        blocks.describe(lambda: _peaks(config, list(comparisons.values())))
     config.stash[BLOCKS] = blocks
     _end_on_sigterm_as_on_ctrl_c(config)
     benchmarks = getattr(config, "_benchmarksession", None)
@@ -229,6 +230,14 @@ def _end_on_sigterm_as_on_ctrl_c(config: pytest.Config) -> None:
             signal.signal(signal.SIGTERM, before)
 
         config.add_cleanup(put_back)
+
+
+def _peaks(config: pytest.Config, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Measure what the matrix multiplications of this machine reach: the share of it that a step uses is its MFU."""
+    from bench.peak import measured
+
+    trials = [trial for comparison in comparisons for trial in comparison.cells.values()]
+    return measured(trials, lambda line: _tell(config, line))
 
 
 def _tell(config: pytest.Config, line: str) -> None:
@@ -275,6 +284,8 @@ def replay(
     blocks = request.config.stash[BLOCKS]
     comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
     if (comparison.name, cell) not in blocks.records:
+        if comparison.name == "strategies":
+            blocks.check_equivalence(comparison.cells)
         _run(request.config, blocks, comparison)
     records = blocks.records[comparison.name, cell]
 

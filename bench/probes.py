@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from bench import procfs
+from bench.clock import second_clock
 from bench.nvml import GpuProbe
 
 
@@ -30,6 +31,9 @@ class Probes:
         self._steal_mark: float | None = None
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
+        self._reset_rss: int | None = None
+        self._window_seconds = 0.0
+        self._window_began = second_clock()
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
             self._gpu = GpuProbe(str(torch.cuda.get_device_properties(device).uuid), os.getpid())
@@ -44,12 +48,15 @@ class Probes:
         if self._gpu is not None:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
-        self._waited = self._cpu = self._stolen = 0.0
+        self._waited = self._cpu = self._stolen = self._window_seconds = 0.0
         self._cpu_mark = time.process_time()
+        if procfs.reset_peak_rss():
+            self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
         self.resume()
 
     def pause(self) -> None:
         """End a window of training: take its peaks and its waiting in."""
+        self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time
         if self._can_reset:
             self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
         waited = procfs.runqueue_wait_seconds()
@@ -77,15 +84,26 @@ class Probes:
             torch.cuda.reset_peak_memory_stats(self._device)
         if self._gpu is not None:
             self._gpu.resume()
+        self._window_began = second_clock()  # last, for the same reason
 
     def finish(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the observations of this rank, and the reasons for those that are missing."""
-        seen: dict[str, Any] = {"pid": os.getpid(), "start_rss_bytes": self._start_rss, "cpu_seconds": self._cpu}
+        seen: dict[str, Any] = {
+            "pid": os.getpid(),
+            "start_rss_bytes": self._start_rss,
+            "window_seconds": self._window_seconds,
+            "cpu_seconds": self._cpu,
+        }
         unmeasured: dict[str, str] = {}
         if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.
+            anonymous, files, shared = procfs.rss_parts_bytes()
             seen |= {
+                "reset_rss_bytes": self._reset_rss,
+                "rss_anonymous_bytes": anonymous,
+                "rss_file_bytes": files,
+                "rss_shared_bytes": shared,
                 "peak_rss_bytes": self._peak_rss,
                 "rss_bytes": procfs.rss_bytes(),
                 "pss_bytes": procfs.pss_bytes(),
@@ -129,6 +147,7 @@ class Probes:
                 "energy_joules": readings.energy_joules,
                 "energy_window_seconds": readings.energy_window_seconds,
                 "clock_event_reasons": readings.clock_event_reasons,
+                "power_limit_watts": readings.power_limit_watts,
             }
             unmeasured |= readings.unmeasured
         return seen, unmeasured

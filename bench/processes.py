@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -227,3 +227,62 @@ def _classified(error: BaseException) -> tuple[str, str]:
     if out_of_memory or "DefaultCPUAllocator" in reason:
         return "out_of_memory", reason
     return "failed", reason
+
+
+def call_in_processes(
+    function: Callable[..., Any], arguments: tuple[Any, ...], world_size: int, patience: float
+) -> list[Any]:
+    """Call ``function(rank, *arguments)`` in ``world_size`` fresh processes at once and return what each returns.
+
+    Args:
+        function: found by name in the new process, so it must be a module's own.
+        arguments: as they go through a pipe; ``cloudpickle`` what a user wrote.
+        world_size: how many processes.
+        patience: seconds until all must have answered.
+
+    Raises:
+        ValueError: if one raises, dies or does not answer; one line.
+    """
+    context = _context()
+    started: list[tuple[BaseProcess, Connection]] = []
+    ends = time.monotonic() + patience
+    try:
+        for rank in range(world_size):
+            receiving, sending = context.Pipe(duplex=False)
+            process = context.Process(target=_call, args=(function, rank, arguments, sending), daemon=True)  # type: ignore[attr-defined]
+            with _main_module_hidden():
+                process.start()
+            sending.close()  # only the child holds it now: its death is our end of file
+            started.append((process, receiving))
+        return [_answer(receiving, ends - time.monotonic()) for _, receiving in started]
+    finally:
+        for process, receiving in started:
+            process.kill()
+            process.join()
+            receiving.close()
+
+
+def _answer(receiving: Connection, seconds_left: float) -> Any:
+    try:
+        if not receiving.poll(max(0.0, seconds_left)):
+            raise ValueError("a process did not answer in time")
+        returned, error = receiving.recv()
+    except (EOFError, OSError) as end:
+        raise ValueError("a process died without an answer") from end
+    if error:
+        raise ValueError(error)
+    return returned
+
+
+def _call(function: Callable[..., Any], rank: int, arguments: tuple[Any, ...], connection: Connection) -> None:
+    """Send what ``function`` returns, or one line on why it did not: the entry point of a process."""
+    try:
+        connection.send((function(rank, *arguments), ""))
+    except BaseException as error:
+        connection.send((None, _classified(error)[1]))
+    connection.close()
+
+
+def loopback_only() -> None:
+    """Keep gloo to this machine, unless told otherwise: nothing on the network can then reach a run."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")

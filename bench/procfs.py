@@ -29,6 +29,11 @@ def rss_bytes() -> int | None:
     return _kilobytes("status", "VmRSS")
 
 
+def rss_parts_bytes() -> tuple[int | None, int | None, int | None]:
+    """Return the resident memory as (anonymous, file-backed, shared), in bytes: what it allocated, loaded, shares."""
+    return _kilobytes("status", "RssAnon"), _kilobytes("status", "RssFile"), _kilobytes("status", "RssShmem")
+
+
 def peak_rss_bytes() -> int | None:
     """Return the largest resident memory since the process began or the last reset, in bytes."""
     return _kilobytes("status", "VmHWM")

@@ -46,7 +46,8 @@ class Record:
             per sample (``torch.utils.flop_counter``).
         setup_seconds, warmup_seconds, evaluation_seconds, wall_seconds: on rank 0. Set-up is
             everything before warm-up plus building the measured model; wall is the whole process.
-        ranks: per rank, what its process measured of itself (``bench.probes``).
+        elapsed_seconds: from asking for the trial to having its result, by the clock of the process that asked.
+        ranks: per rank, what its process measured of itself (``bench.probes``, ``bench.footprint``).
         unmeasured: for what could not be measured, why.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
@@ -86,6 +87,7 @@ class Record:
     warmup_seconds: float | None = None
     evaluation_seconds: float | None = None
     wall_seconds: float | None = None
+    elapsed_seconds: float | None = None
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     repeat: int = 0

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.frames import LARGEST_CLEAN_SHARE, Results, summary
+from bench.conservation import broken
+from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, peak_flops, summary
 from bench.record import Record
 from bench.statistics import SPENT, Comparison, compare, median_interval
 
@@ -192,7 +193,7 @@ def strategies(results: Results) -> pd.DataFrame:
         [
             {
                 "workload": cell["workload"],
-                "strategy": name_of(cell),
+                "strategy": marked(results, cell),
                 "learning rate": MISSING if math.isnan(cell["lr"]) else f"{cell['lr']:g}",
                 "batch size": number_of(cell["batch_size"]),
                 "ranks x threads": f"{cell['world_size']} x {cell['threads']}",
@@ -217,7 +218,7 @@ def strategy_costs(results: Results) -> pd.DataFrame:
         rows.append(
             {
                 "workload": cell["workload"],
-                "strategy": name_of(cell),
+                "strategy": marked(results, cell),
                 "throughput": median_of(cell, "samples_per_second", "samples/s"),
                 "training memory": median_of(cell, "training_memory_bytes", "MB", 1e-6),
                 "peak RSS": median_of(cell, "peak_rss_bytes", "MB", 1e-6),
@@ -246,7 +247,7 @@ def pairwise(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
             rows.append(
                 {
                     "workload": workload,
-                    f"strategy / {base}": name_of(cell),
+                    f"strategy / {base}": marked(results, cell),
                     "seconds to target, ratio": seconds.ratio,
                     "verdict": seconds.verdict,
                     "samples to target, ratio": pair(results, cell, against, "samples_to_target").ratio,
@@ -402,6 +403,115 @@ def scaling(results: Results) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+# What ``memory`` shows of ``bench.frames.memory_parts``, its heading, and under which name its absence is explained.
+MEMORY = {
+    "nvml_device": ("GPU total (NVML)", "peak_device_bytes"),
+    "nvml_process": ("GPU process (NVML)", "peak_device_bytes"),
+    "context": ("GPU context and libraries", "peak_device_bytes"),
+    "reserved": ("reserved (torch)", "peak_allocated_bytes"),
+    "cached": ("cached by torch", "peak_allocated_bytes"),
+    "allocated": ("allocated (torch)", "peak_allocated_bytes"),
+    "rss_anonymous": ("RSS anonymous", "peak_rss_bytes"),
+    "rss_file": ("RSS file-backed", "peak_rss_bytes"),
+    "pss": ("PSS over ranks", "peak_rss_bytes"),
+    "dataset": ("data set", ""),
+    "parameter": ("parameters", ""),
+    "gradient": ("gradients", ""),
+    "optimizer": ("optimizer state", ""),
+    "saved": ("saved for backward", ""),
+    "residual": ("residual (temporaries and allocator)", ""),
+}
+
+UNRECORDED = "the trials' records do not tell"
+
+
+def memory(results: Results) -> pd.DataFrame:
+    """Return what each cell's memory was made of, in MB: medians over its trials of sums over ranks.
+
+    A column that no cell has is left out; what a cell lacks is named, with the reason, in its last column.
+    """
+    cells: dict[tuple[str, str], list[Record]] = {}
+    for record in results.records:
+        cells.setdefault((record.comparison, record.cell), []).append(record)
+    rows = []
+    for (comparison, cell), records in cells.items():
+        parts = pd.DataFrame([memory_parts(record) for record in records])
+        medians = {name: float(parts[name].median()) for name in MEMORY}  # of the trials that know it
+        reasons = {name: reason for record in records for name, reason in record.unmeasured.items()}
+        missing: dict[str, list[str]] = {}
+        for name, value in medians.items():
+            heading, explained = MEMORY[name]
+            if math.isnan(value):
+                reason = reasons.get(f"{name}_peak_bytes") or reasons.get(explained) or UNRECORDED
+                missing.setdefault(reason, []).append(heading)
+        rows.append(
+            {"comparison": comparison.replace("_", " "), "cell": cell, "trials": str(len(records))}
+            | {heading: number(medians[name] * 1e-6) for name, (heading, _) in MEMORY.items()}
+            | {f"why {MISSING}": "; ".join(f"{listed(names)}: {reason}" for reason, names in missing.items())}
+        )
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    empty = [heading for heading, _ in MEMORY.values() if (table[heading] == MISSING).all()]
+    return table.drop(columns=empty).sort_values(["comparison", "cell"], ignore_index=True)
+
+
+def equivalence(results: Results) -> pd.DataFrame:
+    """Return whether each strategy solves mini-batch training's problem on each workload, and what bears on it."""
+    return pd.DataFrame(
+        [
+            {
+                "workload": found["workload"],
+                "strategy": found["trainer"],
+                "ranks": str(found["world_size"]),
+                "same gradients": "yes" if found["passed"] else f"no: {found['reason']}",
+                "largest difference": MISSING if found["gap"] is None else number(found["gap"]),
+                "rounding allows": MISSING
+                if found["bound"] is None
+                else f"{number(found['bound'])} ({found['dtype']})",
+                "found": "; ".join(found["notes"]) or MISSING,
+            }
+            for found in results.equivalence
+        ]
+    )
+
+
+def marked(results: Results, cell: Cell) -> str:
+    """Return a cell's name, and why it is no equal of the others where the check before the comparison says so."""
+    for found in results.equivalence:
+        same = found["workload"] == cell["workload"] and found["trainer"] == cell["trainer"]
+        if same and not found["passed"]:
+            return f"{name_of(cell)} (another problem: {found['reason']})"
+    return name_of(cell)
+
+
+def conservation(results: Results) -> pd.DataFrame:
+    """Return every trial that breaks a law of ``bench.conservation``, with the numbers that do not fit."""
+    return pd.DataFrame(
+        [
+            {
+                "comparison": record.comparison.replace("_", " "),
+                "cell": record.cell,
+                "block": str(record.block),
+                "law": law.split(": ", 1)[0],
+                "numbers": law.split(": ", 1)[1],
+            }
+            for record in results.records
+            for law in broken(record, peak_flops(record, results.environment))
+        ]
+    )
+
+
+def checked(results: Results) -> str:
+    """Return one sentence: how many trials break a law, and for how many the matrix peak was known."""
+    trials = results.trials
+    marked = int((trials["broken_laws"] != "").sum())
+    verdict = f"{marked} of {len(trials)} trials break a law" if marked else f"all {len(trials)} trials keep every law"
+    known = trials["mfu"].dropna()
+    share = f"; matrix work used {_percent(known.min())} to {_percent(known.max())} of the measured peak (MFU)"
+    return f"Checked: {verdict}{share if len(known) else '; no peak of matrix multiplication was measured'}."
 
 
 def failures(results: Results) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -214,7 +215,9 @@ def run_trial(
     name = type(trial.trainer).__name__
     cell = cell or f"{trial.workload.name}-{name}"
     started = datetime.now(UTC)
+    began = time.monotonic()
     observed = run_in_processes(trial, data_file)
+    elapsed = time.monotonic() - began
     return Record(
         trial=f"{cell}#{block}-{uuid.uuid4().hex[:8]}",
         started=started.isoformat(timespec="milliseconds"),
@@ -226,5 +229,6 @@ def run_trial(
         seed=trial.seed,
         repeat=repeat,
         **definition(trial),
+        elapsed_seconds=elapsed,
         **observed,
     )

@@ -15,6 +15,7 @@ ANALYSIS = [
     "record",
     "statistics",
     "frames",
+    "conservation",
     "durations",
     "plots",
     "tables",

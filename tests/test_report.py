@@ -161,7 +161,8 @@ DEAD = {
 )
 def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warning(run: Results) -> None:
     for name in ("run", "strategies", "strategy_costs", "pairwise", "batch_sizes", "precision", "scaling", "failures",
-                 "not_measured", "environment"):  # fmt: skip
+                 "not_measured", "environment", "memory", "conservation",
+                 "equivalence"):  # fmt: skip
         table = getattr(tables, name)
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 19
