@@ -143,7 +143,7 @@ def _resolution(null: Null, n: int) -> str:
         return f"No difference is resolved in this run (n = {n} blocks): a verdict takes at least three."
     return (
         f"Differences under {percent(null.smallest(n))} in {what} are not resolved in this run (n = {n} blocks): the "
-        f"same strategy under two names differed by {percent(math.expm1(null.noise))} from one trial to the next."
+        f"same strategy under two names differed by {percent(math.expm1(null.noise))} within a block."
     )
 
 

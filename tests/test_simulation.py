@@ -23,7 +23,7 @@ DRIFT = 0.05  # the machine's slow-down from the first trial of a run to its las
 
 @pytest.fixture(scope="module")
 def noise() -> float:
-    """Standard deviation of the log ratio of seconds per step, mixed precision to float32: 0.030 once."""
+    """Standard deviation of the log ratio of seconds per step, mixed precision to float32 (0.030 once)."""
     trials = load_results(REFERENCE).trials
     trials = trials[trials.comparison == "strategies"]
     logs, _ = log_ratios(trials, "Amp", "MiniBatch", "seconds_per_step")

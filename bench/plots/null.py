@@ -47,6 +47,10 @@ def null(results: Results) -> Figure | None:
 def _panel(axes: Axes, found: list[Null]) -> None:
     shown = np.concatenate([np.exp(null.logs) for null in found])
     low, high = min(1.0, shown.min()), max(1.0, shown.max())
+    ends = np.array([end for null in found for end in (null.comparison.low, null.comparison.high)])
+    # An interval may widen the picture by its own width at each side; one that is wider leaves it.
+    least, most = low**2 / high, high**2 / low
+    low, high = min(low, max(least, ends.min())), max(high, min(most, ends.max()))
     span = max(high / low, 1.01)  # all but equal: a tick needs some width to stand in
     low, high = low / span**0.08, high * span**0.4  # room for what stands at the right
     axes.set_xlabel("A over B in the same block, A and B being the same (ratio)")
