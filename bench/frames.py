@@ -53,6 +53,21 @@ class Results:
     equivalence: tuple[dict[str, Any], ...] = ()
 
 
+def another_problem(found: Mapping[str, Any]) -> str:
+    """Return what one finding of ``bench.equivalence.gate`` says against a strategy, to be read after its name."""
+    if found["passed"]:
+        return ""
+    if found["gap"] is None:  # a check that could not be made proves no difference, and no sameness either
+        return f"is not shown to solve the same problem: {found['reason']}"
+    return f"solves another problem: {found['reason']}"
+
+
+def not_equivalent(results: Results) -> dict[tuple[str, str], str]:
+    """Return, by (workload, trainer), why a strategy cannot be compared with the others as their equal."""
+    marks = {(found["workload"], found["trainer"]): another_problem(found) for found in results.equivalence}
+    return {key: why for key, why in marks.items() if why}
+
+
 def load_results(path: str | Path = "results") -> Results:
     """Read a run's folder, or the newest run of a results folder. Nothing in it is executed.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.conservation import broken
-from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, peak_flops, summary
+from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, not_equivalent, peak_flops, summary
 from bench.record import Record
 from bench.statistics import SPENT, Comparison, compare, median_interval
 
@@ -480,11 +480,15 @@ def equivalence(results: Results) -> pd.DataFrame:
 
 def marked(results: Results, cell: Cell) -> str:
     """Return a cell's name, and why it is no equal of the others where the check before the comparison says so."""
-    for found in results.equivalence:
-        same = found["workload"] == cell["workload"] and found["trainer"] == cell["trainer"]
-        if same and not found["passed"]:
-            return f"{name_of(cell)} (another problem: {found['reason']})"
-    return name_of(cell)
+    why = not_equivalent(results).get((cell["workload"], cell["trainer"]))
+    return f"{name_of(cell)} ({why})" if why else name_of(cell)
+
+
+def reservations(results: Results, *cells: Cell) -> str:
+    """Return a sentence for each of ``cells`` that is no equal of the others, which says why; or ""."""
+    marks = not_equivalent(results)
+    said = [(name_of(cell), marks.get((cell["workload"], cell["trainer"]))) for cell in cells]
+    return " ".join(f"Beware: {name} {why}." for name, why in said if why)
 
 
 def conservation(results: Results) -> pd.DataFrame:

@@ -193,7 +193,7 @@ def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     (folder / "equivalence.json").write_text(json.dumps([bad, good]))
     results = load_results(folder)
     assert list(tables.equivalence(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
-    marked = f"Accumulate (another problem: {BATCH_NORM})"
+    marked = f"Accumulate (solves another problem: {BATCH_NORM})"
     assert list(tables.strategies(results)["strategy"]) == [marked, "MiniBatch"]
     assert list(tables.strategy_costs(results)["strategy"]) == [marked, "MiniBatch"]
     assert list(tables.pairwise(results)["strategy / MiniBatch"]) == [marked]
