@@ -299,6 +299,28 @@ def memory_parts(record: Record) -> dict[str, float]:
     }
 
 
+def nvml_missed(record: Record) -> tuple[float, float]:
+    """Return what NVML's samples are known to have missed at least, and the longest time between two of them.
+
+    What torch's allocator reserved is memory of the process, and its peak is exact: a process cannot have had less.
+    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
+    Of what is not torch's, a burst may have been missed that no one counted, if it was shorter than that time.
+
+    Returns:
+        Bytes, summed over ranks: 0 where no miss is known; and seconds, the longest of any rank. NaN if not measured.
+    """
+    missed = [_missed(rank) for rank in record.ranks]
+    gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
+    return float(np.sum(missed)) if missed else np.nan, float(np.max(gaps)) if gaps else np.nan
+
+
+def _missed(rank: Mapping[str, Any]) -> float:
+    sampled, reserved = rank.get("nvml_process_peak_bytes"), rank.get("peak_reserved_bytes")
+    if sampled is None:
+        sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
+    return float(np.maximum(0.0, _number(reserved) - sampled))
+
+
 def _energy(record: Record) -> float:
     """Return the energy over the run in joules; NaN where evaluation took so long that it would count as training."""
     evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
