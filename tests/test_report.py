@@ -196,7 +196,7 @@ def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warni
         table = getattr(tables, name)
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 19
-    assert decision_text(run).startswith("Decision")
+    assert decision_text(run).split("\n\n")[1] == "Decision"
     assert tables.headline(run).endswith(".")
 
 
