@@ -154,9 +154,10 @@ class Blocks:
         for one in found:
             if not one["passed"]:
                 self._tell(f"{one['workload']}-{one['trainer']} {another_problem(one)}; its results will be marked")
-        kept = sum(one["passed"] for one in found)
         if found:
-            self._tell(f"before comparing: {kept} of {len(found)} cells make the same first updates as MiniBatch would")
+            kept = sum(one["passed"] for one in found)
+            same = "make the first updates that MiniBatch makes at their batch size"
+            self._tell(f"before comparing: {kept} of {len(found)} strategies {same}")
         self._keep("equivalence.json", found)
 
     def _keep(self, name: str, values: Any) -> None:
