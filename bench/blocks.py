@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.equivalence import gate
 from bench.exchange import differences, write_whole
-from bench.frames import contaminated, those_that_count
+from bench.frames import another_problem, contaminated, those_that_count
 from bench.record import DEFINITION, Record, append, read
 from bench.trial import DATA_FILES, Trial, definition, run_trial
 
@@ -153,9 +153,11 @@ class Blocks:
         found = gate(cells.values())
         for one in found:
             if not one["passed"]:
-                self._tell(f"{one['workload']}-{one['trainer']} solves another problem: {one['reason']}")
-        kept = sum(one["passed"] for one in found)
-        self._tell(f"gradients agree with those of mini-batch training: {kept} of {len(found)} strategies")
+                self._tell(f"{one['workload']}-{one['trainer']} {another_problem(one)}; its results will be marked")
+        if found:
+            kept = sum(one["passed"] for one in found)
+            same = "make the first updates that MiniBatch makes at their batch size"
+            self._tell(f"before comparing: {kept} of {len(found)} strategies {same}")
         self._keep("equivalence.json", found)
 
     def _keep(self, name: str, values: Any) -> None:

@@ -26,6 +26,7 @@ from bench.tables import (
     pair,
     precision_pairs,
     ratio,
+    reservations,
     scalings,
     score_difference,
     speedup,
@@ -145,10 +146,12 @@ def _verdict(holds: bool | None) -> Verdict | None:
     return None if holds is None else ("holds" if holds else "fails")
 
 
-def _success(*cells: Cell) -> str:
-    """Return how often the target was reached, where that was not always."""
+def _provisos(results: Results, *cells: Cell) -> str:
+    """Return how often the target was reached, where that was not always, and which cells are no equals."""
     missed = [f"{c['trainer']} in {c['n_reached']} of {c['n']} trials" for c in cells if c["n_reached"] < c["n"]]
-    return f" The target was reached by {listed(missed)}." if missed else ""
+    reached = f"The target was reached by {listed(missed)}." if missed else ""
+    said = f"{reached} {reservations(results, *cells)}".strip()
+    return f" {said}" if said else ""
 
 
 def _pairs(results: Results, a: str, b: str) -> list[tuple[str, Cell, Cell]]:
@@ -173,7 +176,7 @@ def _full_batch_is_faster(results: Results) -> Judged:
         faster, busier = _less(seconds), _more(rate)
         text = (
             f"On {workload} full batch processes {rate.times} the samples per second of mini-batch, and "
-            f"takes {seconds.times} its seconds to target.{_success(full, mini)}"
+            f"takes {seconds.times} its seconds to target.{_provisos(results, full, mini)}"
         )
         if faster is False and busier:
             findings.append(Finding("depends", f"It depends on what is counted. {text}"))
@@ -192,7 +195,7 @@ def _online_is_slower(results: Results) -> Judged:
         text = (
             f"On {workload} online training processes {rate.times} the samples per second of mini-batch, "
             f"takes {seconds.times} its seconds to target and {samples.times} its samples."
-            f"{_success(online, mini)}"
+            f"{_provisos(results, online, mini)}"
         )
         if slower is False and idler:
             findings.append(Finding("depends", f"It depends on what is counted. {text}"))
@@ -206,6 +209,7 @@ def _online_needs_little_memory(results: Results) -> Judged:
     seen = [
         f"On {workload} training online adds "
         f"{pair(results, online, full, 'training_memory_bytes').times} the memory that full batch adds."
+        f"{_provisos(results, online, full)}"
         for workload, online, full in _pairs(results, "Online", "FullBatch")
     ]
     return "not measured here", " ".join([f"Measured in part at most: {missing}", *seen])
@@ -219,7 +223,7 @@ def _mini_batches_save(results: Results) -> Judged:
         saved = {"computation": _less(samples), "memory": _less(memory)}
         text = (
             f"On {workload} mini-batch takes {samples.times} the samples of full batch to the target, and "
-            f"{memory.times} its training memory.{_success(mini, full)}"
+            f"{memory.times} its training memory.{_provisos(results, mini, full)}"
         )
         if set(saved.values()) == {True, False}:
             which = next(name for name, less in saved.items() if less)
@@ -290,7 +294,7 @@ def _more_workers_are_faster(results: Results) -> Judged:
         f"On {workload} at equal cores and batch, ranks take "
         f"{pair(results, ddp, mini, 'samples_to_target').times} the samples of one process and "
         f"{pair(results, ddp, mini, 'seconds_to_target').times} its seconds to target, each at the learning "
-        f"rate found for it.{_success(ddp, mini)}"
+        f"rate found for it.{_provisos(results, ddp, mini)}"
         for workload, ddp, mini in _pairs(results, "Ddp", "MiniBatch")
         if ddp["batch_size"] == mini["batch_size"]
     ]
@@ -312,7 +316,7 @@ def _accumulation_equals_the_large_batch(results: Results) -> Judged:
             f"undivided batch to the target{_loss_gap(results, parts, whole)}; it costs "
             f"{pair(results, parts, whole, 'seconds_per_step').times} the seconds per step and "
             f"{pair(results, parts, whole, 'training_memory_bytes').times} the training memory."
-            f"{_success(parts, whole)}"
+            f"{_provisos(results, parts, whole)}"
         )
         findings.append(Finding(_verdict(same), text))
     return _together(findings, "Accumulate and MiniBatch of bench_strategies.py")

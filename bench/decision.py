@@ -5,13 +5,15 @@ paired comparisons within blocks say whether another is really worse.
 """
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.frames import Results
+from bench.null import headline
 from bench.statistics import SPENT, Comparison
 from bench.tables import (
     Cell,
@@ -28,6 +30,7 @@ from bench.tables import (
     number_of,
     pair,
     precision_pairs,
+    reservations,
     scalings,
     speedup,
     times,
@@ -78,8 +81,8 @@ def decide(results: Results) -> pd.DataFrame:
 
 
 def decision_text(results: Results) -> str:
-    """Return the decision table as plain text for a terminal."""
-    lines = ["Decision"]
+    """Return the decision table as plain text for a terminal, after which differences the run does not resolve."""
+    lines = [textwrap.fill(headline(results), 100), "\nDecision"]
     for row in decide(results).itertuples():
         lines.append(f"\n{row.constraint}: {row.choice}")
         lines.append(textwrap.fill(str(row.why), 100, initial_indent="    ", subsequent_indent="    "))
@@ -103,15 +106,23 @@ def _of_strategies(results: Results) -> list[Decision]:
             why = f"No strategy reached the target in every trial. {excluded}"
             rows.append(Decision(f"{workload}: which strategy", NOT_DECIDED, why.strip()))
             continue
+        found = []
         for constraint, metric in (
             ("fastest to target", "seconds_to_target"),
             ("fewest samples to target", "samples_to_target"),
             ("least training memory", "training_memory_bytes"),
         ):
-            rows.append(_least(results, f"{workload}: {constraint}", eligible, metric, excluded))
-        rows.append(_under_a_memory_limit(results, workload, eligible))
-        rows.append(_from_a_stream(results, workload, cells, eligible))
+            found.append(_least(results, f"{workload}: {constraint}", eligible, metric, excluded))
+        found.append(_under_a_memory_limit(results, workload, eligible))
+        found.append(_from_a_stream(results, workload, cells, eligible))
+        rows += [_with_reservations(results, row, cells) for row in found]
     return rows or _not_run("which strategy", "bench_strategies.py")
+
+
+def _with_reservations(results: Results, row: Decision, cells: Iterable[Cell]) -> Decision:
+    """Say first of every strategy that the row rests on if it solves another problem: it is no plain choice."""
+    named = [c for c in cells if re.search(rf"(?<![\w-]){re.escape(name_of(c))}(?![\w-])", f"{row.choice} {row.why}")]
+    return replace(row, why=f"{reservations(results, *named)} {row.why}".strip())
 
 
 def _excluded(cells: Iterable[Cell]) -> str:
@@ -310,7 +321,7 @@ def _against_threads(results: Results) -> list[str]:
             seconds = pair(results, ddp, mini, "seconds_to_target")
             found.append(
                 f"On the same cores, Ddp's ranks take {seconds.times} the seconds of MiniBatch's threads to the "
-                f"target of {workload}."
+                f"target of {workload}. {reservations(results, ddp, mini)}".strip()
             )
     return found
 

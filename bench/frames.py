@@ -53,6 +53,21 @@ class Results:
     equivalence: tuple[dict[str, Any], ...] = ()
 
 
+def another_problem(found: Mapping[str, Any]) -> str:
+    """Return what one finding of ``bench.equivalence.gate`` says against a strategy, to be read after its name."""
+    if found["passed"]:
+        return ""
+    if found["gap"] is None:  # a check that could not be made proves no difference, and no sameness either
+        return f"is not shown to solve the same problem: {found['reason']}"
+    return f"solves another problem: {found['reason']}"
+
+
+def not_equivalent(results: Results) -> dict[tuple[str, str], str]:
+    """Return, by (workload, trainer), why a strategy cannot be compared with the others as their equal."""
+    marks = {(found["workload"], found["trainer"]): another_problem(found) for found in results.equivalence}
+    return {key: why for key, why in marks.items() if why}
+
+
 def load_results(path: str | Path = "results") -> Results:
     """Read a run's folder, or the newest run of a results folder. Nothing in it is executed.
 
@@ -282,6 +297,28 @@ def memory_parts(record: Record) -> dict[str, float]:
         "context": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
         "cached": _sum(record, "peak_reserved_bytes") - _sum(record, "peak_allocated_bytes"),
     }
+
+
+def nvml_missed(record: Record) -> tuple[float, float]:
+    """Return what NVML's samples are known to have missed at least, and the longest time between two of them.
+
+    What torch's allocator reserved is memory of the process, and its peak is exact: a process cannot have had less.
+    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
+    Of what is not torch's, a burst may have been missed that no one counted, if it was shorter than that time.
+
+    Returns:
+        Bytes, summed over ranks: 0 where no miss is known; and seconds, the longest of any rank. NaN if not measured.
+    """
+    missed = [_missed(rank) for rank in record.ranks]
+    gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
+    return float(np.sum(missed)) if missed else np.nan, float(np.max(gaps)) if gaps else np.nan
+
+
+def _missed(rank: Mapping[str, Any]) -> float:
+    sampled, reserved = rank.get("nvml_process_peak_bytes"), rank.get("peak_reserved_bytes")
+    if sampled is None:
+        sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
+    return float(np.maximum(0.0, _number(reserved) - sampled))
 
 
 def _energy(record: Record) -> float:

@@ -56,6 +56,7 @@ class GpuReadings:
     samples: int  # looks since the last reset; what comes and goes between two of them is not seen
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
     clock_event_reasons: int | None = None  # every reason seen for which the clock was held down: a bit mask
+    longest_gap_seconds: float | None = None  # between two looks, pauses left out: a shorter burst may be missed
 
     def best_memory(self) -> tuple[int | None, str]:
         """Choose the most trustworthy peak memory there is.
@@ -80,7 +81,7 @@ class GpuReadings:
 
 _MEMORY = ("process_peak_bytes", "device_peak_bytes", "device_baseline_bytes")
 _ENERGY = ("energy_joules", "energy_window_seconds")
-_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons")
+_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons", "longest_gap_seconds")
 
 
 def gpus() -> tuple[list[Gpu], str]:
@@ -132,6 +133,8 @@ class GpuProbe:
         self._handle: Any = None  # None: not started, no such GPU, or stopped
         self._process_peak, self._device_peak, self._samples, self._listed = 0, 0, 0, 0
         self._clock_events = 0
+        self._looked_at: float | None = None  # perf_counter of the last look, or of when a pause ended
+        self._longest_gap = 0.0  # seconds
         self._baseline: int | None = None
         self._power_limit: int | None = None  # mW
         self._energy: int | None = None  # mJ, the counter at the last reset
@@ -163,6 +166,7 @@ class GpuProbe:
         with self._lock:
             self._process_peak, self._device_peak, self._samples = 0, 0, 0
             self._clock_events = 0
+            self._looked_at, self._longest_gap = None, 0.0
             for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
                 self._unmeasured.pop(name, None)
             self._energy = self._ask("energy_joules", _energy_millijoules)
@@ -180,7 +184,10 @@ class GpuProbe:
 
     def resume(self) -> None:
         """Sample again."""
-        self._paused = False
+        with self._lock:
+            if self._paused:  # what came and went in the pause is not wanted: it is no gap
+                self._looked_at = time.perf_counter()
+            self._paused = False
 
     def stop(self) -> GpuReadings:
         """Look a last time unless paused, end the thread and close NVML. Called again, repeat the answer.
@@ -208,6 +215,7 @@ class GpuProbe:
             if self._paused or self._handle is None:
                 return
             self._samples += 1
+            began = time.perf_counter()
             events = self._ask("clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons)
             self._clock_events |= events or 0  # likewise: a refusal stays
             used = self._ask("device_peak_bytes", _used_bytes)
@@ -220,12 +228,21 @@ class GpuProbe:
             else:  # None, or a 0 that no process with a context can have
                 reason = f"NVML lists process {self._pid} without its memory (MIG, WDDM or no permission)"
                 self._unmeasured["process_peak_bytes"] = reason
+            # From before one look to after the next: NVML may have read the memory at either end.
+            if self._looked_at is not None:
+                self._longest_gap = max(self._longest_gap, time.perf_counter() - self._looked_at)
+            self._looked_at = began
 
     def _read(self) -> GpuReadings:
         millijoules, window = self._read_energy()
         if self._handle is not None:
             if not self._samples:
-                for name in ("device_peak_bytes", "process_peak_bytes", "clock_event_reasons"):
+                for name in (
+                    "device_peak_bytes",
+                    "process_peak_bytes",
+                    "clock_event_reasons",
+                    "longest_gap_seconds",
+                ):
                     self._unmeasured.setdefault(name, "no sample was taken: all of the time was a pause")
             elif not self._process_peak:
                 reason = f"NVML lists {self._listed} compute processes, but not process {self._pid}"
@@ -242,6 +259,7 @@ class GpuProbe:
             clock_event_reasons=(
                 self._clock_events if self._samples and "clock_event_reasons" not in self._unmeasured else None
             ),
+            longest_gap_seconds=None if "longest_gap_seconds" in self._unmeasured else self._longest_gap,
             unmeasured=dict(self._unmeasured),
         )
 

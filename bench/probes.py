@@ -143,6 +143,7 @@ class Probes:
                 "peak_device_source": source,
                 "nvml_process_peak_bytes": readings.process_peak_bytes,
                 "nvml_device_peak_bytes": readings.device_peak_bytes,
+                "nvml_longest_gap_seconds": readings.longest_gap_seconds,
                 "nvml_device_baseline_bytes": readings.device_baseline_bytes,
                 "energy_joules": readings.energy_joules,
                 "energy_window_seconds": readings.energy_window_seconds,

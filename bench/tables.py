@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.conservation import broken
-from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, peak_flops, summary
+from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, not_equivalent, nvml_missed, peak_flops, summary
 from bench.record import Record
 from bench.statistics import SPENT, Comparison, compare, median_interval
 
@@ -424,6 +424,8 @@ MEMORY = {
     "residual": ("residual (temporaries and allocator)", ""),
 }
 
+MISSED = "NVML's samples missed"
+
 UNRECORDED = "the trials' records do not tell"
 
 
@@ -449,13 +451,28 @@ def memory(results: Results) -> pd.DataFrame:
         rows.append(
             {"comparison": comparison.replace("_", " "), "cell": cell, "trials": str(len(records))}
             | {heading: number(medians[name] * 1e-6) for name, (heading, _) in MEMORY.items()}
+            | {MISSED: _missed(records)}
             | {f"why {MISSING}": "; ".join(f"{listed(names)}: {reason}" for reason, names in missing.items())}
         )
     table = pd.DataFrame(rows)
     if table.empty:
         return table
-    empty = [heading for heading, _ in MEMORY.values() if (table[heading] == MISSING).all()]
+    empty = [name for name in (*(heading for heading, _ in MEMORY.values()), MISSED) if (table[name] == MISSING).all()]
+    # Beside the peaks that it bounds.
+    names = list(table.columns.drop(MISSED))
+    names.insert(names.index(MEMORY["nvml_process"][0]) + 1, MISSED)
+    table = table[names]
     return table.drop(columns=empty).sort_values(["comparison", "cell"], ignore_index=True)
+
+
+def _missed(records: Iterable[Record]) -> str:
+    """Return what NVML's samples missed in the worst of a cell's trials: at least what torch knows better, in MB."""
+    found = np.array([nvml_missed(record) for record in records])
+    missed, gap = (float(np.fmax.reduce(column)) for column in found.T)
+    if math.isnan(missed) and math.isnan(gap):
+        return MISSING
+    known = f"at least {number(missed * 1e-6)} MB" if missed > 0 else "nothing known"
+    return known if math.isnan(gap) else f"{known}; up to {number(gap)} s between samples"
 
 
 def equivalence(results: Results) -> pd.DataFrame:
@@ -480,11 +497,15 @@ def equivalence(results: Results) -> pd.DataFrame:
 
 def marked(results: Results, cell: Cell) -> str:
     """Return a cell's name, and why it is no equal of the others where the check before the comparison says so."""
-    for found in results.equivalence:
-        same = found["workload"] == cell["workload"] and found["trainer"] == cell["trainer"]
-        if same and not found["passed"]:
-            return f"{name_of(cell)} (another problem: {found['reason']})"
-    return name_of(cell)
+    why = not_equivalent(results).get((cell["workload"], cell["trainer"]))
+    return f"{name_of(cell)} ({why})" if why else name_of(cell)
+
+
+def reservations(results: Results, *cells: Cell) -> str:
+    """Return a sentence for each of ``cells`` that is no equal of the others, which says why; or ""."""
+    marks = not_equivalent(results)
+    said = [(name_of(cell), marks.get((cell["workload"], cell["trainer"]))) for cell in cells]
+    return " ".join(f"Beware: {name} {why}." for name, why in said if why)
 
 
 def conservation(results: Results) -> pd.DataFrame:

@@ -187,6 +187,12 @@ def null_test(logs: Sequence[float], workload: str = "digits", missed: bool = Fa
     return found
 
 
+def failed_gate(trainer: str, workload: str = "digits", **changes: Any) -> dict[str, Any]:
+    """Return what ``bench.equivalence.gate`` says of a strategy whose gradients differ."""
+    found = {"workload": workload, "trainer": trainer, "passed": False, "reason": "the planted reason"}
+    return found | {"world_size": 1, "gap": 0.4, "bound": 1.5e-8, "dtype": "float64", "notes": []} | changes
+
+
 def results(*records: list[Record], environment: dict[str, Any] | None = None) -> Results:
     together = tuple(record for some in records for record in some)
     return Results(trials_frame(together), curves_frame(together), environment or {}, together, Path("."))

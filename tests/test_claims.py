@@ -7,7 +7,7 @@ import pytest
 
 from bench.claims import CLAIMS, Judgement, judge
 from bench.frames import Results
-from tests.synthetic import batch_sizes, precisions, raced, ranks, results
+from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, results
 
 
 def claim(number: int, run: Results) -> Judgement:
@@ -161,6 +161,22 @@ def test_accumulation_equals_the_large_batch_or_not() -> None:
     assert claim(15, results(large, raced("Accumulate", seconds=1.4, samples=12_800))).verdict == "fails"
     other_rate = claim(15, results(large, raced("Accumulate", seconds=1.4, lr=0.2)))
     assert other_rate.verdict == "not measured here"
+
+
+@pytest.mark.parametrize(
+    ("number", "trainer"),
+    [(1, "FullBatch"), (2, "Online"), (3, "Online"), (5, "MiniBatch"), (13, "Ddp"), (15, "Accumulate")],
+)
+def test_a_claim_that_rests_on_a_strategy_that_solves_another_problem_says_so(number: int, trainer: str) -> None:
+    names = ("FullBatch", "MiniBatch", "Online", "Accumulate", "Ddp")
+    run = results(*(raced(name, seconds=1.0 + i) for i, name in enumerate(names)), ranks({1: 1.0, 2: 1.8}))
+    plain, marked = claim(number, run), claim(number, replace(run, equivalence=(failed_gate(trainer),)))
+    beware = f"Beware: {trainer} solves another problem: the planted reason."
+    assert beware in marked.why
+    assert " ".join(marked.why.replace(beware, "").split()) == plain.why
+    assert marked.verdict == plain.verdict
+    passed = failed_gate(trainer, passed=True, reason="")
+    assert claim(number, replace(run, equivalence=(passed,))) == plain
 
 
 def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:

@@ -1,8 +1,11 @@
 """The decision names what was planted, calls a tie a tie, and abstains where the data do not decide."""
 
+from dataclasses import replace
+
 from bench.decision import decide, decision_text
 from bench.frames import Results
-from tests.synthetic import batch_sizes, precisions, raced, ranks, results
+from bench.null import headline
+from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results
 
 
 def row(run: Results, constraint: str) -> tuple[str, str]:
@@ -158,6 +161,44 @@ def test_a_trial_without_a_result_excludes_its_strategy_and_breaks_nothing() -> 
     choice, why = row(results(raced("MiniBatch", seconds=1.0), crashed), "fastest to target")
     assert choice == "MiniBatch"
     assert "Ddp (reached 0 of 6)" in why
+
+
+def test_a_strategy_that_solves_another_problem_is_not_chosen_silently() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, samples=3200, memory=4.0),
+        raced("Ddp", seconds=0.5, memory=8.0),
+        ranks({1: 1.0, 2: 1.8}),
+    )
+    marked = replace(run, equivalence=(failed_gate("Ddp"), failed_gate("MiniBatch", passed=True, reason="")))
+    beware = "Beware: Ddp solves another problem: the planted reason."
+    choice, why = row(marked, "fastest to target")
+    assert choice == "Ddp"
+    assert why.startswith(beware)
+    assert row(marked, "memory limit")[1].startswith(beware)
+    assert beware in row(marked, "how many workers")[1]
+    assert "MiniBatch solves" not in " ".join(decide(marked)["why"])
+    # Nothing else changes, and nothing at all where every strategy passed, or one of another workload did not.
+    for plain, said in zip(decide(run)["why"], decide(marked)["why"], strict=True):
+        assert " ".join(said.replace(beware, "").split()) == plain
+    for gate in (failed_gate("Ddp", passed=True, reason=""), failed_gate("Ddp", workload="others")):
+        assert decide(replace(run, equivalence=(gate,))).equals(decide(run))
+
+
+def test_a_strategy_that_a_row_does_not_name_is_not_warned_of() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=2.0), raced("Online-B2", seconds=9.0))
+    marked = replace(run, equivalence=(failed_gate("Online-B2"),))
+    assert "Beware" not in row(marked, "stream")[1]
+
+
+def test_the_text_for_a_terminal_begins_with_what_is_not_resolved() -> None:
+    noise = null_test([0.05, -0.04, 0.03, -0.05, 0.02, 0.01])
+    run = results(raced("MiniBatch", seconds=1.0), noise)
+    text = decision_text(run)
+    first = " ".join(text.split("\n\nDecision")[0].split())
+    assert first == headline(run)
+    assert first.startswith("Differences under")
+    assert max(map(len, text.splitlines())) <= 100
+    assert decision_text(results()).startswith("Which differences this run resolves is not known")
 
 
 def test_the_text_for_a_terminal_holds_every_row() -> None:

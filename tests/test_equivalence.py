@@ -10,11 +10,12 @@ import torch.distributed as dist
 from torch import nn
 
 from bench import Trial, load_results, tables
+from bench.blocks import Blocks
 from bench.equivalence import BATCH_NORM, DROPOUT, gap, gate
 from bench.workload import Data
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, gaussians
-from tests.synthetic import raced, write
+from tests.synthetic import failed_gate, raced, write
 from trainers import Accumulate, Adam, Amp, Ddp, FullBatch, MiniBatch, Online, Sgd, Step
 from trainers.task import shuffled
 
@@ -185,6 +186,25 @@ class TestGate:
         assert gate([trial(Other())]) == []
 
 
+def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_checked(tmp_path, monkeypatch):
+    lines = []
+    blocks = Blocks(tmp_path, "quick", lines.append)
+    folder = blocks.open({}, planned=0)
+    found = [
+        failed_gate("MiniBatch", passed=True, reason="", gap=0.0),
+        failed_gate("Ddp", reason=BATCH_NORM),
+        failed_gate("Amp", reason="could not be checked: no room", gap=None),
+    ]
+    monkeypatch.setattr("bench.blocks.gate", lambda trials: found)
+    blocks.check_equivalence({})
+    assert lines == [
+        f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
+        "digits-Amp is not shown to solve the same problem: could not be checked: no room; its results will be marked",
+        "before comparing: 1 of 3 strategies make the first updates that MiniBatch makes at their batch size",
+    ]
+    assert json.loads((folder / "equivalence.json").read_text()) == found
+
+
 def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     found = {"workload": "digits", "world_size": 1, "gap": 0.4, "bound": 1.5e-8, "dtype": "float64", "notes": []}
     bad = found | {"trainer": "Accumulate", "passed": False, "reason": BATCH_NORM}
@@ -193,7 +213,7 @@ def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     (folder / "equivalence.json").write_text(json.dumps([bad, good]))
     results = load_results(folder)
     assert list(tables.equivalence(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
-    marked = f"Accumulate (another problem: {BATCH_NORM})"
+    marked = f"Accumulate (solves another problem: {BATCH_NORM})"
     assert list(tables.strategies(results)["strategy"]) == [marked, "MiniBatch"]
     assert list(tables.strategy_costs(results)["strategy"]) == [marked, "MiniBatch"]
     assert list(tables.pairwise(results)["strategy / MiniBatch"]) == [marked]

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bench import nvml
+from bench.frames import nvml_missed
 from bench.nvml import GpuProbe, GpuReadings, gpus
+from tests.records import a_record
 
 pynvml = pytest.importorskip("pynvml")
 
@@ -172,7 +174,7 @@ def test_without_the_library_there_is_a_reason_and_no_gpu(use, monkeypatch):
     reason = "NVMLError_LibraryNotFound: NVML Shared Library Not Found"
     assert gpus() == ([], reason)
     readings = started(BARE).stop()
-    assert len(missing(readings)) == 7
+    assert len(missing(readings)) == 8
     assert readings.best_memory() == (None, reason)
 
 
@@ -200,7 +202,7 @@ def test_a_probe_watches_the_gpu_with_its_uuid(driver, monkeypatch):
 
 def test_an_unknown_uuid_is_a_reason(driver):
     readings = started(f"{BARE[:-1]}7").stop()
-    assert len(missing(readings)) == 7
+    assert len(missing(readings)) == 8
     assert readings.best_memory()[1].endswith(f"{BARE[:-1]}7: NVMLError_NotFound: Not Found")
 
 
@@ -239,6 +241,48 @@ def test_memory_of_a_pause_that_lasts_to_the_end_is_not_seen(driver, setting):
     assert (readings.device_peak_bytes, readings.samples) == (GIB, 2)
 
 
+def test_a_burst_between_two_samples_lies_within_the_bound(driver, setting):
+    setting("FAKE_NVML_USED", GIB)
+    setting("FAKE_NVML_PROCESSES", f"self:{512 * MIB}")
+    probe = started(BARE, period=NEVER)
+    began = time.perf_counter()
+    setting("FAKE_NVML_PROCESSES", f"self:{3 * GIB}")  # of which torch reserves 2.5 GiB; the rest is the context
+    time.sleep(0.02)
+    setting("FAKE_NVML_PROCESSES", f"self:{512 * MIB}")
+    burst = time.perf_counter() - began
+    readings = probe.stop()
+    assert readings.process_peak_bytes == 512 * MIB  # the burst was not seen
+    assert readings.longest_gap_seconds >= burst
+    record = a_record(ranks=[{
+        "peak_reserved_bytes": 5 * GIB // 2,
+        "nvml_process_peak_bytes": readings.process_peak_bytes,
+        "nvml_longest_gap_seconds": readings.longest_gap_seconds,
+    }])  # fmt: skip
+    missed, gap = nvml_missed(record)
+    assert missed == 2 * GIB <= 3 * GIB - readings.process_peak_bytes  # what is known is no more than what was missed
+    assert gap == readings.longest_gap_seconds
+
+
+def test_samples_are_no_further_apart_than_the_longest_gap(driver):
+    probe = started(BARE, period=0.005)
+    began = time.perf_counter()
+    wait_for_samples(driver, 10)
+    readings = probe.stop()
+    whole = time.perf_counter() - began
+    assert 0.005 <= readings.longest_gap_seconds < whole
+    assert whole <= readings.longest_gap_seconds * readings.samples
+
+
+def test_neither_a_pause_nor_what_was_before_a_reset_is_a_gap(driver):
+    probe = started(BARE, period=NEVER)
+    time.sleep(0.2)
+    probe.reset_peak()
+    probe.pause()
+    time.sleep(0.2)
+    probe.resume()
+    assert probe.stop().longest_gap_seconds < 0.2
+
+
 @pytest.mark.parametrize("moment", ["pause", "stop"])
 def test_a_run_shorter_than_the_period_is_seen_at_its_end(driver, setting, moment):
     setting("FAKE_NVML_USED", GIB)
@@ -270,7 +314,13 @@ def test_a_window_that_was_all_pause_has_no_peak(driver):
     probe.pause()
     probe.reset_peak()
     readings = probe.stop()
-    assert missing(readings) == {"process_peak_bytes", "device_peak_bytes", "clock_event_reasons", "energy_joules"}
+    assert missing(readings) == {
+        "process_peak_bytes",
+        "device_peak_bytes",
+        "clock_event_reasons",
+        "energy_joules",
+        "longest_gap_seconds",
+    }
     assert "pause" in readings.unmeasured["device_peak_bytes"]
 
 
@@ -325,7 +375,7 @@ def test_a_gpu_that_cannot_be_opened_gives_readings_of_reasons(driver, monkeypat
     probe.pause()
     probe.resume()
     readings = probe.stop()
-    assert len(missing(readings)) == 7
+    assert len(missing(readings)) == 8
     assert all("NVMLError_GpuIsLost" in reason for reason in readings.unmeasured.values())
 
 
@@ -450,5 +500,5 @@ def test_the_thread_lives_from_start_to_stop_and_never_delays_it(driver):
 
 def test_a_probe_that_was_never_started_says_so(driver):
     readings = GpuProbe(BARE).stop()
-    assert len(missing(readings)) == 7
+    assert len(missing(readings)) == 8
     assert readings.best_memory() == (None, "the probe was never started")

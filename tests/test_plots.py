@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from bench.equivalence import BATCH_NORM
 from bench.frames import Results, curves_frame, summary, trials_frame
 from bench.plots import PLOTS, save_plots
 from bench.plots.convergence import Curve, median_curve
@@ -21,7 +23,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import null_test
+from tests.synthetic import failed_gate, null_test
 
 MB = 1_000_000
 TWELVE = (
@@ -42,6 +44,10 @@ TWELVE = (
 
 def results_of(*records: Record) -> Results:
     return Results(trials_frame(records), curves_frame(records), {}, records, Path())
+
+
+def gated(gate: Sequence[dict[str, object]], *records: Record) -> Results:
+    return replace(results_of(*records), equivalence=tuple(gate))
 
 
 def record(comparison: str, trainer: str, seed: int = 0, **changes: object) -> Record:
@@ -241,6 +247,19 @@ def nasty() -> dict[str, list[Record]]:
 
 
 NASTY = nasty()
+LONG_REASON = "could not be checked: " + "rank 1 left with a message of many words and $5 of costs; " * 5
+
+
+# What the check before the comparison found: without a mark it changes nothing.
+GATES = {
+    "usual": [failed_gate("MiniBatch", reason="", passed=True)],
+    "twelve": [failed_gate(name, reason=BATCH_NORM) for name in ("Ddp", "Accumulate", "SharpnessAwareMinimization")],
+    "partly": [failed_gate("Ddp"), failed_gate("Accumulate")],
+    "missed": [failed_gate("Amp", reason=LONG_REASON, gap=None), failed_gate("Ddp")],
+    "long": [failed_gate("Amp", LONG), failed_gate("Amp"), failed_gate("Ddp", LONG, reason=LONG_REASON, gap=None)],
+    "falling": [failed_gate(name) for name in TWELVE[:6]],
+    "unmeasured": [failed_gate("Ddp")],
+}
 
 
 def axes_of(figure: Figure | None) -> list[Axes]:
@@ -277,7 +296,8 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
 
 @pytest.fixture(scope="module")
 def figures() -> dict[tuple[str, str], Figure]:
-    drawn = {(case, key): plot(results_of(*records)) for case, records in NASTY.items() for key, plot in PLOTS.items()}
+    runs = {case: gated(GATES.get(case, []), *records) for case, records in NASTY.items()}
+    drawn = {(case, key): plot(run) for case, run in runs.items() for key, plot in PLOTS.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -347,6 +367,47 @@ def test_a_strategy_looks_the_same_in_every_plot_and_like_no_other() -> None:
             many[name].color,
             many[name].marker,
         )
+
+
+# --- strategies that solve another problem
+
+
+def written(figure: Figure | None) -> list[str]:
+    assert figure is not None
+    return [text for text, _ in texts(figure)]
+
+
+@pytest.mark.parametrize("key", ["convergence", "time_to_target", "pareto"])
+def test_a_failed_gate_puts_a_star_on_the_strategy_and_says_why_below(key: str) -> None:
+    records = strategies(("MiniBatch", "Ddp", "Amp"))
+    plain, marked = (written(PLOTS[key](gated(gate, *records))) for gate in ([], [failed_gate("Ddp")]))
+    footnote = "* Ddp solves another problem: the planted reason"
+    expected = ["Ddp *" if text == "Ddp" else text for text in plain]
+    assert "Ddp *" in expected
+    assert sorted(marked) == sorted([*expected, footnote])
+
+
+@pytest.mark.parametrize("key", list(PLOTS))
+def test_where_every_gate_passed_nothing_is_marked(key: str) -> None:
+    passed = [failed_gate(name, reason="", passed=True, gap=0.0) for name in TWELVE]
+    plain, checked = (PLOTS[key](gated(gate, *NASTY["usual"])) for gate in ([], passed))
+    assert written(checked) == written(plain)
+
+
+def test_a_mark_stays_in_its_workload_and_its_comparison() -> None:
+    gate = [failed_gate("Ddp", workload="a")]
+    records = strategies(("Amp", "Ddp"), workload="a") + strategies(("Amp", "Ddp"), workload="b")
+    found = written(PLOTS["pareto"](gated(gate, *records)))
+    assert (found.count("Ddp *"), found.count("Ddp")) == (1, 1)
+    timings = [replace(each, workload="a") for each in SCALING]
+    assert not any("another problem" in text for text in written(PLOTS["scaling"](gated(gate, *timings))))
+
+
+def test_a_strategy_without_a_point_is_marked_where_it_is_named() -> None:
+    records = [replace(r, ranks=[]) if r.trainer == "Ddp" else r for r in strategies(("Amp", "Ddp"))]
+    found = written(PLOTS["pareto"](gated([failed_gate("Ddp", reason="no driver", gap=None)], *records)))
+    assert "no point: Ddp * (memory not measured)" in found
+    assert "* Ddp is not shown to solve the same problem: no driver" in found
 
 
 # --- null

@@ -70,6 +70,7 @@ class FakeGpuProbe:
     readings = GpuReadings(
         process_peak_bytes=700, device_peak_bytes=900, device_baseline_bytes=100, energy_joules=50.0,
         energy_window_seconds=2.0, power_limit_watts=300.0, samples=9, unmeasured={},
+        longest_gap_seconds=0.06,
     )  # fmt: skip
 
     def __init__(self, uuid, pid):
@@ -120,6 +121,7 @@ class TestGpu:
             200,
         )
         assert seen["energy_joules"] == 50.0
+        assert seen["nvml_longest_gap_seconds"] == 0.06
         assert not {"peak_device_bytes", "energy_joules", "peak_allocated_bytes"} & unmeasured.keys()
 
     def test_evaluation_is_kept_from_the_sampler(self):

@@ -13,8 +13,9 @@ import bench
 from bench import claims, tables
 from bench.decision import decision_text
 from bench.frames import Results
+from bench.record import Record
 from bench.report import open_run, render, write_summary_and_plots
-from tests.synthetic import batch_sizes, null_test, precisions, raced, ranks, results, write
+from tests.synthetic import MB, batch_sizes, null_test, precisions, raced, ranks, results, write
 
 NOTEBOOK = Path(bench.__file__).parent.parent / "report.ipynb"
 
@@ -59,6 +60,35 @@ def test_costs_show_memory_in_megabytes_and_a_dash_for_what_was_not_measured() -
     assert re.fullmatch(r"5\.00 MB \[4\.90, 5\.10\]", table["training memory"].iloc[0])
     assert table["peak RSS"].iloc[0].startswith("105 MB")
     assert table["energy"].iloc[0] == "—"
+
+
+@pytest.mark.parametrize(
+    ("rank", "text"),
+    [
+        ({"nvml_process_peak_bytes": 700 * MB}, "at least 300 MB; up to 0.0600 s between samples"),
+        ({"nvml_process_peak_bytes": 1200 * MB}, "nothing known; up to 0.0600 s between samples"),
+        (
+            {"nvml_device_peak_bytes": 900 * MB, "nvml_device_baseline_bytes": 150 * MB},
+            "at least 250 MB; up to 0.0600 s between samples",
+        ),
+    ],
+)
+def test_what_nvml_is_known_to_have_missed_stands_beside_its_peaks(rank: dict[str, int], text: str) -> None:
+    both = rank | {"peak_reserved_bytes": 1000 * MB, "nvml_longest_gap_seconds": 0.06}
+    table = tables.memory(results(raced("Amp", seconds=1.0, ranks=[both], device="cuda")))
+    assert list(table[tables.MISSED]) == [text]
+    names = list(table.columns)
+    assert "NVML" in names[names.index(tables.MISSED) - 1]
+
+
+def test_the_worst_miss_of_a_cell_is_shown_and_ranks_are_summed() -> None:
+    def trials(miss: int) -> list[Record]:
+        rank = {"peak_reserved_bytes": 9 * MB, "nvml_process_peak_bytes": (9 - miss) * MB}
+        return raced("Ddp", seconds=1.0, ranks=[rank, rank | {"nvml_longest_gap_seconds": 0.1}], device="cuda")
+
+    (shown,) = tables.memory(results(trials(1)[:2], trials(4)[2:]))[tables.MISSED]
+    assert shown == "at least 8.00 MB"  # one rank does not tell its gap
+    assert tables.MISSED not in tables.memory(results(raced("Amp", seconds=1.0)))
 
 
 def test_pairwise_ratios_are_taken_within_blocks() -> None:
@@ -166,7 +196,7 @@ def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warni
         table = getattr(tables, name)
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 19
-    assert decision_text(run).startswith("Decision")
+    assert decision_text(run).split("\n\n")[1] == "Decision"
     assert tables.headline(run).endswith(".")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.frames import Results
 from bench.plots.labels import Label, flags
-from bench.plots.style import FAINT, log_axis, log_limits, panels, short, styled, styles
+from bench.plots.style import FAINT, label_of, log_axis, log_limits, panels, styled, styles
 from bench.statistics import median_interval
 
 Floats = npt.NDArray[np.float64]
@@ -74,7 +74,8 @@ def convergence(results: Results) -> Figure | None:
             _panel(axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results)
         _score_axis(row, chosen, scored, up)
         for axes, column in zip(row, AXES, strict=True):
-            _finish(axes, column, _curves(chosen, scored, column), float(chosen["target"].iloc[0]), up, results)
+            curves, target = _curves(chosen, scored, column), float(chosen["target"].iloc[0])
+            _finish(axes, column, curves, target, up, results, workload)
         _name_target(row[-1], float(chosen["target"].iloc[0]))
         row[0].set_ylabel(f"held-out score (no unit, {'higher' if up else 'lower'} is better)")
     return figure
@@ -195,7 +196,15 @@ def _score_axis(row: list[Axes], trials: pd.DataFrame, scored: pd.DataFrame, up:
     row[0].set_ylim(values.min() - pad, values.max() + pad)
 
 
-def _finish(axes: Axes, column: str, curves: dict[str, list[Curve]], target: float, up: bool, results: Results) -> None:
+def _finish(
+    axes: Axes,
+    column: str,
+    curves: dict[str, list[Curve]],
+    target: float,
+    up: bool,
+    results: Results,
+    workload: str,
+) -> None:
     """Leave out what lies before anything is in sight, and name each line where it ends."""
     low, high = axes.get_ylim()
     known, labels, seen = styles(results), [], []
@@ -204,7 +213,7 @@ def _finish(axes: Axes, column: str, curves: dict[str, list[Curve]], target: flo
         if middle is not None and np.isfinite(middle.median).any():
             end = np.flatnonzero(np.isfinite(middle.median))[-1]
             y = float(np.clip(middle.median[end], low, high))
-            labels.append(Label(float(middle.x[end]), y, short(name), known[name].ink))
+            labels.append(Label(float(middle.x[end]), y, label_of(results, workload, name), known[name].ink))
         for seed in seeds:
             visible = seed.x[(seed.score >= low) & (seed.score <= high)]
             seen += [visible[:1], seed.x[-1:]]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from bench.frames import Results, summary
 from bench.plots.labels import Label, around
-from bench.plots.style import FAINT, MB, log_axis, log_limits, memory_label, panels, short, styled, styles
+from bench.plots.style import FAINT, MB, label_of, log_axis, log_limits, memory_label, panels, styled, styles
 
 Bar = tuple[object, object]  # a line, as its x and its y
 
@@ -45,7 +45,7 @@ def pareto(results: Results) -> Figure | None:
         axes.set_xlabel(memory_label(chosen))
         axes.set_title("in colour: no other strategy is both sooner and smaller", loc="right", size=9, color="#555555")
         absent = cells[(cells["workload"] == workload) & ~cells["cell"].isin(placed["cell"])]
-        _name_absent(axes, absent)
+        _name_absent(axes, absent, results)
     for axes, labels, lines in drawn:  # once all axes have their places
         around(axes, labels, lines)
     return figure
@@ -87,7 +87,9 @@ def _panel(axes: Axes, points: pd.DataFrame, results: Results) -> tuple[list[Lab
             label=name,
             zorder=4 if best else 3,
         )
-        labels.append(Label(x, y, short(name, 22), style.ink if best else "#6f6f6f"))
+        labels.append(
+            Label(x, y, label_of(results, str(point["workload"]), name, 22), style.ink if best else "#6f6f6f")
+        )
         bars += ends
     along = (np.repeat(steps[0], 2)[1:], np.repeat(steps[1], 2)[:-1])
     return labels, [along, *bars]
@@ -116,11 +118,14 @@ def _limits(axes: Axes, points: pd.DataFrame) -> None:
     axes.set_ylabel("training time to target (s)")
 
 
-def _name_absent(axes: Axes, absent: pd.DataFrame) -> None:
+def _name_absent(axes: Axes, absent: pd.DataFrame, results: Results) -> None:
     """Write below the axes which strategies have no point, and why."""
     if absent.empty:
         return
-    reasons = [f"{short(row['trainer'])} ({_reason(row)})" for _, row in absent.iterrows()]
+    reasons = [
+        f"{label_of(results, str(row['workload']), str(row['trainer']))} ({_reason(row)})"
+        for _, row in absent.iterrows()
+    ]
     lines = [", ".join(reasons[i : i + 3]) for i in range(0, len(reasons), 3)]
     axes.annotate(
         "no point: " + ",\n".join(lines),

@@ -1,6 +1,7 @@
 """How every plot looks: one colour, marker and line style a strategy, numbers, logarithmic axes, titles."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -16,7 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from bench.frames import Results
+from bench.frames import Results, not_equivalent
 
 MB = 1e6  # bytes
 WIDTH = 10.0  # inches: at 1000 pixels on a screen, 10 pt text is 14 pixels high
@@ -117,20 +118,43 @@ def panels(
         results: where the trials are from.
         trials: those of one comparison.
         columns: panels a workload.
-        height: of a workload's row, in inches.
+        height: of a workload's row, in inches, footnotes not counted.
         **grid: passed to ``subplots``.
     """
     workloads = list(dict.fromkeys(trials["workload"]))
-    figure = new_figure(question, height * len(workloads))
-    rows = figure.subfigures(len(workloads), 1, squeeze=False)[:, 0]
+    notes = [_footnotes(results, trials[trials["workload"] == workload], workload) for workload in workloads]
+    heights = [height + 0.16 * len(lines) for lines in notes]
+    figure = new_figure(question, sum(heights))
+    rows = figure.subfigures(len(workloads), 1, squeeze=False, height_ratios=heights)[:, 0]
 
     def each() -> Iterator[tuple[str, pd.DataFrame, list[Axes]]]:
-        for workload, row in zip(workloads, rows, strict=True):
+        for workload, row, lines in zip(workloads, rows, notes, strict=True):
+            if lines:  # the only text below a row's axes for which the layout makes room
+                row.supxlabel("\n".join(lines), x=0.008, ha="left", size=8.5, color="#555555")
             of_workload = trials[trials["workload"] == workload]
             row.suptitle(context(results, of_workload, workload), x=0.008, ha="left", size=10, color="#555555")
             yield workload, of_workload, list(row.subplots(1, columns, squeeze=False, **grid)[0])
 
     return figure, each()
+
+
+def label_of(results: Results, workload: str, trainer: str, most: int = 18) -> str:
+    """Return a strategy's name as it is written beside what is drawn of it in the comparison "strategies".
+
+    A star refers to the footnote that says why it is no equal of the others.
+    """
+    return short(trainer, most) + (" *" if (workload, trainer) in not_equivalent(results) else "")
+
+
+def _footnotes(results: Results, trials: pd.DataFrame, workload: str) -> list[str]:
+    """Return the lines that explain the stars of a workload's strategies; none for any other comparison."""
+    drawn = set(trials.loc[trials["comparison"] == "strategies", "trainer"])
+    lines = []
+    for (of, trainer), why in not_equivalent(results).items():
+        if of == workload and trainer in drawn:
+            text = f"* {short(trainer, 30)} {short(' '.join(why.split()), 280)}"
+            lines += textwrap.wrap(text, 140, subsequent_indent="   ")
+    return lines
 
 
 def new_figure(question: str, height: float) -> Figure:

@@ -11,11 +11,11 @@ from bench.frames import Results, summary
 from bench.plots.style import (
     FAILED,
     FAINT,
+    label_of,
     log_axis,
     log_limits,
     number,
     panels,
-    short,
     styled,
     styles,
     tick_text,
@@ -50,13 +50,13 @@ def time_to_target(results: Results) -> Figure | None:
     most = int(trials.groupby("workload")["trainer"].nunique().max())
     question = "Which strategy reaches the target first, and with how many samples?"
     figure, rows = panels(question, results, trials, 2, 1.2 + 0.55 * max(most, 2), sharey=True)
-    for _, chosen, row in rows:
+    for workload, chosen, row in rows:
         cells = summary(chosen)
         order = cells.sort_values(["seconds_to_target", "n_reached", "trainer"], ascending=[True, False, True])
         names = list(dict.fromkeys(order["trainer"]))
         for axes, metric in zip(row, METRICS, strict=True):
             _panel(axes, metric, _with_last_miss(chosen, results), cells.set_index("trainer"), names, results)
-        row[0].set_yticks(range(len(names)), [short(name, 22) for name in names])
+        row[0].set_yticks(range(len(names)), [label_of(results, workload, name, 22) for name in names])
         row[0].set_ylim(len(names) - 0.4, -0.6)
     return figure
 
