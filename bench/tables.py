@@ -432,28 +432,22 @@ UNRECORDED = "the trials' records do not tell"
 def memory(results: Results) -> pd.DataFrame:
     """Return what each cell's memory was made of, in MB: medians over its trials of sums over ranks.
 
-    A column that no cell has is left out; what a cell lacks is named, with the reason, in its last column.
+    A column that no cell has is left out: ``not_measured`` says why. What one cell lacks and another has is named,
+    with the reason, in its last column.
     """
     cells: dict[tuple[str, str], list[Record]] = {}
     for record in results.records:
         cells.setdefault((record.comparison, record.cell), []).append(record)
-    rows = []
+    rows, missing = [], []
     for (comparison, cell), records in cells.items():
         parts = pd.DataFrame([memory_parts(record) for record in records])
         medians = {name: float(parts[name].median()) for name in MEMORY}  # of the trials that know it
-        reasons = {name: reason for record in records for name, reason in record.unmeasured.items()}
-        missing: dict[str, list[str]] = {}
-        for name, value in medians.items():
-            heading, explained = MEMORY[name]
-            if math.isnan(value):
-                reason = reasons.get(f"{name}_peak_bytes") or reasons.get(explained) or UNRECORDED
-                missing.setdefault(reason, []).append(heading)
         rows.append(
             {"comparison": comparison.replace("_", " "), "cell": cell, "trials": str(len(records))}
             | {heading: number(medians[name] * 1e-6) for name, (heading, _) in MEMORY.items()}
             | {MISSED: _missed(records)}
-            | {f"why {MISSING}": "; ".join(f"{listed(names)}: {reason}" for reason, names in missing.items())}
         )
+        missing.append(_reasons(records, [name for name, value in medians.items() if math.isnan(value)]))
     table = pd.DataFrame(rows)
     if table.empty:
         return table
@@ -461,8 +455,21 @@ def memory(results: Results) -> pd.DataFrame:
     # Beside the peaks that it bounds.
     names = list(table.columns.drop(MISSED))
     names.insert(names.index(MEMORY["nvml_process"][0]) + 1, MISSED)
-    table = table[names]
-    return table.drop(columns=empty).sort_values(["comparison", "cell"], ignore_index=True)
+    table = table[names].drop(columns=empty)
+    why = ["; ".join(f"{name}: {reason}" for name, reason in lacks.items() if name not in empty) for lacks in missing]
+    if any(why):
+        table[f"why {MISSING}"] = why
+    return table.sort_values(["comparison", "cell"], ignore_index=True)
+
+
+def _reasons(records: Iterable[Record], names: Iterable[str]) -> dict[str, str]:
+    """Return why each part of memory in ``names`` is not known, by the heading of its column."""
+    told = {name: reason for record in records for name, reason in record.unmeasured.items()}
+    found = {}
+    for name in names:
+        heading, explained = MEMORY[name]
+        found[heading] = told.get(f"{name}_peak_bytes") or told.get(explained) or UNRECORDED
+    return found
 
 
 def _missed(records: Iterable[Record]) -> str:
