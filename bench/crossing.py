@@ -193,7 +193,8 @@ class Crossing:
         budget: the seconds that all cells of the workload were allowed.
         restricted_mean: mean of min(time, budget) in seconds: what a trial took, ended at the budget.
         par2: the same with 2 x budget for a trial that had not reached the target by then, or ended without a result.
-        at_seconds: median held-out score just before ``bench.crossing.fixed_budget`` seconds of training.
+        stops: the fixed budgets of its workload in "seconds" and in "samples"; see ``fixed_budget``.
+        at_seconds: median held-out score just before as many seconds of training.
         at_samples: likewise in samples.
         lucky: number of trials that hit by luck; see ``lucky``.
     """
@@ -204,6 +205,7 @@ class Crossing:
     budget: float
     restricted_mean: float
     par2: float
+    stops: dict[str, float]
     at_seconds: Interval
     at_samples: Interval
     lucky: int
@@ -319,6 +321,7 @@ def crossings(results: Results, comparison: str = "strategies") -> dict[tuple[st
             budget,
             float(times_within(own, budget).mean()),
             float(times_within(own, budget, 2.0).mean()),
+            at,
             quality_at(own, at["seconds"]),
             quality_at(own, at["samples"], "samples"),
             sum(lucky(record) for record in own),
@@ -361,8 +364,8 @@ def table(results: Results) -> pd.DataFrame:
                 "budget": f"{number(own.budget)} s" if own.budget > 0 else MISSING,
                 "restricted mean": f"{number(own.restricted_mean)} s" if own.budget > 0 else MISSING,
                 "PAR-2": f"{number(own.par2)} s" if own.budget > 0 else MISSING,
-                "score at equal seconds": with_interval(*_of(own.at_seconds)),
-                "score at equal samples": with_interval(*_of(own.at_samples)),
+                "score at equal seconds": _score(own.at_seconds, f"{number(own.stops['seconds'])} s"),
+                "score at equal samples": _score(own.at_samples, number_of(own.stops["samples"])),
                 "flag": _flag(own, apart[key]),
             }
         )
@@ -375,6 +378,10 @@ def _of(interval: Interval) -> tuple[float, float, float, int]:
 
 def _time(seconds: Interval) -> str:
     return "not reached in half of the trials" if math.isinf(seconds.median) else with_interval(*_of(seconds), unit="s")
+
+
+def _score(score: Interval, at: str) -> str:
+    return MISSING if math.isnan(score.median) else f"{with_interval(*_of(score))} at {at}"
 
 
 def _flag(own: Crossing, before: list[str]) -> str:

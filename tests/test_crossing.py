@@ -170,6 +170,8 @@ def test_cells_in_which_first_crossing_and_quality_disagree_are_flagged():
     flags = crossing.table(results(jumpy, steady)).set_index("strategy")["flag"]
     assert flags["Jumpy"] == "reaches the target before Steady, but scores less at equal seconds"
     assert flags["Steady"] == ""
+    scores = crossing.table(results(jumpy, steady)).set_index("strategy")["score at equal seconds"]
+    assert scores["Jumpy"] == "0.502 [0.500, 0.505] at 4.00 s"
     best = [scored([0.6, 0.8, 0.89 + i / 1000, 0.91], seed=i, cell="points-Best") for i in range(6)]
     assert not any(crossing.table(results(best, steady))["flag"])
 
