@@ -24,6 +24,7 @@ ANALYSIS = [
     "null",
     "sequential",
     "exchange",
+    "crossing",
 ]
 
 
