@@ -1,9 +1,11 @@
 """What the trials ran on: machine and software, captured once a run."""
 
+import functools
 import os
 import platform
 import re
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -90,7 +92,41 @@ def kernel_libraries() -> dict[str, Any]:
         "onednn": torch.backends.mkldnn.is_available(),
         "openmp": torch.backends.openmp.is_available(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "ran": libraries_that_ran(),
     }
+
+
+MULTIPLIES = """
+import torch
+for dtype in (torch.float32, torch.bfloat16):
+    print("dtype", str(dtype).removeprefix("torch."), flush=True)
+    a = torch.ones(256, 256, dtype=dtype)
+    a @ a
+"""
+
+
+@functools.cache  # a process of its own, which takes seconds: for the libraries look at what they print but once
+def libraries_that_ran() -> dict[str, str]:
+    """Return which library multiplied two matrices of each dtype on the CPU, by what the libraries say themselves."""
+    verbose = os.environ | {"MKL_VERBOSE": "1", "ONEDNN_VERBOSE": "1"}
+    command = [sys.executable, "-c", MULTIPLIES]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=verbose)
+    return which_ran(done.stdout)
+
+
+def which_ran(output: str) -> dict[str, str]:
+    """Return the library named after each "dtype" line of ``output``: MKL, oneDNN, or neither of them."""
+    ran: dict[str, str] = {}
+    dtype = ""
+    for line in output.splitlines():
+        if line.startswith("dtype "):
+            dtype = line.split()[1]
+            ran[dtype] = "neither MKL nor oneDNN"
+        elif dtype and re.match(r"MKL_VERBOSE \w*GEMM", line):
+            ran[dtype] = f"MKL, {line.split()[1].split('(')[0]}"
+        elif dtype and "primitive,exec,cpu,matmul" in line:
+            ran[dtype] = f"oneDNN, {line.split('matmul,')[1].split(',')[0]}"
+    return ran
 
 
 def cpu_model() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench import procfs
+from bench import procfs, rapl
 from bench.clock import second_clock
 from bench.nvml import GpuProbe
 
@@ -34,6 +34,8 @@ class Probes:
         self._reset_rss: int | None = None
         self._window_seconds = 0.0
         self._window_began = second_clock()
+        self._began = time.monotonic()
+        self._package_start: dict[str, tuple[int, int]] | None = None
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
             self._gpu = GpuProbe(str(torch.cuda.get_device_properties(device).uuid), os.getpid())
@@ -48,6 +50,7 @@ class Probes:
         if self._gpu is not None:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
+        self._began, self._package_start = time.monotonic(), rapl.counters()
         self._waited = self._cpu = self._stolen = self._window_seconds = 0.0
         self._cpu_mark = time.process_time()
         if procfs.reset_peak_rss():
@@ -128,7 +131,8 @@ class Probes:
             }
         else:
             unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
-            unmeasured["peak_device_bytes"] = unmeasured["energy_joules"] = "no GPU: the trial ran on the CPU"
+            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
+            self._package_energy(seen, unmeasured)
         if self._gpu is not None:
             readings = self._gpu.stop()
             device_bytes, source = readings.best_memory()
@@ -152,3 +156,14 @@ class Probes:
             }
             unmeasured |= readings.unmeasured
         return seen, unmeasured
+
+    def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""
+        before, after = self._package_start, rapl.counters()
+        seconds = time.monotonic() - self._began
+        if before is None or after is None:
+            unmeasured["energy_joules"] = rapl.UNREADABLE
+        elif seconds < rapl.SHORTEST_WINDOW:
+            unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
+        else:
+            seen["package_joules"] = rapl.joules(before, after)

@@ -106,7 +106,7 @@ def test_more_threads_than_cores_are_oversubscribed(threads, world_size, expecte
 
 
 def test_energy_is_refused_where_evaluation_would_count_as_training():
-    ranks = [{"energy_joules": 50.0}]
+    ranks = [{"package_joules": 50.0}]
     assert row(ranks=ranks, evaluation_seconds=0.05).energy_joules == 50.0
     assert math.isnan(row(ranks=ranks, evaluation_seconds=0.5).energy_joules)
 
