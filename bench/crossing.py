@@ -397,19 +397,23 @@ def _flag(own: Crossing, before: list[str]) -> str:
 
 # What a run costs
 
-PHASES = ("setup_seconds", "warmup_seconds", "training_seconds", "evaluation_seconds")
+PHASES = ("setup_seconds", "warmup_seconds", "compile_seconds", "training_seconds", "evaluation_seconds")
 
 
 def costs(record: Record) -> dict[str, float]:
     """Return where a trial's wall time went, in seconds; NaN throughout where it did not measure itself to its end.
 
-    All of rank 0, whose clock the wall time is. What a strategy compiles it compiles in the warm-up.
+    All of rank 0, whose clock the wall time is. What a strategy compiles it compiles in the warm-up, of which
+    ``compile_seconds`` is that part and ``warmup_seconds`` the rest; records made before it was known tell them
+    not apart, and all counts as warm-up.
     ``unaccounted_seconds`` is the rest of the wall time: what the harness does between the phases.
     ``launch_seconds`` is what the process that asked waited beyond it: starting processes, importing torch.
     """
     own = record.ranks[0].get("train_seconds") if record.ranks else None
     training = own if own is not None else (record.curve["seconds"] or [None])[-1]
-    values = (record.setup_seconds, record.warmup_seconds, training, record.evaluation_seconds)
+    compiled = record.compile_seconds or 0.0
+    warmup = None if record.warmup_seconds is None else record.warmup_seconds - compiled
+    values = (record.setup_seconds, warmup, compiled, training, record.evaluation_seconds)
     found = {name: np.nan if value is None else float(value) for name, value in zip(PHASES, values, strict=True)}
     wall = np.nan if record.wall_seconds is None else record.wall_seconds
     waited = np.nan if record.elapsed_seconds is None else record.elapsed_seconds
@@ -481,9 +485,9 @@ def pays_off(once_a: float, each_a: float, once_b: float, each_b: float) -> floa
 def once(row: Cell) -> float:
     """Return what a strategy costs before its first run trains, in seconds; NaN where that is not known.
 
-    Set-up, warm-up and tuning: a process that trains again and again pays for them once.
+    Set-up, warm-up, compilation and tuning: a process that trains again and again pays for them once.
     """
-    return float(row["setup_seconds"] + row["warmup_seconds"] + row["tuning_seconds_at_least"])
+    return float(row["setup_seconds"] + row["warmup_seconds"] + row["compile_seconds"] + row["tuning_seconds_at_least"])
 
 
 def break_even(a: Cell, b: Cell) -> str:
@@ -512,6 +516,7 @@ def costs_table(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
         columns = {
             "set-up": "setup_seconds",
             "warm-up": "warmup_seconds",
+            "compile": "compile_seconds",
             "training": "training_seconds",
             "evaluation": "evaluation_seconds",
             "unaccounted": "unaccounted_seconds",

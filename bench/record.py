@@ -44,6 +44,7 @@ class Record:
         parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one.
         flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
             per sample (``torch.utils.flop_counter``).
+        compile_seconds: of the warm-up's, what ``torch.compile`` took; 0 where nothing was compiled.
         setup_seconds, warmup_seconds, evaluation_seconds, wall_seconds: on rank 0. Set-up is
             everything before warm-up plus building the measured model; wall is the whole process.
         elapsed_seconds: from asking for the trial to having its result, by the clock of the process that asked.
@@ -85,6 +86,7 @@ class Record:
     flops_per_sample: float | None = None
     setup_seconds: float | None = None
     warmup_seconds: float | None = None
+    compile_seconds: float | None = None
     evaluation_seconds: float | None = None
     wall_seconds: float | None = None
     elapsed_seconds: float | None = None

@@ -209,6 +209,7 @@ def test_columns_sum_to_the_wall_time_in_the_reference_run():
 @pytest.mark.parametrize(
     ("field", "column"),
     [("setup_seconds", "setup_seconds"), ("warmup_seconds", "warmup_seconds"),
+     ("compile_seconds", "compile_seconds"),
      ("evaluation_seconds", "evaluation_seconds"), ("train_seconds", "training_seconds"),
      (None, "unaccounted_seconds"), ("elapsed_seconds", "launch_seconds")],
 )  # fmt: skip
@@ -217,6 +218,8 @@ def test_a_planted_delay_is_in_its_own_column_only(field, column):
     later = {"elapsed_seconds": 8.0} if field == "elapsed_seconds" else {"elapsed_seconds": 8.0, "wall_seconds": 7.6}
     if field == "train_seconds":
         later["ranks"] = [{"train_seconds": 7.0}]
+    elif field == "compile_seconds":  # it is a part of what the warm-up took
+        later |= {"compile_seconds": 5.0, "warmup_seconds": plain.warmup_seconds + 5.0}
     elif field not in (None, "elapsed_seconds"):
         later[field] = getattr(plain, field) + 5.0
     before, after = (crossing.ledger(results([trial])).iloc[0] for trial in (plain, replace(plain, **later)))
@@ -257,7 +260,7 @@ def test_what_costs_more_once_pays_off_after_as_many_runs(a, b, runs):
 
 
 def test_break_even_is_put_into_words():
-    row = {"warmup_seconds": 1.0, "tuning_seconds_at_least": 0.0, "all_reached": True}
+    row = {"warmup_seconds": 1.0, "compile_seconds": 0.0, "tuning_seconds_at_least": 0.0, "all_reached": True}
     slow = row | {"setup_seconds": 1.0, "training_seconds": 4.0}
     fast = row | {"setup_seconds": 10.0, "training_seconds": 1.0}
     assert crossing.break_even(fast, slow) == "3 runs"

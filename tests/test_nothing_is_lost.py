@@ -79,7 +79,7 @@ def folder(tmp_path):
     assert not left, f"left behind: {[process.cmdline() for process in left]}"
 
 
-def start(folder, *arguments, trainers=TRAINERS, seeds=3, **options):
+def start(folder, *arguments, trainers=TRAINERS, seeds=3, preexec_fn=None, **options):
     chosen = [word for name in trainers for word in ("--trainer", f"{folder}/mine.py:{name}")]
     command = [
         sys.executable, "-m", "pytest", "-c", folder / "pytest.ini", "-p", "no:cacheprovider", "--benchmark-only",
@@ -87,9 +87,14 @@ def start(folder, *arguments, trainers=TRAINERS, seeds=3, **options):
         "--workload", f"{folder}/mine.py:MINE", *chosen, *arguments,
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+
+    def before() -> None:  # what runs in a shell's background is born deaf to Ctrl-C, and so are its children
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if preexec_fn is not None:
+            preexec_fn()
+
+    return subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=before, **options)
 
 
 def finish(process):

@@ -238,6 +238,12 @@ class TestFreshProcess:
 
 
 class TestObservations:
+    def test_compilation_is_told_apart_from_the_rest_of_warm_up(self):
+        compiled = replace(GAUSSIANS, model=lambda: torch.compile(problems.network(), backend="eager"))
+        record = run_trial(Trial(compiled, MiniBatch(), steps=3))
+        assert 0 < record.compile_seconds < record.warmup_seconds
+        assert run_trial(Trial(GAUSSIANS, MiniBatch(), steps=3)).compile_seconds == 0
+
     def test_flops_are_those_of_the_layers(self):
         """6 FLOPs a weight and sample, 4 in the first layer, whose input needs no gradient."""
         expected = 4 * 784 * 128 + 6 * 128 * 10
