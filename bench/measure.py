@@ -4,7 +4,6 @@ import gc
 import itertools
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from bench.clock import Clock
 from bench.footprint import Footprint
 from bench.probes import Probes
+from bench.processes import loopback_only
 from bench.workload import Data
 from trainers.task import Step, Task
 
@@ -301,8 +301,7 @@ def _process_group(trial: "Trial", rank: int, rendezvous: str, device: torch.dev
     if not getattr(trial.trainer, "distributed", False):
         yield ranks
         return
-    # Loopback only, unless told otherwise: nothing on the network can reach a run on one machine.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    loopback_only()
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{rendezvous}",
