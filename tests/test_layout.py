@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-VOCABULARY = {"task", "optimizers", "schedules"}  # what strategies share; every other file is one strategy
+VOCABULARY = {
+    "task",
+    "optimizers",
+    "schedules",
+    "rate_rules",
+    "noise",
+}  # what strategies share; every other file is one strategy
 STRATEGIES = sorted(p for p in (ROOT / "trainers").glob("*.py") if p.stem not in VOCABULARY | {"__init__"})
 ANALYSIS = [
     "record",
@@ -98,7 +104,8 @@ def test_every_strategy_is_exported_and_known_to_the_command_line():
     from bench import plan
 
     assert set(SOURCES) <= set(trainers.__all__)
-    assert set(SOURCES) == set(plan.STRATEGIES)
+    assert set(SOURCES) == set(plan.TRAINERS)
+    assert set(plan.STRATEGIES) <= set(plan.TRAINERS)
 
 
 def test_results_are_read_without_torch():
