@@ -105,7 +105,16 @@ def test_every_strategy_is_exported_and_known_to_the_command_line():
 
     assert set(SOURCES) <= set(trainers.__all__)
     assert set(SOURCES) == set(plan.TRAINERS)
-    assert set(plan.STRATEGIES) <= set(plan.TRAINERS)
+    assert all(plan.find_trainer(name)[1] == trainer for name, trainer in plan.TRAINERS.items())
+
+
+def test_six_strategies_are_compared_unless_others_are_asked_for():
+    from bench import bench_strategies, plan
+
+    six = ["FullBatch", "MiniBatch", "Online", "Accumulate", "Amp", "Ddp"]
+    assert [name.removeprefix("mnist5k-") for name in bench_strategies.cells(plan.Plan())] == six
+    asked = plan.Plan(trainers=(plan.find_trainer("NoiseBatch"),))
+    assert list(bench_strategies.cells(asked)) == ["mnist5k-NoiseBatch"]
 
 
 def test_results_are_read_without_torch():

@@ -41,7 +41,7 @@ def adascale_gain(variance: float, squared_norm: float, scale: float) -> float:
         squared_norm: of the expected gradient; an estimate below 0 is 0.
         scale: batch size over the reference batch size, at least 1.
 
-    Source: Johnson et al. 2020, arXiv 2007.05105, equation for the gain ratio.
+    Source: Johnson et al. 2020, arXiv 2007.05105, as adaptdl and fairscale implement it.
     """
     variance, squared_norm = max(variance, 0.0), max(squared_norm, 0.0)
     if scale == 1 or variance == 0:
