@@ -22,8 +22,8 @@ class AdaScale:
 
     Differs from Accumulate: the rate is multiplied by the gain.
 
-    Source: Johnson et al. 2020, arXiv 2007.05105. Their means run over 1000 / S steps (as fairscale implements it); these
-    over ``1 / (1 - smoothing)``, for training of hundreds of steps.
+    Source: Johnson et al. 2020, arXiv 2007.05105. Their means, as fairscale implements them, run over 1000 / S steps;
+    these over ``1 / (1 - smoothing)``, for training of hundreds of steps.
     """
 
     varies_rate: ClassVar[bool] = True  # its steps are MiniBatch's at another rate
