@@ -84,9 +84,20 @@ def _curve(record: Record) -> Iterator[str]:
 
 
 def _batch(record: Record) -> Iterator[str]:
-    """Samples are updates times the batch size; at most the last batch of each pass over the data is smaller."""
+    """Samples are updates times the batch size; at most the last batch of each pass over the data is smaller.
+
+    Where the batch size varies, an update takes one sample at least and the training set at most.
+    """
     size, n, each = batch_size(record), record.train_samples, _updates_a_step(record)
-    if size is None or n is None or each is None:
+    if n is None or each is None:
+        return
+    if record.varies_batch_size:
+        for step, samples in zip(record.curve["step"], record.curve["samples"], strict=True):
+            if not step * each <= samples <= step * each * n:
+                yield f"batch: {samples:g} samples in {step * each} updates of 1 to {n}"
+                return
+        return
+    if size is None:
         return
     whole_pass = math.ceil(n / size)
     for step, samples in zip(record.curve["step"], record.curve["samples"], strict=True):
@@ -97,7 +108,10 @@ def _batch(record: Record) -> Iterator[str]:
 
 
 def batch_size(record: Record) -> int | None:
-    """Return the samples a step over all ranks that the trial was told to take; None where it was told none."""
+    """Return the samples a step over all ranks that the trial was told to take; None where it was told none.
+
+    Where the batch size varies they are those of the first step.
+    """
     if record.trainer == "FullBatch":
         return record.train_samples
     if record.trainer == "Online":

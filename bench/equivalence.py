@@ -2,7 +2,8 @@
 
 Full batch, accumulation and distributed training promise the gradient of mini-batch training at the same batch; mixed
 precision promises one close to it. Here the promise is tested on the workload itself, in fresh processes, on a few
-steps the last of which is ragged, for that is where means of means go wrong.
+steps the last of which is ragged, for that is where means of means go wrong. A trainer that measures its own batch size
+or rate promises the same gradient at the same weights, which only its first step shows.
 """
 
 import copy
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bench.processes import call_in_processes, loopback_only
-from bench.trial import DATA_FILES, Trial
+from bench.trial import DATA_FILES, Trial, varies_batch_size
 from bench.workload import Data
 from trainers.mini_batch import MiniBatch
 from trainers.optimizers import Sgd
@@ -33,6 +34,7 @@ PATIENCE = 120.0  # seconds
 BATCH_NORM = "BatchNorm: batch statistics depend on the micro-batch"
 DROPOUT = "Dropout: masks are drawn anew for each micro-batch and rank; it was switched off to compare the rest"
 NO_GRADIENT = "made no update that could be compared"
+ADAPTS = "first step alone: from there on it trains with a batch size or rate of its own, by design"
 
 
 class Gap(NamedTuple):
@@ -129,8 +131,9 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
     """Compare the gradients of the trainer's first steps with those of ``MiniBatch`` over the same batches.
 
     In float64, where the model computes in it: whatever differs then by more than half of its digits is no rounding.
-    Mixed precision is compared with float32, by half the digits of its own dtype, on the first step alone: from
-    there on the two train different weights.
+    Mixed precision is compared with float32, by half the digits of its own dtype. It, and a trainer that changes its
+    batch size or rate, are compared on the first step alone, of the latter a ragged one: from there on the two train
+    different weights.
     """
     batch_size = _batch_size(trial.trainer, len(data.x))
     notes = _notes(trial, len(data.x), batch_size)
@@ -140,9 +143,9 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
     mixed: str | None = getattr(trial.trainer, "dtype", None)
     if mixed is None and _computes_in_float64(task):
         task = _in_float64(task)
-    batch_size = min(batch_size, few)
+    batch_size = min(_ragged(batch_size) if _adapts(trial.trainer) else batch_size, few)
     trainer = _of_batch_size(trial.trainer, batch_size)
-    steps = 1 if mixed else -(-few // batch_size)
+    steps = 1 if mixed or _adapts(trainer) else -(-few // batch_size)
     own = list(_gradients(trainer, task, steps))
     reference = list(_gradients(MiniBatch(getattr(trainer, "optimizer", Sgd(lr=0.1)), batch_size), task, steps))
     dtype = mixed or str(reference[0].dtype).removeprefix("torch.")
@@ -151,6 +154,10 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
         return Gap(math.nan, bound, dtype, notes)
     gaps = [((a - b).norm() / b.norm()).item() for a, b in zip(own, reference, strict=False) if b.norm() > 0]
     return Gap(max(gaps, default=math.nan) if all(map(math.isfinite, gaps)) else math.inf, bound, dtype, notes)
+
+
+def _adapts(trainer: Trainer) -> bool:
+    return varies_batch_size(trainer) or bool(getattr(trainer, "varies_rate", False))
 
 
 def _batch_size(trainer: Trainer, n: int) -> int:
@@ -166,13 +173,17 @@ def _of_batch_size(trainer: Trainer, batch_size: int) -> Trainer:
 
 
 def _few(n: int, batch_size: int) -> int:
-    """Return how many samples to compare on: two batches and a part of a third.
-
-    The part is odd, so that it divides neither into two ranks nor into micro-batches of the usual sizes, and leaves
-    three of it over from those, for batch statistics need more than one.
-    """
-    part = (batch_size // 2 + 3) | 1
+    """Return how many samples to compare on: two batches and a part of a third."""
+    part = _ragged(batch_size)
     return min(n, 2 * batch_size + (part if part < batch_size else 1))
+
+
+def _ragged(batch_size: int) -> int:
+    """Return a part of a batch that is odd, so that it divides neither into ranks nor into micro-batches.
+
+    Of micro-batches of the usual sizes it leaves three over, for batch statistics need more than one.
+    """
+    return (batch_size // 2 + 3) | 1
 
 
 def _gradients(trainer: Trainer, task: Task, steps: int) -> Iterator[Tensor]:
@@ -201,7 +212,7 @@ def _gradients(trainer: Trainer, task: Task, steps: int) -> Iterator[Tensor]:
 
 def _notes(trial: Trial, n: int, batch_size: int) -> list[str]:
     model = trial.workload.model()
-    notes = []
+    notes = [ADAPTS] if _adapts(trial.trainer) else []
     splits = trial.world_size > 1 or getattr(trial.trainer, "micro_batch_size", batch_size) < batch_size
     if splits and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
         notes.append(BATCH_NORM)

@@ -8,10 +8,28 @@ from bench.trial import Trial, cores, is_distributed
 from bench.tuning import BUILT_IN_RATES, learning_rates, with_rate
 from bench.workload import Workload
 from bench.workloads import find_workload, from_file
-from trainers import Accumulate, Amp, Ddp, FullBatch, MiniBatch, Online, Trainer
+from trainers import (
+    Accumulate,
+    AdaScale,
+    Amp,
+    Ddp,
+    FullBatch,
+    GrowingBatch,
+    MiniBatch,
+    NoiseBatch,
+    Online,
+    ReduceOnPlateau,
+    Trainer,
+)
 
+# What is compared where the user names no trainer.
 STRATEGIES: dict[str, Trainer] = {
     type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
+}
+
+# What --trainer knows by name: those, and what varies the batch size or the rate along the way.
+TRAINERS: dict[str, Trainer] = STRATEGIES | {
+    type(trainer).__name__: trainer for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau())
 }
 
 Suite = Literal["quick", "standard", "full"]
@@ -54,7 +72,7 @@ class Plan:
 
     def trainers_or(self, *default: str) -> dict[str, Trainer]:
         """Return the chosen trainers by name, or the strategies of the ``default`` names."""
-        return dict(self.trainers) or {name: STRATEGIES[name] for name in default}
+        return dict(self.trainers) or {name: TRAINERS[name] for name in default}
 
     def allows(self, name: str) -> bool:
         """Return whether the user's choice of trainers, if there is one, includes ``name``."""
@@ -149,9 +167,9 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
         if not callable(trainer) or not hasattr(trainer, "__dataclass_fields__"):
             raise ValueError(f"{name} is not a trainer: a frozen dataclass that is called with a task")
         return type(trainer).__name__, trainer
-    if name not in STRATEGIES:
-        raise ValueError(f"unknown trainer {name!r}: known are {', '.join(STRATEGIES)}, or FILE.py:NAME")
-    return name, STRATEGIES[name]
+    if name not in TRAINERS:
+        raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
+    return name, TRAINERS[name]
 
 
 def _device(name: str) -> str:

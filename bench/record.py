@@ -46,6 +46,7 @@ class Record:
         curve: columns of equal length: at each point ``step``, ``samples`` over all ranks, training
             ``seconds`` so far, the training ``loss`` of that step, and the held-out ``score``.
         train_samples: size of the training set.
+        varies_batch_size: whether the trainer changes its batch size along the way; its ``batch_size`` is the first.
         parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one.
         flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
             per sample (``torch.utils.flop_counter``).
@@ -90,6 +91,7 @@ class Record:
     curve: dict[str, list[Any]]
     stop_on_plateau: int | None = None
     train_samples: int | None = None
+    varies_batch_size: bool = False
     parameters: int | None = None
     dtype: str | None = None
     flops_per_sample: float | None = None

@@ -103,6 +103,11 @@ def is_distributed(trainer: Trainer) -> bool:
     return bool(getattr(trainer, "distributed", False))
 
 
+def varies_batch_size(trainer: Trainer) -> bool:
+    """Return whether ``trainer`` changes its batch size along the way, so that ``batch_size`` is only the first."""
+    return bool(getattr(trainer, "varies_batch_size", False))
+
+
 def hyperparameters(trainer: Trainer) -> dict[str, Any]:
     """Return the fields of ``trainer`` as plain values; a nested dataclass tells its own name as ``name``."""
 
@@ -241,6 +246,7 @@ def run_trial(
         seed=trial.seed,
         repeat=repeat,
         search=search,
+        varies_batch_size=varies_batch_size(trial.trainer),
         **definition(trial),
         elapsed_seconds=elapsed,
         **observed,

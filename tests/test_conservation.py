@@ -14,7 +14,7 @@ from bench.frames import Results, curves_frame, trials_frame
 from bench.peak import Machine, gemm_peak, machines
 from tests.problems import GAUSSIANS, Misbehaves, kill_itself
 from tests.records import a_curve, a_record
-from trainers import Amp, Ddp, FullBatch, MiniBatch, Online
+from trainers import AdaScale, Amp, Ddp, FullBatch, GrowingBatch, MiniBatch, NoiseBatch, Online
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 Trial = partial(AnyTrial, threads=1, steps=150, stop_at_target=False)
@@ -54,6 +54,18 @@ class TestRealTrialsBreakNone:
     @pytest.mark.parametrize("trainer", [FullBatch(), Online(), Amp(batch_size=60)], ids=lambda t: type(t).__name__)
     def test_of_each_kind(self, trainer):
         assert broken(run_trial(Trial(GAUSSIANS, trainer))) == []
+
+    @pytest.mark.parametrize(
+        "trainer",
+        [GrowingBatch(batch_size=60, every=2), NoiseBatch(batch_size=60), AdaScale(batch_size=60)],
+        ids=lambda t: type(t).__name__,
+    )
+    def test_of_one_that_changes_its_batch_size_or_rate(self, trainer):
+        record = run_trial(Trial(GAUSSIANS, trainer))
+        assert broken(record) == []
+        assert record.varies_batch_size is not isinstance(trainer, AdaScale)
+        claimed = replace(record, varies_batch_size=not record.varies_batch_size)
+        assert bool(broken(claimed)) is record.varies_batch_size, "the law of a constant batch would break"
 
     def test_of_one_rank_and_of_two(self, one, two):
         assert broken(one) == broken(two) == []
@@ -145,6 +157,13 @@ def _own(record):
 
 
 class TestPlantedFaults:
+    @pytest.mark.parametrize("change", [lambda n: n / 100, lambda n: 1000 * n], ids=["fewer", "more"])
+    def test_of_a_batch_that_varies(self, change):
+        """No update takes less than a sample, or more than the training set."""
+        record = run_trial(Trial(GAUSSIANS, GrowingBatch(batch_size=60, every=2)))
+        (law,) = broken(changed(record, {"samples": change}))
+        assert names([law]) == "batch"
+
     @pytest.mark.parametrize("fault", ONE_RANK)
     def test_of_one_rank(self, one, fault):
         law, plant = ONE_RANK[fault]

@@ -11,12 +11,12 @@ from torch import nn
 
 from bench import Trial, load_results, tables
 from bench.blocks import Blocks
-from bench.equivalence import BATCH_NORM, DROPOUT, gap, gate
+from bench.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
 from bench.workload import Data
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, gaussians
 from tests.synthetic import failed_gate, raced, write
-from trainers import Accumulate, Adam, Amp, Ddp, FullBatch, MiniBatch, Online, Sgd, Step
+from trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
 from trainers.task import shuffled
 
 CPU = torch.device("cpu")
@@ -115,6 +115,21 @@ def test_correct_ranks_pass_at_any_seed():
 
 def test_means_of_means_are_found_in_the_ragged_batch():
     found = gap_of(trial(MeanOfMeans()))
+    assert found.gap > 1e4 * found.bound
+
+
+@pytest.mark.parametrize("trainer", [AdaScale(), NoiseBatch(), AdaScale(batch_size=250, micro_batch_size=16)], ids=repr)
+def test_one_that_chooses_its_batch_size_or_rate_is_held_to_its_first_gradient(trainer):
+    found = gap_of(trial(trainer))
+    assert found.gap <= found.bound / 1e3
+    assert ADAPTS in found.notes
+
+
+def test_means_of_means_are_found_in_the_first_step_of_one_that_adapts():
+    class Adaptive(MeanOfMeans):
+        varies_rate: ClassVar[bool] = True
+
+    found = gap_of(trial(Adaptive()))
     assert found.gap > 1e4 * found.bound
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-STRATEGIES = sorted(p for p in (ROOT / "trainers").glob("*.py") if p.stem not in {"__init__", "task", "optimizers"})
+VOCABULARY = {
+    "task",
+    "optimizers",
+    "schedules",
+    "rate_rules",
+    "noise",
+}  # what strategies share; every other file is one strategy
+STRATEGIES = sorted(p for p in (ROOT / "trainers").glob("*.py") if p.stem not in VOCABULARY | {"__init__"})
 ANALYSIS = [
     "record",
     "statistics",
@@ -65,7 +72,7 @@ def test_trainers_never_import_bench(path):
 @pytest.mark.parametrize("path", STRATEGIES, ids=lambda path: path.stem)
 def test_a_strategy_imports_torch_and_the_vocabulary_alone(path):
     allowed = {"torch", "dataclasses", "typing"}
-    ours = {"trainers.task", "trainers.optimizers"}
+    ours = {f"trainers.{name}" for name in VOCABULARY}
     assert {m for m in modules_imported(path) if m.split(".")[0] not in allowed} <= ours
 
 
@@ -97,7 +104,17 @@ def test_every_strategy_is_exported_and_known_to_the_command_line():
     from bench import plan
 
     assert set(SOURCES) <= set(trainers.__all__)
-    assert set(SOURCES) == set(plan.STRATEGIES)
+    assert set(SOURCES) == set(plan.TRAINERS)
+    assert all(plan.find_trainer(name)[1] == trainer for name, trainer in plan.TRAINERS.items())
+
+
+def test_six_strategies_are_compared_unless_others_are_asked_for():
+    from bench import bench_strategies, plan
+
+    six = ["FullBatch", "MiniBatch", "Online", "Accumulate", "Amp", "Ddp"]
+    assert [name.removeprefix("mnist5k-") for name in bench_strategies.cells(plan.Plan())] == six
+    asked = plan.Plan(trainers=(plan.find_trainer("NoiseBatch"),))
+    assert list(bench_strategies.cells(asked)) == ["mnist5k-NoiseBatch"]
 
 
 def test_results_are_read_without_torch():

@@ -107,7 +107,7 @@ class TestBadInput:
             ),
             (
                 ["--trainer", "Sgdd"],
-                "unknown trainer 'Sgdd': known are FullBatch, MiniBatch, Online, Accumulate, Amp, Ddp, or FILE",
+                "unknown trainer 'Sgdd': known are FullBatch, MiniBatch, Online, Accumulate, Amp, Ddp, GrowingBatch,",
             ),
             (["--seconds", "0"], "--seconds must be more than 0, got 0"),
             (["--seconds", "nan"], "--seconds must be more than 0, got nan"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan import STRATEGIES, SUITES, find_trainer
+from bench.plan import SUITES, TRAINERS, find_trainer
 from bench.trial import Trial, run_trial
 from tests.problems import GAUSSIANS
 
@@ -36,7 +36,7 @@ def test_the_commands_it_shows_take_their_options(pytestconfig):
             for a in arguments
             if a.startswith("--") and a not in pytestconfig._parser.optparser._option_string_actions
         ]
-        assert all(name in STRATEGIES or ".py:" in name for name in known.trainer or ())
+        assert all(name in TRAINERS or ".py:" in name for name in known.trainer or ())
 
 
 def test_its_trainer_trains(tmp_path):

@@ -12,9 +12,36 @@ import trainers
 from bench.workloads import linear
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, N, task
-from trainers import Accumulate, Adam, Amp, Ddp, FullBatch, MiniBatch, Online, Sgd, Task, Trainer, shuffled
+from trainers import (
+    Accumulate,
+    Adam,
+    AdaScale,
+    Amp,
+    Ddp,
+    FullBatch,
+    GrowingBatch,
+    MiniBatch,
+    NoiseBatch,
+    Online,
+    ReduceOnPlateau,
+    Sgd,
+    Task,
+    Trainer,
+    shuffled,
+)
 
-SINGLE = [FullBatch(), MiniBatch(), Online(Sgd(lr=0.05)), Accumulate(), Amp(), Amp(dtype="float16")]
+SINGLE = [
+    FullBatch(),
+    MiniBatch(),
+    Online(Sgd(lr=0.05)),
+    Accumulate(),
+    Amp(),
+    Amp(dtype="float16"),
+    GrowingBatch(),
+    NoiseBatch(),
+    AdaScale(),
+    ReduceOnPlateau(),
+]
 OPTIMIZERS = [Sgd(lr=0.05, momentum=0.9), Adam(lr=1e-3)]
 
 
@@ -30,8 +57,14 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, rtol: float = 1e-1
 
 
 def test_every_exported_trainer_is_tested_here():
-    strategies = {name for name in trainers.__all__ if hasattr(getattr(trainers, name), "__dataclass_fields__")}
-    assert strategies - {"Task", "Sgd", "Adam"} == {type(trainer).__name__ for trainer in SINGLE} | {"Ddp"}
+    values = {"task", "optimizers", "schedules"}  # modules whose dataclasses are what trainers are given
+    strategies = {
+        name
+        for name in trainers.__all__
+        if hasattr(value := getattr(trainers, name), "__dataclass_fields__")
+        and value.__module__.removeprefix("trainers.") not in values
+    }
+    assert strategies - {"Trainer"} == {type(trainer).__name__ for trainer in SINGLE} | {"Ddp"}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
@@ -50,6 +83,24 @@ class TestEquivalence:
     def test_accumulation_is_mini_batch(self, optimizer, micro_batch_size):
         accumulated = Accumulate(optimizer, batch_size=64, micro_batch_size=micro_batch_size)
         assert_same(weights_after(accumulated, 100), weights_after(MiniBatch(optimizer, batch_size=64), 100))
+
+    def test_a_batch_that_grows_by_nothing_is_mini_batch(self, optimizer):
+        growing = GrowingBatch(optimizer, batch_size=60, growth=1.0, every=1)
+        assert_same(weights_after(growing, 100), weights_after(MiniBatch(optimizer, batch_size=60), 100))
+
+    def test_a_batch_that_follows_the_noise_and_has_no_room_is_full_batch(self, optimizer):
+        cramped = NoiseBatch(optimizer, batch_size=N, micro_batch_size=N // 2)
+        assert_same(weights_after(cramped, 100), weights_after(FullBatch(optimizer), 100))
+
+    @pytest.mark.parametrize("batch_size", [64, 100])  # 100: the last batch of an epoch is smaller than the reference
+    def test_ada_scale_at_its_reference_batch_is_mini_batch(self, optimizer, batch_size):
+        unscaled = AdaScale(optimizer, batch_size=batch_size, micro_batch_size=batch_size)
+        assert_same(weights_after(unscaled, 100), weights_after(MiniBatch(optimizer, batch_size=batch_size), 100))
+
+    def test_reduce_on_plateau_that_is_sent_nothing_is_mini_batch(self, optimizer):
+        assert_same(
+            weights_after(ReduceOnPlateau(optimizer, patience=1), 100), weights_after(MiniBatch(optimizer), 100)
+        )
 
 
 @pytest.mark.parametrize("batch_size", [64, 63, 100])  # 63: shares of 32 and 31; 100: the epoch's last batch is 56
@@ -156,6 +207,14 @@ def test_an_epoch_visits_every_sample_once_in_a_new_order(batch_size):
     assert first.tolist() != second.tolist()
 
 
+def test_a_batch_size_that_varies_is_asked_before_each_batch():
+    sizes = iter([1, 200, 100, 56, 200, 3, 250])
+    batches = list(shuffled(N, lambda: next(sizes), 0, torch.device("cpu"), epochs=2))
+    assert [len(batch) for batch in batches] == [1, 200, 55, 56, 200, 3, 250][: len(batches)]
+    whole = list(shuffled(N, N, 0, torch.device("cpu"), epochs=2))
+    assert torch.cat(batches).tolist() == torch.cat(whole).tolist()
+
+
 @pytest.mark.parametrize("batch_size", [0, N + 1])
 def test_a_batch_size_that_the_data_cannot_fill_is_refused(batch_size):
     with pytest.raises(ValueError, match=rf"batch_size must be in 1\.\.{N}"):
@@ -190,24 +249,3 @@ class TestEveryTrainer:
     def test_samples_are_counted(self, trainer):
         expected = {"FullBatch": N, "Online": 1}.get(type(trainer).__name__, 64)
         assert next(trainer(task(dtype=torch.float32))).samples == expected
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (Sgd(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-         partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
-        (Adam(0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.01),
-         partial(torch.optim.Adam, lr=0.01, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.01)),
-    ],
-    ids=["Sgd", "Adam"],
-)  # fmt: skip
-def test_an_optimizer_passes_every_setting_on(ours, theirs):
-    """The fused kernel makes the same steps as torch's plain loop over parameters."""
-    parameters = [torch.nn.Parameter(torch.ones(7, dtype=torch.float64)) for _ in range(2)]
-    for parameter, build in zip(parameters, (ours, partial(theirs, foreach=False)), strict=True):
-        optimizer = build([parameter])
-        for step in range(5):
-            parameter.grad = torch.arange(7, dtype=torch.float64) - step
-            optimizer.step()
-    assert_same(parameters[0].detach(), parameters[1].detach())

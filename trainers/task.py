@@ -3,6 +3,9 @@
 A trainer is a generator. It builds its own model and optimizer, loops in the open, and
 yields once per parameter update. Its state is its local variables. It does not time, log,
 evaluate, checkpoint or decide when to stop: whoever iterates it does.
+
+A trainer that needs the held-out score says ``listens = True`` and writes ``score = yield Step(...)``: it is sent
+the score of each evaluation, larger is better, and None after a step that no evaluation followed.
 """
 
 import itertools
@@ -62,8 +65,7 @@ class Step(NamedTuple):
     updates: int = 1
 
 
-# What comes back in is the latest score, larger is better, where there is one: ``score = yield Step(...)``. Most
-# trainers do not listen; one that does declares ``listens: ClassVar[bool] = True``.
+# What a trainer yields, what it may be sent (a score, larger is better, or None), and what it returns.
 Steps = Generator[Step, float | None, None]
 
 
@@ -77,7 +79,9 @@ class Trainer(Protocol):
         ...
 
 
-def shuffled(n: int, batch_size: int, seed: int, device: torch.device, epochs: int | None = None) -> Iterator[Tensor]:
+def shuffled(
+    n: int, batch_size: int | Callable[[], int], seed: int, device: torch.device, epochs: int | None = None
+) -> Iterator[Tensor]:
     """Yield index batches, int64 ``[batch_size]``: each epoch a new permutation of ``range(n)``.
 
     Every epoch visits every sample exactly once, so its last batch is smaller where
@@ -85,7 +89,7 @@ def shuffled(n: int, batch_size: int, seed: int, device: torch.device, epochs: i
 
     Args:
         n: number of samples.
-        batch_size: samples per batch, in ``1..n``.
+        batch_size: samples per batch, in ``1..n``; where it varies, a function that is asked before each batch.
         seed: fixes every permutation.
         device: where the indices are needed; moved once an epoch, not once a batch.
         epochs: how many epochs to yield; None goes on forever.
@@ -93,10 +97,14 @@ def shuffled(n: int, batch_size: int, seed: int, device: torch.device, epochs: i
     Raises:
         ValueError: if ``batch_size`` is not in ``1..n``.
     """
-    if not 1 <= batch_size <= n:
-        raise ValueError(f"batch_size must be in 1..{n} (the number of training samples), got {batch_size}")
+    size_of_next = batch_size if callable(batch_size) else lambda: batch_size
     generator = torch.Generator().manual_seed(seed)
     for _ in itertools.count() if epochs is None else range(epochs):
         order = torch.randperm(n, generator=generator).to(device)
-        for start in range(0, n, batch_size):  # one at a time: a split into n batches of one takes 2 MB at n = 4000
-            yield order[start : start + batch_size]
+        start = 0
+        while start < n:  # one at a time: a split into n batches of one takes 2 MB at n = 4000
+            size = size_of_next()
+            if not 1 <= size <= n:
+                raise ValueError(f"batch_size must be in 1..{n} (the number of training samples), got {size}")
+            yield order[start : start + size]
+            start += size

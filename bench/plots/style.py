@@ -59,6 +59,10 @@ KNOWN = {
     "Accumulate": Style(ORANGE, "D", (0, (4, 1, 1, 1))),
     "Amp": Style(GREEN, "v", "-"),
     "Ddp": Style(SKY, "p", (0, (5, 1.5))),
+    "GrowingBatch": Style(PURPLE, "s", "-"),
+    "NoiseBatch": Style(VERMILLION, "D", (0, (5, 1.5))),
+    "AdaScale": Style(GREEN, "o", (0, (4, 1, 1, 1))),
+    "ReduceOnPlateau": Style(BLUE, "v", (0, (1, 1))),
 }
 
 # What is left for strategies of the user's own. Neighbours differ in colour, those of one colour in marker.

@@ -1,0 +1,56 @@
+"""Gradient noise, measured while a trainer accumulates the gradients of micro-batches."""
+
+import torch
+from torch import Tensor, nn
+
+
+class GradientNoise:
+    """Measures how much of a gradient is noise, from the micro-batches of each batch.
+
+    A gradient's squared norm is ``|G|^2 + tr(Sigma) / B`` in expectation. The micro-batches' own and their mean's are
+    two equations for both unknowns, ragged micro-batches included. Each is smoothed by itself, since the quotient of
+    two noisy numbers is biased.
+
+    Samples drawn without replacement from ``N`` make ``|G|^2`` come out low by ``tr(Sigma) / N``.
+
+    Source: McCandlish et al. 2018, arXiv 1812.06162, appendix A.1.
+    """
+
+    def __init__(self, model: nn.Module, smoothing: float) -> None:
+        """Begin without a measurement.
+
+        Args:
+            model: whose gradients add up, from one micro-batch to the next, to the sum over a batch.
+            smoothing: share of the running means that is kept at each batch, in ``[0, 1)``.
+        """
+        self._parameters = list(model.parameters())
+        self._smoothing = smoothing
+        self._before: Tensor | float = 0.0  # the gradient of the batch, up to the last micro-batch
+        self._sizes: list[int] = []
+        self._norms: list[Tensor] = []
+        self._means = torch.zeros(3, dtype=torch.float64)  # of tr(Sigma), |G|^2 and 1, which shares their bias
+
+    def after_micro_batch(self, samples: int) -> None:
+        """Take note of the gradient to which the backward pass of ``samples`` has just added its share."""
+        gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self._parameters])
+        self._norms.append((gradient - self._before).square().sum() / samples**2)
+        self._sizes.append(samples)
+        self._before = gradient
+
+    def after_batch(self) -> tuple[float, float]:
+        """End a batch and return tr(Sigma), of one sample's gradient, and |G|^2, both smoothed; NaN without any yet.
+
+        A batch of a single micro-batch tells nothing, and is left out. Reading the norms synchronizes the device.
+        """
+        total = sum(self._sizes)
+        if len(self._sizes) > 1:
+            assert isinstance(self._before, Tensor)
+            small = torch.stack(self._norms).mean().item() * total**2  # each had its share of the batch: sum / total
+            large = self._before.square().sum().item()
+            inverse_size = sum(1 / size for size in self._sizes) / len(self._sizes)
+            variance = (small - large) / (inverse_size - 1 / total)
+            new = torch.tensor([variance, large - variance / total, 1.0], dtype=torch.float64)
+            self._means = self._smoothing * self._means + (1 - self._smoothing) * new
+        self._before, self._sizes, self._norms = 0.0, [], []
+        variance, squared_norm, weight = self._means.tolist()
+        return (variance / weight, squared_norm / weight) if weight else (float("nan"), float("nan"))
