@@ -8,10 +8,11 @@ from bench.trial import Trial, cores, is_distributed
 from bench.tuning import BUILT_IN_RATES, learning_rates, with_rate
 from bench.workload import Workload
 from bench.workloads import find_workload, from_file
-from trainers import Accumulate, Amp, Ddp, FullBatch, MiniBatch, Online, Trainer
+from trainers import Accumulate, Amp, Averaged, Ddp, FullBatch, MiniBatch, Online, Trainer
 
 STRATEGIES: dict[str, Trainer] = {
-    type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
+    type(trainer).__name__: trainer
+    for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp(), Averaged())
 }
 
 Suite = Literal["quick", "standard", "full"]

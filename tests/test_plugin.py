@@ -103,11 +103,11 @@ class TestBadInput:
             (["--suite", "slow"], "unknown suite 'slow': known are quick, standard, full"),
             (
                 ["--workload", "mnist"],
-                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear, fashion-mnist, or FILE",
+                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear, fashion-mnist, streaming-least",
             ),
             (
                 ["--trainer", "Sgdd"],
-                "unknown trainer 'Sgdd': known are FullBatch, MiniBatch, Online, Accumulate, Amp, Ddp, or FILE",
+                "unknown trainer 'Sgdd': known are FullBatch, MiniBatch, Online, Accumulate, Amp, Ddp, Averaged",
             ),
             (["--seconds", "0"], "--seconds must be more than 0, got 0"),
             (["--seconds", "nan"], "--seconds must be more than 0, got nan"),

@@ -2,6 +2,7 @@
 
 from trainers.accumulate import Accumulate
 from trainers.amp import Amp
+from trainers.averaged import Averaged
 from trainers.ddp import Ddp
 from trainers.full_batch import FullBatch
 from trainers.mini_batch import MiniBatch
@@ -13,6 +14,7 @@ __all__ = [
     "Accumulate",
     "Adam",
     "Amp",
+    "Averaged",
     "Ddp",
     "FullBatch",
     "MiniBatch",
