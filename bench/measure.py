@@ -178,6 +178,7 @@ class Run:
     _seconds: float = 0.0
     _samples: int = 0
     _was_reached: bool = False
+    _listens: bool = False
     _score: float | None = None  # what the trainer is told next, larger is better
     _best_score: float = -math.inf
     _without_improvement: int = 0
@@ -188,6 +189,7 @@ class Run:
     def train(self) -> tuple[str, str]:
         """Train until the target, the end of the budget or of the trainer; return status and reason."""
         self._clock = Clock(self.task.device)
+        self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
         number, last, edge, step, ended = 0, 0, 1, None, None
         self.probes.reset()
@@ -213,7 +215,9 @@ class Run:
             return ended
 
     def _next(self, steps: Steps) -> Step | None:
-        """Resume the trainer, with the score if it was just evaluated; None where it has ended."""
+        """Resume the trainer, with the score if it listens and was just evaluated; None where it has ended."""
+        if not self._listens:
+            return next(steps, None)
         score, self._score = self._score, None
         try:
             return steps.send(score)

@@ -12,6 +12,7 @@ from trainers import (
     Accumulate,
     AdaScale,
     Amp,
+    Averaged,
     Ddp,
     FullBatch,
     GrowingBatch,
@@ -29,7 +30,8 @@ STRATEGIES: dict[str, Trainer] = {
 
 # What --trainer knows by name: those, and what varies the batch size or the rate along the way.
 TRAINERS: dict[str, Trainer] = STRATEGIES | {
-    type(trainer).__name__: trainer for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau())
+    type(trainer).__name__: trainer
+    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Averaged())
 }
 
 Suite = Literal["quick", "standard", "full"]

@@ -32,6 +32,7 @@ ANALYSIS = [
     "sequential",
     "exchange",
     "crossing",
+    "least_squares",
 ]
 
 

@@ -103,7 +103,7 @@ class TestBadInput:
             (["--suite", "slow"], "unknown suite 'slow': known are quick, standard, full"),
             (
                 ["--workload", "mnist"],
-                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear, fashion-mnist, or FILE",
+                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear, fashion-mnist, streaming-least",
             ),
             (
                 ["--trainer", "Sgdd"],

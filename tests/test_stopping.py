@@ -1,5 +1,6 @@
 """What the harness tells a trainer, and when it stops one before the target or the end of the budget."""
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -62,6 +63,18 @@ def test_a_trainer_is_told_each_score_once_larger_is_better_on_every_rank(world_
     later = [loss for step, loss in zip(curve["step"], curve["loss"], strict=True) if step > 70]
     assert later
     assert set(later) == {1e6}  # two steps or more after the last evaluation
+
+
+def test_a_trainer_that_does_not_listen_is_told_nothing():
+    """It may hand its steps on from any iterator, which could not take a score."""
+
+    @dataclass(frozen=True)
+    class Deaf:
+        def __call__(self, task: Task) -> Steps:
+            yield from itertools.islice(Listener()(task), 20)
+
+    record = end_of(Deaf(), steps=15)
+    assert (record.status, set(record.curve["loss"])) == ("missed", {1e6})
 
 
 def test_training_stops_early_when_the_score_improves_no_more():

@@ -17,6 +17,7 @@ from trainers import (
     Adam,
     AdaScale,
     Amp,
+    Averaged,
     Ddp,
     FullBatch,
     GrowingBatch,
@@ -41,6 +42,7 @@ SINGLE = [
     NoiseBatch(),
     AdaScale(),
     ReduceOnPlateau(),
+    Averaged(Sgd(lr=0.05)),
 ]
 OPTIMIZERS = [Sgd(lr=0.05, momentum=0.9), Adam(lr=1e-3)]
 
@@ -79,6 +81,13 @@ class TestEquivalence:
         one = MiniBatch(optimizer, batch_size=1)
         assert_same(weights_after(Online(optimizer), 100), weights_after(one, 100))
 
+    def test_averaging_yields_the_mean_of_the_weights_that_mini_batch_passes_through(self, optimizer):
+        passed = [
+            parameters_to_vector(step.model.parameters()).detach().clone()
+            for step in itertools.islice(MiniBatch(optimizer, batch_size=8)(task()), 100)
+        ]
+        assert_same(weights_after(Averaged(optimizer, batch_size=8), 100), torch.stack(passed).mean(dim=0))
+
     @pytest.mark.parametrize("micro_batch_size", [1, 16, 24, 64, 100])  # 24 leaves a ragged 16 of 64
     def test_accumulation_is_mini_batch(self, optimizer, micro_batch_size):
         accumulated = Accumulate(optimizer, batch_size=64, micro_batch_size=micro_batch_size)
@@ -101,6 +110,22 @@ class TestEquivalence:
         assert_same(
             weights_after(ReduceOnPlateau(optimizer, patience=1), 100), weights_after(MiniBatch(optimizer), 100)
         )
+
+
+def test_averaging_takes_the_statistics_of_batch_norm_from_the_model_that_trains():
+    """They start at a mean of 0 and a variance of 1, with which the average would be judged wrongly."""
+
+    def model():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.BatchNorm1d(20), torch.nn.Linear(20, 4)).double()
+
+    problem = replace(task(), model=model)
+    averaged, mini = (
+        list(itertools.islice(trainer(batch_size=8)(problem), 50))[-1].model
+        for trainer in (Averaged, partial(MiniBatch, Sgd(0.01)))
+    )
+    assert averaged[0].running_var.tolist() == mini[0].running_var.tolist()
+    assert averaged[0].num_batches_tracked == 50
 
 
 @pytest.mark.parametrize("batch_size", [64, 63, 100])  # 63: shares of 32 and 31; 100: the epoch's last batch is 56
@@ -242,10 +267,10 @@ class TestEveryTrainer:
             assert not torch.is_autocast_enabled("cpu")
 
     def test_training_lowers_the_loss(self, trainer):
-        steps = 200 if not isinstance(trainer, Online) else 600
+        steps = 200 if not isinstance(trainer, Online | Averaged) else 600
         losses = [step.loss.item() for step in itertools.islice(trainer(task(dtype=torch.float32)), steps)]
         assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
     def test_samples_are_counted(self, trainer):
-        expected = {"FullBatch": N, "Online": 1}.get(type(trainer).__name__, 64)
+        expected = {"FullBatch": N, "Online": 1, "Averaged": 1}.get(type(trainer).__name__, 64)
         assert next(trainer(task(dtype=torch.float32))).samples == expected

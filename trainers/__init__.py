@@ -3,6 +3,7 @@
 from trainers.accumulate import Accumulate
 from trainers.ada_scale import AdaScale
 from trainers.amp import Amp
+from trainers.averaged import Averaged
 from trainers.ddp import Ddp
 from trainers.full_batch import FullBatch
 from trainers.growing_batch import GrowingBatch
@@ -24,6 +25,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Amp",
+    "Averaged",
     "Constant",
     "Cosine",
     "Ddp",

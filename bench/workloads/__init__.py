@@ -12,8 +12,11 @@ from bench.workload import Workload
 from bench.workloads.fashion_mnist import FASHION_MNIST
 from bench.workloads.linear import LINEAR
 from bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
+from bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
 
-BUILT_IN = {workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST)}
+BUILT_IN = {
+    workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
+}
 
 __all__ = ["BUILT_IN", "find_workload", "from_file"]
 
