@@ -23,6 +23,8 @@ ANALYSIS = [
     "decision",
     "null",
     "sequential",
+    "pairs",
+    "words",
     "exchange",
     "crossing",
 ]
