@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from bench.frames import Results, summary
-from bench.statistics import SPENT, Comparison, compare, median_interval
+from bench.sequential import compare_anytime
+from bench.statistics import SPENT, Comparison, Selection, compare, log_ratios, median_interval
 from bench.words import ratio, times, with_interval
 
 Cell = Mapping[str, Any]  # a row of ``bench.frames.summary``
@@ -85,12 +88,28 @@ class Pair:
         return f"{self.bound} {times(self.comparison)}".strip()
 
 
+def compared(results: Results, a: Selection, b: Selection, metric: str) -> Comparison:
+    """Compare two selections of a run's trials as its number of blocks demands: see ``bench.compare``.
+
+    A run that added blocks until its verdicts fell was looked at after each. An interval for a number of blocks that
+    was fixed beforehand would err more often than it says: one that holds at every look stands in its place.
+
+    Raises:
+        ValueError: see ``bench.compare``.
+    """
+    looked_at_often = bool(results.environment.get("until_decided"))
+    return (compare_anytime if looked_at_often else compare)(results.trials, a, b, metric)
+
+
 def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:
     """Compare two cells in ``metric``; what a trial that missed the target says of it: see ``compare``."""
     select_a, select_b = ({"comparison": cell["comparison"], "cell": cell["cell"]} for cell in (a, b))
-    found = compare(results.trials, select_a, select_b, metric)
+    found = compared(results, select_a, select_b, metric)
+    lows, highs = log_ratios(results.trials, select_a, select_b, metric)
+    # An end may be open for too few blocks as well: that is no bound.
+    below, above = found.low == 0 and np.isneginf(lows).any(), math.isinf(found.high) and np.isposinf(highs).any()
     bounds = {(False, True): "at least", (True, False): "at most", (True, True): "both missed: about"}
-    return Pair(found, bounds.get((found.low == 0, math.isinf(found.high)), ""))
+    return Pair(found, bounds.get((bool(below), bool(above)), ""))
 
 
 # The pairs of precision, and of scaling
@@ -119,6 +138,7 @@ def score_difference(results: Results, a: Cell, b: Cell) -> tuple[float, float, 
     trials = results.trials[results.trials["comparison"] == a["comparison"]].set_index(["seed", "block"])
     score_a, score_b = (trials.loc[trials["cell"] == cell["cell"], "final_score"] for cell in (a, b))
     difference = (score_a - score_b).dropna() * (1 if higher else -1)
+    # Blocks are added by what trials take, not by their scores: looking often does not favour any score.
     interval = median_interval(difference.tolist(), positive=False)
     return interval.median, interval.low, interval.high, interval.n
 

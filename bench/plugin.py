@@ -254,7 +254,7 @@ def _tell(config: pytest.Config, line: str) -> None:
 def _until_decided(config: pytest.Config, comparison: str) -> Callable[[Mapping[str, list[Record]]], bool]:
     """Return what says, after a block, whether another one is to be run; at the end it prints the verdicts."""
     from bench.sequential import verdicts
-    from bench.tables import ratio
+    from bench.words import ratio
 
     ends: list[float] = []
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bench.frames import Results
+from bench.pairs import compared
 from bench.plots.style import context, new_figure, number, short, styled, tick_text
-from bench.statistics import Interval, compare, median_interval
+from bench.statistics import Interval, median_interval
 
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
 # Without its darkest ends, which would swallow hatching and text.
@@ -54,7 +55,7 @@ def precision(results: Results) -> Figure | None:
     workloads = _by_size(trials)
     batch_sizes = sorted(trials["batch_size"].unique())
     keys = [(workload, size) for workload in workloads for size in batch_sizes]
-    faster = {key: cell for key in keys if (cell := _speed_up(trials, *key)) is not None}
+    faster = {key: cell for key in keys if (cell := _speed_up(results, *key)) is not None}
     if not faster:
         return None
     percent = _is_share(results, trials)
@@ -110,13 +111,13 @@ def _is_share(results: Results, trials: pd.DataFrame) -> bool:
 
 
 def _select(trainer: str, workload: str, size: float) -> dict[str, object]:
-    return {"trainer": trainer, "workload": workload, "batch_size": size}
+    return {"comparison": "precision", "trainer": trainer, "workload": workload, "batch_size": size}
 
 
-def _speed_up(trials: pd.DataFrame, workload: str, size: float) -> Cell | None:
+def _speed_up(results: Results, workload: str, size: float) -> Cell | None:
     try:
         # How many times longer float32 takes is how many times faster the other is.
-        found = compare(trials, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
+        found = compared(results, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
     except ValueError:  # one of the two was not run
         return None
     if found.n == 0:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.frames import Results
+from bench.pairs import compared
 from bench.plots.labels import Label, around
 from bench.plots.style import BLUE, FAINT, VERMILLION, panels, styled, tick_text
-from bench.statistics import compare
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def scaling(results: Results) -> Figure | None:
     """
     trials = results.trials[results.trials["comparison"] == "scaling"]
     trials = trials[trials["samples_per_second"] > 0]
-    found = {workload: speed_ups(rows) for workload, rows in trials.groupby("workload", sort=False)}
+    found = {workload: speed_ups(results, workload) for workload in dict.fromkeys(trials["workload"])}
     trials = trials[trials["workload"].isin([name for name, kinds in found.items() if any(kinds.values())])]
     if trials.empty:
         return None
@@ -69,22 +69,19 @@ def scaling(results: Results) -> Figure | None:
     return figure
 
 
-def speed_ups(trials: pd.DataFrame) -> dict[str, list[Point]]:
+def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
     """Return the points of "strong" and "weak" scaling of one workload, by rising ranks, beyond one rank."""
     found: dict[str, list[Point]] = {"strong": [], "weak": []}
+    trials = results.trials[results.trials["samples_per_second"] > 0]
+    trials = trials[(trials["comparison"] == "scaling") & (trials["workload"] == workload)]
     if not (trials["world_size"] == 1).any():
         return found
     one, batch = _base(trials)
     for ranks in sorted(set(trials["world_size"]) - {1}):
         for kind, size in (("strong", batch), ("weak", batch * ranks)):
-            cell = {
-                "trainer": one["trainer"],
-                "threads": one["threads"],
-                "world_size": ranks,
-                "batch_size": size,
-            }
+            cell = one | {"world_size": ranks, "batch_size": size}
             rows = trials.loc[(trials[list(cell)] == pd.Series(cell)).all(axis=1)]
-            if not rows.empty and (point := _point(trials, rows, cell, one)) is not None:
+            if not rows.empty and (point := _point(results, rows, cell, one)) is not None:
                 found[kind].append(point)
     return found
 
@@ -92,16 +89,16 @@ def speed_ups(trials: pd.DataFrame) -> dict[str, list[Point]]:
 def _base(trials: pd.DataFrame) -> tuple[dict[str, object], float]:
     """Return what selects the one-rank cell, and its batch size."""
     row = trials[trials["world_size"] == 1].iloc[0]
-    cell = {name: row[name] for name in ("trainer", "threads", "world_size", "batch_size")}
+    cell = {name: row[name] for name in ("comparison", "workload", "trainer", "threads", "world_size", "batch_size")}
     return cell, float(row["batch_size"])
 
 
-def _point(trials: pd.DataFrame, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]) -> Point | None:
-    both = compare(trials, cell, one, "samples_per_second")
+def _point(results: Results, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]) -> Point | None:
+    both = compared(results, cell, one, "samples_per_second")
     if both.n == 0:
         return None
     blocks = ["seed", "block"]
-    base = trials.loc[(trials[list(one)] == pd.Series(one)).all(axis=1)]
+    base = results.trials.loc[(results.trials[list(one)] == pd.Series(one)).all(axis=1)]
     throughput, of_one = (part.set_index(blocks)["samples_per_second"] for part in (rows, base))
     each = (throughput / of_one).dropna().tolist()
     ranks = int(rows["world_size"].iloc[0])
