@@ -16,8 +16,9 @@ from bench.statistics import median_interval
 # The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
 LONGEST_EVALUATION_SHARE = 0.05
 
-# Waiting for a core, or cores lent to other machines, beyond this share of a trial's training seconds (summed
-# over ranks) makes the trial contaminated: it tells of its neighbours more than of its strategy.
+# Waiting for a core, cores lent to other machines, or being held back by a quota, beyond this share of a trial's
+# training seconds (summed over ranks) makes the trial contaminated: it tells of its surroundings more than of its
+# strategy.
 LARGEST_CLEAN_SHARE = 0.10
 
 # Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
@@ -190,8 +191,9 @@ def _derived(record: Record) -> dict[str, Any]:
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
         "cpu_seconds": _sum(record, "cpu_seconds"),
-        "steal_seconds": _steal(record),
-        "throttled": _throttled(record),
+        "steal_seconds": _of_the_machine(record, "steal_seconds"),
+        "throttled_seconds": _of_the_machine(record, "throttled_seconds"),
+        "throttled": _gpu_throttled(record),
         "contaminated": contaminated(record),
         "repeat": record.repeat,
         "environment": record.environment,
@@ -247,26 +249,30 @@ def _oversubscribed(record: Record) -> bool:
     return record.device == "cpu" and record.world_size * record.threads > record.cores
 
 
-def _steal(record: Record) -> float:
-    """Return what others took of the machine while the trial trained, in seconds: each rank saw the same machine."""
-    values = [rank["steal_seconds"] for rank in record.ranks if rank.get("steal_seconds") is not None]
+def _of_the_machine(record: Record, name: str) -> float:
+    """Return a count that is the machine's, or the container's, over training: each rank saw the same, not a part."""
+    values = [rank[name] for rank in record.ranks if rank.get(name) is not None]
     return max(values, default=np.nan)
 
 
-def _throttled(record: Record) -> bool:
+def _gpu_throttled(record: Record) -> bool:
     """Return whether a GPU was seen slowed down while it trained."""
     return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
 
 
 def contaminated(record: Record) -> bool:
-    """Return whether others used the cores so much, or a GPU was slowed down, that its times are not its own.
+    """Return whether others used the cores so much, a quota held it back so long, or a GPU was slowed down.
+
+    Its times are then not its own.
 
     More threads than cores must wait for each other, which says nothing of anybody else.
     """
-    if _throttled(record):
+    if _gpu_throttled(record):
         return True
     seconds = _sum(record, "train_seconds")
-    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), _steal(record)])
+    # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
+    counts = (_of_the_machine(record, name) for name in ("steal_seconds", "throttled_seconds"))
+    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), *counts])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench import procfs, rapl
+from bench import cgroup, procfs, rapl
 from bench.clock import second_clock
 from bench.nvml import GpuProbe
 
@@ -29,6 +29,8 @@ class Probes:
         self._cpu, self._cpu_mark = 0.0, 0.0
         self._stolen = 0.0
         self._steal_mark: float | None = None
+        self._throttled = 0.0
+        self._throttle_mark: float | None = None
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
         self._reset_rss: int | None = None
@@ -51,7 +53,7 @@ class Probes:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
         self._began, self._package_start = time.monotonic(), rapl.counters()
-        self._waited = self._cpu = self._stolen = self._window_seconds = 0.0
+        self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
         self._cpu_mark = time.process_time()
         if procfs.reset_peak_rss():
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
@@ -69,6 +71,9 @@ class Probes:
         stolen = procfs.steal_seconds()
         if stolen is not None and self._steal_mark is not None:
             self._stolen += stolen - self._steal_mark
+        throttled = cgroup.throttled_seconds()
+        if throttled is not None and self._throttle_mark is not None:
+            self._throttled += throttled - self._throttle_mark
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -82,6 +87,7 @@ class Probes:
         self._can_reset = procfs.reset_peak_rss()
         self._wait_mark = procfs.runqueue_wait_seconds()
         self._steal_mark = procfs.steal_seconds()
+        self._throttle_mark = cgroup.throttled_seconds()
         self._cpu_mark = time.process_time()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
@@ -123,6 +129,10 @@ class Probes:
             unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
         else:
             seen["steal_seconds"] = self._stolen
+        if self._throttle_mark is None:
+            unmeasured["throttled_seconds"] = "no control group around this process counts what its quota holds back"
+        else:
+            seen["throttled_seconds"] = self._throttled
         if self._cuda:
             seen |= {
                 "start_allocated_bytes": self._start_allocated,

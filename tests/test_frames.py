@@ -145,9 +145,10 @@ def test_no_results_say_what_to_do(tmp_path):
 class TestContention:
     """A trial of two ranks that trained for 2 s each: 4 s in all, of which 10 % is 0.4 s."""
 
-    def found(self, *waits, steal=0.0, **changes):
+    def found(self, *waits, steal=0.0, throttled=0.0, **changes):
         ranks = [
             {"train_seconds": 2.0, "runqueue_wait_seconds": wait, "cpu_seconds": 1.5, "steal_seconds": steal}
+            | {"throttled_seconds": throttled}
             for wait in waits
         ]
         return row(ranks=ranks, world_size=2, threads=1, **changes)
@@ -162,6 +163,12 @@ class TestContention:
         assert not self.found(0.0, 0.0, steal=0.39).contaminated
         assert self.found(0.0, 0.0, steal=0.41).contaminated
 
+    def test_a_quota_that_holds_the_container_back_contaminates_and_is_no_sum_over_ranks(self):
+        assert not self.found(0.0, 0.0, throttled=0.39).contaminated
+        held_back = self.found(0.0, 0.0, throttled=0.41)
+        assert (held_back.throttled_seconds, held_back.contaminated) == (0.41, True)
+        assert not held_back.throttled  # that is of GPUs
+
     def test_an_oversubscribed_trial_waits_for_itself(self):
         assert not self.found(2.0, 2.0, cores=1).contaminated
 
@@ -173,6 +180,7 @@ class TestContention:
         found = row(ranks=[{}])
         assert not found.contaminated
         assert math.isnan(found.steal_seconds)
+        assert math.isnan(found.throttled_seconds)
 
 
 def test_a_repeat_counts_in_place_of_the_trial_it_repeats(tmp_path):

@@ -149,6 +149,29 @@ def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
     assert "schedstat" in unmeasured["runqueue_wait_seconds"]
 
 
+def test_a_quota_is_counted_while_it_holds_back_training_and_not_between_windows(monkeypatch):
+    """The counter goes on during warm-up (to 1 s), training (0.25 s and 0.5 s) and evaluation (2 s)."""
+    counter = iter([1.0, 1.25, 3.25, 3.75])
+    monkeypatch.setattr("bench.cgroup.throttled_seconds", lambda: next(counter))
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    for after in (probes.pause, probes.resume, probes.pause):
+        after()
+    seen, unmeasured = probes.finish()
+    assert seen["throttled_seconds"] == 0.75
+    assert "throttled_seconds" not in unmeasured
+
+
+def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):
+    monkeypatch.setattr("bench.cgroup.throttled_seconds", lambda: None)
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.pause()
+    seen, unmeasured = probes.finish()
+    assert "throttled_seconds" not in seen
+    assert "quota" in unmeasured["throttled_seconds"]
+
+
 def test_no_thread_is_started_on_the_cpu():
     before = threading.active_count()
     Probes(torch.device("cpu")).reset()
