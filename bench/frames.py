@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -283,12 +283,18 @@ def memory_parts(record: Record) -> dict[str, float]:
     change while a trial trains, so the peak less that was anonymous. ``residual`` is what training took beyond
     parameters, gradients, optimizer state and what was saved for backward: temporaries, communication buffers,
     and what the allocator keeps. These need not peak at once, so that it can be negative.
+
+    On a GPU, what the process held beyond torch's allocator is told apart by when it came: ``context`` by the time
+    that data and context were there, ``communication`` (NCCL) with the first collective after that, ``libraries``
+    from there to the largest sample of training (kernels loaded, buffers of cuBLAS and cuDNN, and of NCCL what it
+    took later). torch lets cuBLAS work in memory of its allocator: ``workspaces`` are a part of what is allocated.
     """
     parts = {name: _sum(record, f"{name}_bytes") for name in ("parameter", "gradient", "optimizer", "saved")}
     kind = "allocated" if record.device == "cuda" else "rss"
     took = _sum(record, f"peak_{kind}_bytes") - _sum(record, f"start_{kind}_bytes")
     mapped = _sum(record, "rss_file_bytes") + _sum(record, "rss_shared_bytes")
     shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
+    context, connected = (_sum(record, f"beyond_torch_{name}_bytes") for name in ("context", "communication"))
     return {
         "nvml_device": _sum(record, "nvml_device_peak_bytes"),
         "nvml_process": _sum(record, "nvml_process_peak_bytes"),
@@ -300,31 +306,53 @@ def memory_parts(record: Record) -> dict[str, float]:
         "dataset": _sum(record, "dataset_bytes"),
         **parts,
         "residual": took - sum(parts.values()),
-        "context": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "beyond": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "context": context,
+        "communication": connected - context,
+        "libraries": _sum(record, "beyond_torch_peak_bytes") - (context if np.isnan(connected) else connected),
+        "workspaces": _sum(record, "workspaces_bytes"),
         "cached": _sum(record, "peak_reserved_bytes") - _sum(record, "peak_allocated_bytes"),
     }
 
 
-def nvml_missed(record: Record) -> tuple[float, float]:
-    """Return what NVML's samples are known to have missed at least, and the longest time between two of them.
+class Missed(NamedTuple):
+    """By how much NVML's samples may be below the true peak of a trial. NaN if not measured.
+
+    Attributes:
+        at_least: bytes, summed over ranks; 0 where no miss is known.
+        at_most: bytes, likewise.
+        gap_seconds: the longest time between two samples, of any rank.
+    """
+
+    at_least: float
+    at_most: float
+    gap_seconds: float
+
+
+def nvml_missed(record: Record) -> Missed:
+    """Return between which bounds lies what NVML's samples have missed.
 
     What torch's allocator reserved is memory of the process, and its peak is exact: a process cannot have had less.
-    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
-    Of what is not torch's, a burst may have been missed that no one counted, if it was shorter than that time.
+    Nor can it have had more than that peak and, at the same moment, the most that was ever held beyond the allocator.
+    That most is sampled: context, NCCL and libraries take memory seldom and keep it. If they let go within the gap
+    between two samples of what they had taken within it, that was counted by no one.
 
-    Returns:
-        Bytes, summed over ranks: 0 where no miss is known; and seconds, the longest of any rank. NaN if not measured.
+    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
     """
     missed = [_missed(rank) for rank in record.ranks]
+    if not missed:
+        return Missed(np.nan, np.nan, np.nan)
+    at_least, at_most = np.sum(missed, axis=0)
     gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
-    return float(np.sum(missed)) if missed else np.nan, float(np.max(gaps)) if gaps else np.nan
+    return Missed(float(at_least), float(at_most), float(np.max(gaps)))
 
 
-def _missed(rank: Mapping[str, Any]) -> float:
-    sampled, reserved = rank.get("nvml_process_peak_bytes"), rank.get("peak_reserved_bytes")
+def _missed(rank: Mapping[str, Any]) -> tuple[float, float]:
+    sampled, reserved = rank.get("nvml_process_peak_bytes"), _number(rank.get("peak_reserved_bytes"))
     if sampled is None:
         sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
-    return float(np.maximum(0.0, _number(reserved) - sampled))
+    most = reserved + np.maximum(0.0, _number(rank.get("beyond_torch_peak_bytes")))
+    return float(np.maximum(0.0, reserved - sampled)), float(np.maximum(0.0, most - sampled))
 
 
 def _energy(record: Record) -> float:

@@ -40,8 +40,15 @@ class Probes:
         self._package_start: dict[str, tuple[int, int]] | None = None
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
-            self._gpu = GpuProbe(str(torch.cuda.get_device_properties(device).uuid), os.getpid())
+            uuid = str(torch.cuda.get_device_properties(device).uuid)
+            self._gpu = GpuProbe(uuid, os.getpid(), reserved=lambda: torch.cuda.memory_reserved(device))
             self._gpu.start()
+
+    def mark(self, what: str) -> None:
+        """Note what the GPU holds beyond torch's allocator, before training: after "context", after "communication"."""
+        if self._gpu is not None:
+            torch.cuda.synchronize(self._device)
+            self._gpu.mark(what)
 
     def reset(self) -> None:
         """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
@@ -139,6 +146,11 @@ class Probes:
                 "peak_allocated_bytes": self._peak_allocated,
                 "peak_reserved_bytes": self._peak_reserved,
             }
+            workspaces = _workspace_bytes(self._device)
+            if workspaces is None:
+                unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
+            else:
+                seen["workspaces_bytes"] = workspaces
         else:
             unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
             unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
@@ -165,6 +177,11 @@ class Probes:
                 "power_limit_watts": readings.power_limit_watts,
             }
             unmeasured |= readings.unmeasured
+            for name in ("context", "communication", "peak"):
+                if name in readings.beyond_torch:
+                    seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
+            if "communication" not in readings.beyond_torch:
+                unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
         return seen, unmeasured
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
@@ -177,3 +194,13 @@ class Probes:
             unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
         else:
             seen["package_joules"] = rapl.joules(before, after)
+
+
+def _workspace_bytes(device: torch.device) -> int | None:
+    """Return what cuBLAS works in, in bytes, by giving it back to the allocator, of which torch took it."""
+    clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+    if clear is None:
+        return None
+    before = torch.cuda.memory_allocated(device)
+    clear()
+    return before - torch.cuda.memory_allocated(device)

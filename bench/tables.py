@@ -212,10 +212,14 @@ def scaling(results: Results) -> pd.DataFrame:
 MEMORY = {
     "nvml_device": ("GPU total (NVML)", "peak_device_bytes"),
     "nvml_process": ("GPU process (NVML)", "peak_device_bytes"),
-    "context": ("GPU context and libraries", "peak_device_bytes"),
+    "beyond": ("GPU context and libraries", "peak_device_bytes"),
+    "context": ("of these CUDA's context", "peak_device_bytes"),
+    "communication": ("of these NCCL", "peak_device_bytes"),
+    "libraries": ("of these other libraries", "peak_device_bytes"),
     "reserved": ("reserved (torch)", "peak_allocated_bytes"),
     "cached": ("cached by torch", "peak_allocated_bytes"),
     "allocated": ("allocated (torch)", "peak_allocated_bytes"),
+    "workspaces": ("of it cuBLAS workspaces", "peak_allocated_bytes"),
     "rss_anonymous": ("RSS anonymous", "peak_rss_bytes"),
     "rss_file": ("RSS file-backed", "peak_rss_bytes"),
     "pss": ("PSS over ranks", "peak_rss_bytes"),
@@ -271,18 +275,21 @@ def _reasons(records: Iterable[Record], names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         heading, explained = MEMORY[name]
-        found[heading] = told.get(f"{name}_peak_bytes") or told.get(explained) or UNRECORDED
+        names_of_it = (f"{name}_peak_bytes", f"{name}_bytes", explained)
+        found[heading] = next((told[key] for key in names_of_it if key in told), UNRECORDED)
     return found
 
 
 def _missed(records: Iterable[Record]) -> str:
-    """Return what NVML's samples missed in the worst of a cell's trials: at least what torch knows better, in MB."""
-    found = np.array([nvml_missed(record) for record in records])
-    missed, gap = (float(np.fmax.reduce(column)) for column in found.T)
+    """Return what NVML's samples missed in the worst of a cell's trials: at least and at most, in MB."""
+    least, most, gaps = np.array([nvml_missed(record) for record in records]).T
+    missed, gap = (float(np.fmax.reduce(column)) for column in (least, gaps))
     if math.isnan(missed) and math.isnan(gap):
         return MISSING
-    known = f"at least {number(missed * 1e-6)} MB" if missed > 0 else "nothing known"
-    return known if math.isnan(gap) else f"{known}; up to {number(gap)} s between samples"
+    known = f"at least {number(missed * 1e-6)} MB" if missed > 0 else ""
+    bound = f"at most {number(float(most.max()) * 1e-6)} MB" if not np.isnan(most).any() else ""
+    said = ", ".join(filter(None, (known, bound))) or "nothing known"
+    return said if math.isnan(gap) else f"{said}; up to {number(gap)} s between samples"
 
 
 def equivalence(results: Results) -> pd.DataFrame:

@@ -70,16 +70,20 @@ class FakeGpuProbe:
     readings = GpuReadings(
         process_peak_bytes=700, device_peak_bytes=900, device_baseline_bytes=100, energy_joules=50.0,
         energy_window_seconds=2.0, power_limit_watts=300.0, samples=9, unmeasured={},
-        longest_gap_seconds=0.06,
+        longest_gap_seconds=0.06, beyond_torch={"context": 300, "communication": 450, "peak": 500},
     )  # fmt: skip
 
-    def __init__(self, uuid, pid):
+    def __init__(self, uuid, pid, reserved):
         self.calls = [f"probe {uuid} {pid}"]
+        self.reserved = reserved
         FakeGpuProbe.last = self
 
     def stop(self):
         self.calls.append("stop")
         return self.readings
+
+    def mark(self, name):
+        self.calls.append(f"mark {name}")
 
     def __getattr__(self, name):
         return lambda: self.calls.append(name)
@@ -93,6 +97,8 @@ def gpu(monkeypatch):
         get_device_properties=lambda device: SimpleNamespace(uuid="abc"),
         empty_cache=lambda: None,
         memory_allocated=lambda device: 30,
+        memory_reserved=lambda device: 150,
+        synchronize=lambda device: None,
         max_memory_allocated=lambda device: next(peaks),
         max_memory_reserved=lambda device: 200,
         reset_peak_memory_stats=lambda device: None,
@@ -103,6 +109,8 @@ def gpu(monkeypatch):
 
 def run_probes():
     probes = Probes(torch.device("cuda", 0))
+    probes.mark("context")
+    probes.mark("communication")
     probes.reset()
     probes.pause()
     probes.resume()
@@ -127,7 +135,17 @@ class TestGpu:
     def test_evaluation_is_kept_from_the_sampler(self):
         run_probes()
         calls = [call for call in FakeGpuProbe.last.calls if call != f"probe abc {os.getpid()}"]
-        assert calls == ["start", "reset_peak", "resume", "pause", "resume", "pause", "stop"]
+        assert calls == [
+            "start",
+            "mark context",
+            "mark communication",
+            "reset_peak",
+            "resume",
+            "pause",
+            "resume",
+            "pause",
+            "stop",
+        ]
 
     def test_a_driver_that_tells_nothing_leaves_torchs_own_count(self, monkeypatch):
         silent = GpuReadings(None, None, None, None, None, None, 0, {"process_peak_bytes": "NVMLError_NotSupported"})
@@ -135,6 +153,27 @@ class TestGpu:
         seen, unmeasured = run_probes()
         assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (200, "torch_max_reserved")
         assert "NotSupported" in unmeasured["process_peak_bytes"]
+        assert not [name for name in seen if "beyond" in name]
+        assert "group of ranks" in unmeasured["communication_bytes"]
+
+    def test_the_sampler_is_told_what_torch_has_reserved_and_its_marks_reach_the_record(self):
+        seen, unmeasured = run_probes()
+        assert FakeGpuProbe.last.reserved() == 150
+        told = {name.removeprefix("beyond_torch_"): value for name, value in seen.items() if "beyond" in name}
+        assert told == {"context_bytes": 300, "communication_bytes": 450, "peak_bytes": 500}
+        assert "communication_bytes" not in unmeasured
+
+    def test_what_cublas_works_in_is_what_torch_gets_back_of_it(self, monkeypatch):
+        held = [30 + 32]
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held[0])
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: held.__setitem__(0, 30), raising=False)
+        assert run_probes()[0]["workspaces_bytes"] == 32
+
+    def test_a_torch_that_keeps_them_says_so(self, monkeypatch):
+        monkeypatch.delattr(torch._C, "_cuda_clearCublasWorkspaces", raising=False)
+        seen, unmeasured = run_probes()
+        assert "workspaces_bytes" not in seen
+        assert "cuBLAS" in unmeasured["workspaces_bytes"]
 
 
 def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):

@@ -68,6 +68,14 @@ def test_costs_show_memory_in_megabytes_and_a_dash_for_what_was_not_measured() -
         ({"nvml_process_peak_bytes": 700 * MB}, "at least 300 MB; up to 0.0600 s between samples"),
         ({"nvml_process_peak_bytes": 1200 * MB}, "nothing known; up to 0.0600 s between samples"),
         (
+            {"nvml_process_peak_bytes": 700 * MB, "beyond_torch_peak_bytes": 450 * MB},
+            "at least 300 MB, at most 750 MB; up to 0.0600 s between samples",
+        ),
+        (
+            {"nvml_process_peak_bytes": 1420 * MB, "beyond_torch_peak_bytes": 450 * MB},
+            "at most 30.0 MB; up to 0.0600 s between samples",
+        ),
+        (
             {"nvml_device_peak_bytes": 900 * MB, "nvml_device_baseline_bytes": 150 * MB},
             "at least 250 MB; up to 0.0600 s between samples",
         ),
