@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,8 @@ class Results:
     """The results of one run.
 
     Attributes:
-        trials: one row a trial that counts; the units are in the names, NaN is "not measured".
+        trials: one row a trial that counts; the units are in the names, NaN is "not measured". Where runs of several
+            environments were merged, the names of workloads and cells carry its label: digits@2, digits@2-MiniBatch.
         curves: one row an evaluation: ``trial step samples seconds loss score``.
         environment: the machine and the software the trials ran on.
         records: what both were computed from.
@@ -83,12 +84,53 @@ def load_results(path: str | Path = "results") -> Results:
         raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
     folder = folder.resolve()
     records, superseded = those_that_count(read(folder / "trials.jsonl"))
+    several = len({record.environment for record in (*records, *superseded)}) > 1
+    if several:
+        records, superseded = tuple(map(_with_label, records)), tuple(map(_with_label, superseded))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
     gate_file = folder / "equivalence.json"
     gate = tuple(json.loads(gate_file.read_text())) if gate_file.exists() else ()
+    if several:
+        gate = tuple(found | {"workload": _labelled(found["workload"], found.get("environment", ""))} for found in gate)
     trials, curves = trials_frame(records, environment), curves_frame(records)
     return Results(trials, curves, environment, records, folder, superseded, gate)
+
+
+def _labelled(name: str, environment: str) -> str:
+    return f"{name}@{environment}" if environment else name
+
+
+def _with_label(record: Record) -> Record:
+    """Return ``record`` as one of several environments: its names carry the label of its own, digits@2-MiniBatch.
+
+    Whatever groups trials by workload or cell, a table or a plot, then keeps environments apart.
+    """
+    workload = _labelled(record.workload, record.environment)
+    cell, search = (
+        name.replace(record.workload, workload, 1)
+        if name.startswith(f"{record.workload}-")
+        else _labelled(name, record.environment)
+        for name in (record.cell, record.search)
+    )
+    return replace(record, workload=workload, cell=cell, search=search if record.search else "")
+
+
+def environments_of(label: str, environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the environments of the runs that were merged under ``label``; of a run alone, its own.
+
+    Args:
+        label: the ``environment`` of a record: "", "2", or "2.1" for what was 1 in the second source.
+        environment: that of the results.
+    """
+    if "merged" not in environment:
+        return [environment] if not label else []
+    found = []
+    for source in environment["merged"]:
+        own = source.get("label", "")
+        if not own or f"{label}.".startswith(f"{own}."):
+            found += environments_of(label[len(own) :].removeprefix("."), source["environment"])
+    return found
 
 
 def those_that_count(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -120,7 +162,8 @@ def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | N
 
 def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
     """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured."""
-    for peak in environment.get("gemm_peaks") or []:
+    own = environments_of(record.environment, environment)
+    for peak in (peak for each in own for peak in each.get("gemm_peaks") or []):
         if all(peak[name] == getattr(record, name) for name in ("device", "dtype", "threads", "world_size")):
             found: float | None = peak["flops_per_second"]
             return found

@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from bench.conservation import broken
-from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, not_equivalent, nvml_missed, peak_flops
+from bench.frames import (
+    LARGEST_CLEAN_SHARE,
+    Results,
+    environments_of,
+    memory_parts,
+    not_equivalent,
+    nvml_missed,
+    peak_flops,
+)
 from bench.pairs import (
     Cell,
     Pair,
@@ -407,22 +415,31 @@ def not_measured(results: Results) -> pd.DataFrame:
 
 
 def environment(results: Results) -> pd.DataFrame:
-    """Return the machine and the software, a row each."""
-    facts = results.environment
-    rows = {
+    """Return the machine and the software, a row each; of several environments, a column each."""
+    labels = sorted(set(results.trials["environment"])) or [""]
+    columns = {}
+    for label in labels:
+        own = results.trials[results.trials["environment"] == label]
+        facts = _facts(next(iter(environments_of(label, results.environment)), {}), own)
+        column = "value" if len(labels) == 1 else f"environment {label}"
+        columns[column] = {what: str(fact or MISSING) for what, fact in facts.items()}
+    return pd.DataFrame(columns).rename_axis("what").reset_index()
+
+
+def _facts(facts: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
+    return {
         "processor": _join(facts.get("cpu"), facts.get("cpu_capability")),
         "cores": facts.get("cores"),
         "memory": f"{number(facts['memory_bytes'] * 1e-9)} GB" if facts.get("memory_bytes") else None,
         "GPUs": _gpus(facts),
         "load average before the run": ", ".join(number(x) for x in facts.get("load_average") or []),
-        "waiting for a core while training": _waiting(results),
+        "waiting for a core while training": _waiting(trials),
         "operating system": facts.get("os"),
         "Python": facts.get("python"),
         "torch": _join(facts.get("torch"), f"CUDA {facts['cuda']}" if facts.get("cuda") else None),
         "matrix library": facts.get("blas"),
         "Paceline": _join(facts.get("paceline"), _commit(facts.get("git"))),
     }
-    return pd.DataFrame([{"what": what, "value": str(value or MISSING)} for what, value in rows.items()])
 
 
 def _join(*words: object) -> str:
@@ -440,9 +457,8 @@ def _gpus(facts: Mapping[str, Any]) -> str:
     return ", ".join(names) or f"none ({facts.get('no_gpu_because') or 'no reason recorded'})"
 
 
-def _waiting(results: Results) -> str:
+def _waiting(trials: pd.DataFrame) -> str:
     """Return the share of training time that a thread spent ready to run but without a core."""
-    trials = results.trials
     threads = trials["world_size"] * trials["threads"]
     share = (trials["runqueue_wait_seconds"] / (trials["train_seconds"] * threads)).dropna()
     if share.empty:
@@ -464,5 +480,16 @@ def headline(results: Results) -> str:
     return (
         f"{len(records)} trials of the {suites} suite, begun {began} UTC, {number(seconds)} s of processes "
         f"in all, on {used} of a machine with {max(record.cores for record in records)} cores: "
-        f"{', '.join(f'{count} {end}' for end, count in ends.items())}."
+        f"{', '.join(f'{count} {end}' for end, count in ends.items())}." + _several(results)
+    )
+
+
+def _several(results: Results) -> str:
+    labels = sorted({record.environment for record in results.records})
+    if len(labels) == 1:
+        return ""
+    example = next(record.workload for record in results.records if record.environment == labels[-1])
+    return (
+        f" They ran in {len(labels)} environments, which are kept apart: the name of a workload ends in the label of "
+        f"its own ({example})."
     )

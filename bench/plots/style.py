@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from bench.frames import Results, not_equivalent
+from bench.frames import Results, environments_of, not_equivalent
 
 MB = 1e6  # bytes
 WIDTH = 10.0  # inches: at 1000 pixels on a screen, 10 pt text is 14 pixels high
@@ -169,11 +169,11 @@ def new_figure(question: str, height: float) -> Figure:
 
 def context(results: Results, trials: pd.DataFrame, workload: str | None) -> str:
     """Return what the trials ran on and how many they are: "mnist5k, CPU with 2 cores, 3 seeds"."""
-    cores = next((r.cores for r in results.records if r.trial in set(trials["trial"])), 0)
-    devices = [
-        f"CPU with {cores} core{'s' * (cores != 1)}" if device == "cpu" else _gpu(results)
-        for device in dict.fromkeys(trials["device"])
-    ]
+    places = dict.fromkeys(trials[["device", "cores", "environment"]].itertuples(index=False, name=None))
+    devices = dict.fromkeys(
+        f"CPU with {cores} core{'s' * (cores != 1)}" if device == "cpu" else _gpu(results, environment)
+        for device, cores, environment in places
+    )
     seeds = trials["seed"].nunique()
     parts = [short(workload, 44)] if workload is not None else []
     parts += [" and ".join(devices), f"{seeds} seed{'s' * (seeds != 1)}"]
@@ -183,8 +183,9 @@ def context(results: Results, trials: pd.DataFrame, workload: str | None) -> str
     return ", ".join(parts)
 
 
-def _gpu(results: Results) -> str:
-    gpus = results.environment.get("gpus") or [{}]
+def _gpu(results: Results, environment: str) -> str:
+    own = environments_of(environment, results.environment)
+    gpus: list[Any] = next((each["gpus"] for each in own if each.get("gpus")), [{}])
     name = gpus[0].get("name") if isinstance(gpus[0], dict) else gpus[0]
     return short(str(name), 30) if name else "GPU"
 
