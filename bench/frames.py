@@ -64,9 +64,12 @@ def another_problem(found: Mapping[str, Any]) -> str:
     return f"solves another problem: {found['reason']}"
 
 
-def not_equivalent(results: Results) -> dict[tuple[str, str], str]:
-    """Return, by (workload, trainer), why a strategy cannot be compared with the others as their equal."""
-    marks = {(found["workload"], found["trainer"]): another_problem(found) for found in results.equivalence}
+def not_equivalent(results: Results) -> dict[tuple[str, str, int], str]:
+    """Return, by (workload, trainer, ranks), why a strategy cannot be compared with the others as their equal."""
+    marks = {
+        (found["workload"], found["trainer"], found["world_size"]): another_problem(found)
+        for found in results.equivalence
+    }
     return {key: why for key, why in marks.items() if why}
 
 

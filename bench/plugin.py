@@ -287,8 +287,7 @@ def replay(
     blocks = request.config.stash[BLOCKS]
     comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
     if (comparison.name, cell) not in blocks.records:
-        if comparison.name == "strategies":
-            blocks.check_equivalence(comparison.cells)
+        blocks.check_equivalence(comparison.cells)
         _run(request.config, blocks, comparison)
     records = blocks.records[comparison.name, cell]
 

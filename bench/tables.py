@@ -187,9 +187,11 @@ def precision(results: Results) -> pd.DataFrame:
                 "verdict": gain.verdict,
                 "training memory, ratio": pair(results, amp, full, "training_memory_bytes").ratio,
                 "final score, better by": with_interval(*score_difference(results, amp, full)),
+                "note": no_equal(results, amp),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table if any(row["note"] for row in rows) else table.drop(columns="note", errors="ignore")
 
 
 def scaling(results: Results) -> pd.DataFrame:
@@ -198,7 +200,11 @@ def scaling(results: Results) -> pd.DataFrame:
     for found in scalings(results):
         cell, over = found.cell, found.cell["oversubscribed"]
         wanted = int(cell["world_size"] * cell["threads"])
-        note = {"one": "where both begin"}.get(found.kind, "")
+        notes = [
+            {"one": "where both begin"}.get(found.kind, ""),
+            f"oversubscribed: {wanted} threads on {int(cell['cores'])} cores" if over else "",
+            no_equal(results, cell),
+        ]
         rows.append(
             {
                 "workload": cell["workload"],
@@ -210,7 +216,7 @@ def scaling(results: Results) -> pd.DataFrame:
                 "speed-up": ratio(found.speedup) if found.speedup else MISSING,
                 "efficiency": ratio(found.efficiency) if found.efficiency else MISSING,
                 "training memory, all ranks": median_of(cell, "training_memory_bytes", "MB", 1e-6),
-                "note": f"oversubscribed: {wanted} threads on {int(cell['cores'])} cores" if over else note,
+                "note": "; ".join(filter(None, notes)),
             }
         )
     return pd.DataFrame(rows)
@@ -322,15 +328,27 @@ def equivalence(results: Results) -> pd.DataFrame:
 
 def marked(results: Results, cell: Cell) -> str:
     """Return a cell's name, and why it is no equal of the others where the check before the comparison says so."""
-    why = not_equivalent(results).get((cell["workload"], cell["trainer"]))
+    why = no_equal(results, cell)
     return f"{name_of(cell)} ({why})" if why else name_of(cell)
 
 
+def no_equal(results: Results, cell: Cell) -> str:
+    """Return why the check before the comparison found a cell to be no equal of the others; or ""."""
+    return not_equivalent(results).get((cell["workload"], cell["trainer"], cell["world_size"]), "")
+
+
 def reservations(results: Results, *cells: Cell) -> str:
-    """Return a sentence for each of ``cells`` that is no equal of the others, which says why; or ""."""
-    marks = not_equivalent(results)
-    said = [(name_of(cell), marks.get((cell["workload"], cell["trainer"]))) for cell in cells]
+    """Return a sentence for each strategy of ``cells`` that is no equal of the others, which says why; or ""."""
+    said = dict.fromkeys((_called(cell), no_equal(results, cell)) for cell in cells)
     return " ".join(f"Beware: {name} {why}." for name, why in said if why)
+
+
+def _called(cell: Cell) -> str:
+    """Return what a strategy is called: in a sweep of one, over batch sizes or ranks, not by the name of each cell."""
+    if cell["comparison"] == "strategies":
+        return name_of(cell)
+    ranks = f" with {cell['world_size']} ranks" if cell["world_size"] > 1 else ""
+    return f"{cell['trainer']} on {cell['workload']}{ranks}"
 
 
 def conservation(results: Results) -> pd.DataFrame:

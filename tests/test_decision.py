@@ -172,7 +172,7 @@ def test_a_strategy_that_solves_another_problem_is_not_chosen_silently() -> None
     run = results(
         raced("MiniBatch", seconds=1.0, samples=3200, memory=4.0),
         raced("Ddp", seconds=0.5, memory=8.0),
-        ranks({1: 1.0, 2: 1.8}),
+        ranks({1: 1.0, 2: 1.8}, workload="wide"),
     )
     marked = replace(run, equivalence=(failed_gate("Ddp"), failed_gate("MiniBatch", passed=True, reason="")))
     beware = "Beware: Ddp solves another problem: the planted reason."
@@ -235,3 +235,14 @@ def test_a_run_that_was_looked_at_often_decides_by_intervals_that_hold_however_o
     assert (pairwise["seconds to target, ratio"], pairwise["verdict"]) == (ratio(anytime), "undecided")
     assert judge(fixed)[0].verdict == "fails"
     assert judge(looked_at)[0].verdict == "not measured here"
+
+
+def test_workers_and_precision_that_solve_another_problem_are_not_chosen_silently() -> None:
+    run = results(ranks({1: 1.0, 2: 1.8}), precisions({(64, 32): 0.5, (64, 512): 0.5, (256, 32): 0.5}))
+    gate = failed_gate("Ddp", world_size=2), failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=4)
+    marked = replace(run, equivalence=gate)
+    of_ranks = "Beware: Ddp on digits with 2 ranks solves another problem: the planted reason."
+    of_amp = "Beware: Amp on digits-64 solves another problem: the planted reason."
+    for constraint, beware in (("how many workers", of_ranks), ("precision", of_amp)):
+        choice, why = row(marked, constraint)
+        assert (choice, why) == (row(run, constraint)[0], f"{beware} {row(run, constraint)[1]}")

@@ -399,8 +399,25 @@ def test_a_mark_stays_in_its_workload_and_its_comparison() -> None:
     records = strategies(("Amp", "Ddp"), workload="a") + strategies(("Amp", "Ddp"), workload="b")
     found = written(PLOTS["pareto"](gated(gate, *records)))
     assert (found.count("Ddp *"), found.count("Ddp")) == (1, 1)
-    timings = [replace(each, workload="a") for each in SCALING]
-    assert not any("another problem" in text for text in written(PLOTS["scaling"](gated(gate, *timings))))
+    elsewhere = [replace(each, workload="c") for each in SCALING]
+    assert not any("another problem" in text for text in written(PLOTS["scaling"](gated(gate, *elsewhere))))
+
+
+def test_ranks_that_solve_another_problem_are_marked_by_their_number() -> None:
+    plain, others, marked = (
+        written(PLOTS["scaling"](gated([failed_gate("Ddp", world_size=size)], *SCALING))) for size in (3, 32, 2)
+    )
+    assert plain == others
+    assert "* Ddp with 2 ranks solves another problem: the planted reason" in marked
+    assert {text for text in marked if text.endswith(" *")} == {
+        "strong (256 samples in all) *", "weak (256 samples a rank) *"
+    }  # fmt: skip
+
+
+def test_the_heat_map_marks_the_model_on_which_amp_solves_another_problem() -> None:
+    found = written(PLOTS["precision"](gated([failed_gate("Amp", "digits-256")], *precisions())))
+    assert "* Amp on digits-256 solves another problem: the planted reason" in found
+    assert [text for text in found if " *\n" in text] == ["digits-256 *\n(256k)"]
 
 
 def test_a_strategy_without_a_point_is_marked_where_it_is_named() -> None:

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from bench.frames import Results
 from bench.pairs import compared
-from bench.plots.style import context, new_figure, number, short, styled, tick_text
+from bench.plots.style import context, footnotes, new_figure, number, short, star, styled, tick_text
 from bench.statistics import Interval, median_interval
 
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
@@ -60,11 +60,14 @@ def precision(results: Results) -> Figure | None:
         return None
     percent = _is_share(results, trials)
     change = {key: cell for key in keys if (cell := _change(trials, *key, percent)) is not None}
+    notes = footnotes(results, trials)
     figure = new_figure(
         "Where is mixed precision faster, and what does it do to the score?",
-        1.7 + 0.75 * max(2, len(workloads)),
+        1.7 + 0.75 * max(2, len(workloads)) + 0.16 * len(notes),
     )
     inner = figure.subfigures(1, 1, squeeze=False)[0, 0]
+    if notes:
+        inner.supxlabel("\n".join(notes), x=0.008, ha="left", size=8.5, color="#555555")
     inner.suptitle(context(results, trials, None), x=0.008, ha="left", size=10, color="#555555")
     left, right = inner.subplots(1, 2, sharey=True)
     dtypes = trials.loc[(trials["trainer"] == MIXED) & trials["dtype"].notna(), "dtype"].unique()
@@ -88,7 +91,7 @@ def precision(results: Results) -> Figure | None:
         tick_text,
         POINTS[(0.1 if percent else 0.0) <= POINTS],
     )
-    left.set_yticks(range(len(workloads)), [_workload_label(trials, name) for name in workloads])
+    left.set_yticks(range(len(workloads)), [_workload_label(results, trials, name) for name in workloads])
     left.set_ylabel("workload (trained parameters)")
     return figure
 
@@ -98,10 +101,10 @@ def _by_size(trials: pd.DataFrame) -> list[str]:
     return list(trials.groupby("workload", sort=False)["parameters"].max().sort_values(kind="stable").index)
 
 
-def _workload_label(trials: pd.DataFrame, workload: str) -> str:
+def _workload_label(results: Results, trials: pd.DataFrame, workload: str) -> str:
     parameters = trials.loc[trials["workload"] == workload, "parameters"].max()
     known = f"{number(float(parameters))}" if np.isfinite(parameters) else "?"
-    return f"{short(workload, 22)}\n({known})"
+    return f"{short(workload, 22)}{star(results, trials, workload, MIXED)}\n({known})"
 
 
 def _is_share(results: Results, trials: pd.DataFrame) -> bool:

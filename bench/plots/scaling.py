@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from bench.frames import Results
 from bench.pairs import compared
 from bench.plots.labels import Label, around
-from bench.plots.style import BLUE, FAINT, VERMILLION, panels, styled, tick_text
+from bench.plots.style import BLUE, FAINT, VERMILLION, panels, star, styled, tick_text
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ def scaling(results: Results) -> Figure | None:
     figure, rows = panels("What do more ranks buy?", results, trials, 2, 3.9)
     drawn = []
     for workload, chosen, (left, right) in rows:
-        kinds, batch = found[workload], _base(chosen)[1]
+        kinds, (one, batch) = found[workload], _base(chosen)
+        trainer = str(one["trainer"])
         most = max(point.ranks for points in kinds.values() for point in points)
         for axes, efficiency in ((left, False), (right, True)):
-            drawn.append((axes, _panel(axes, kinds, batch, most, efficiency), _lines(kinds, most, efficiency)))
+            labels = _panel(axes, kinds, batch, most, efficiency, star(results, chosen, workload, trainer))
+            drawn.append((axes, labels, _lines(kinds, most, efficiency)))
     for axes, labels, lines in drawn:  # once all axes have their places
         around(axes, labels, lines)
     return figure
@@ -105,8 +107,10 @@ def _point(results: Results, rows: pd.DataFrame, cell: dict[str, object], one: d
     return Point(ranks, each, both.ratio, both.low, both.high, bool(rows["oversubscribed"].any()))
 
 
-def _panel(axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool) -> list[Label]:
-    """Draw one panel; return the labels that it wants."""
+def _panel(
+    axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool, mark: str
+) -> list[Label]:
+    """Draw one panel; return the labels that it wants, each of which ends in ``mark``."""
     _ideal(axes, most, efficiency)
     labels = []
     for kind, color, marker, line, shift in (
@@ -122,7 +126,7 @@ def _panel(axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, e
         real = [p for p in points if not p.oversubscribed]
         if real:
             last = real[-1]
-            text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'})"
+            text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'}){mark}"
             labels.append(Label(last.ranks * shift, _value(last.speed_up, last.ranks, efficiency), text, color))
     beyond = [p for points in kinds.values() for p in points if p.oversubscribed]
     if beyond:

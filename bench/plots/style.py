@@ -122,7 +122,7 @@ def panels(
         **grid: passed to ``subplots``.
     """
     workloads = list(dict.fromkeys(trials["workload"]))
-    notes = [_footnotes(results, trials[trials["workload"] == workload], workload) for workload in workloads]
+    notes = [footnotes(results, trials[trials["workload"] == workload]) for workload in workloads]
     heights = [height + 0.16 * len(lines) for lines in notes]
     figure = new_figure(question, sum(heights))
     rows = figure.subfigures(len(workloads), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -143,17 +143,34 @@ def label_of(results: Results, workload: str, trainer: str, most: int = 18) -> s
 
     A star refers to the footnote that says why it is no equal of the others.
     """
-    return short(trainer, most) + (" *" if (workload, trainer) in not_equivalent(results) else "")
+    chosen = results.trials[results.trials["comparison"] == "strategies"]
+    return short(trainer, most) + star(results, chosen, workload, trainer)
 
 
-def _footnotes(results: Results, trials: pd.DataFrame, workload: str) -> list[str]:
-    """Return the lines that explain the stars of a workload's strategies; none for any other comparison."""
-    drawn = set(trials.loc[trials["comparison"] == "strategies", "trainer"])
+def star(results: Results, trials: pd.DataFrame, workload: str, trainer: str) -> str:
+    """Return " *" if ``trials`` hold some of a strategy that is no equal of the others on a workload; else ""."""
+    return " *" if any(key[:2] == (workload, trainer) for key in _no_equals(results, trials)) else ""
+
+
+def _no_equals(results: Results, trials: pd.DataFrame) -> dict[tuple[str, str, int], str]:
+    """Return those of ``not_equivalent`` that ``trials`` hold."""
+    drawn = set(trials[["workload", "trainer", "world_size"]].itertuples(index=False, name=None))
+    return {key: why for key, why in not_equivalent(results).items() if key in drawn}
+
+
+# Comparisons that compare strategies with each other, in whose plots stars refer to footnotes.
+STARRED = ("strategies", "precision", "scaling")
+
+
+def footnotes(results: Results, trials: pd.DataFrame) -> list[str]:
+    """Return the lines that explain the stars of what is drawn of ``trials``."""
+    trials = trials[trials["comparison"].isin(STARRED)]
     lines = []
-    for (of, trainer), why in not_equivalent(results).items():
-        if of == workload and trainer in drawn:
-            text = f"* {short(trainer, 30)} {short(' '.join(why.split()), 280)}"
-            lines += textwrap.wrap(text, 140, subsequent_indent="   ")
+    for (workload, trainer, ranks), why in _no_equals(results, trials).items():
+        where = f" on {short(workload, 30)}" if (trials["comparison"] == "precision").any() else ""
+        where += f" with {ranks} ranks" if (trials["comparison"] == "scaling").any() and ranks > 1 else ""
+        text = f"* {short(trainer, 30)}{where} {short(' '.join(why.split()), 280)}"
+        lines += textwrap.wrap(text, 140, subsequent_indent="   ")
     return lines
 
 
