@@ -172,37 +172,34 @@ def _pairs(results: Results, a: str, b: str) -> list[tuple[str, Cell, Cell]]:
 def _full_batch_is_faster(results: Results) -> Judged:
     findings = []
     for workload, full, mini in _pairs(results, "FullBatch", "MiniBatch"):
-        rate = pair(results, full, mini, "samples_per_second")
-        seconds = pair(results, full, mini, "seconds_to_target")
-        faster, busier = _less(seconds), _more(rate)
+        rate, seconds = (pair(results, full, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
         text = (
             f"On {workload} full batch processes {rate.times} the samples per second of mini-batch, and "
             f"takes {seconds.times} its seconds to target.{_provisos(results, full, mini)}"
         )
-        if faster is False and busier:
-            findings.append(Finding("depends", f"It depends on what is counted. {text}"))
-        else:
-            findings.append(Finding(_verdict(faster), text))
+        findings.append(_by_target_or_by_rate(_less(seconds), _more(rate), text))
     return _together(findings, "FullBatch and MiniBatch of bench_strategies.py")
 
 
 def _online_is_slower(results: Results) -> Judged:
     findings = []
     for workload, online, mini in _pairs(results, "Online", "MiniBatch"):
-        rate = pair(results, online, mini, "samples_per_second")
-        seconds = pair(results, online, mini, "seconds_to_target")
+        rate, seconds = (pair(results, online, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
         samples = pair(results, online, mini, "samples_to_target")
-        slower, idler = _more(seconds), _less(rate)
         text = (
             f"On {workload} online training processes {rate.times} the samples per second of mini-batch, "
             f"takes {seconds.times} its seconds to target and {samples.times} its samples."
             f"{_provisos(results, online, mini)}"
         )
-        if slower is False and idler:
-            findings.append(Finding("depends", f"It depends on what is counted. {text}"))
-        else:
-            findings.append(Finding(_verdict(slower), text))
+        findings.append(_by_target_or_by_rate(_more(seconds), _less(rate), text))
     return _together(findings, "Online and MiniBatch of bench_strategies.py")
+
+
+def _by_target_or_by_rate(to_target: bool | None, in_rate: bool | None, text: str) -> Finding:
+    """Return what time to target says of a claim of speed; it depends where throughput alone bears the claim out."""
+    if to_target is False and in_rate:
+        return Finding("depends", f"It depends on what is counted. {text}")
+    return Finding(_verdict(to_target), text)
 
 
 def _online_needs_little_memory(results: Results) -> Judged:

@@ -164,13 +164,20 @@ def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | N
 
 
 def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
-    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured."""
+    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured.
+
+    Ranks that share cores take turns, and the best rates of each add up to more than the cores can do: they have no
+    higher peak than ranks and threads that just fill the cores, where that was measured.
+    """
     own = environments_of(record.environment, environment)
-    for peak in (peak for each in own for peak in each.get("gemm_peaks") or []):
-        if all(peak[name] == getattr(record, name) for name in ("device", "dtype", "threads", "world_size")):
-            found: float | None = peak["flops_per_second"]
-            return found
-    return None
+    peaks = [peak for each in own for peak in each.get("gemm_peaks") or []]
+    peaks = [peak for peak in peaks if (peak["device"], peak["dtype"]) == (record.device, record.dtype)]
+    alike = (p for p in peaks if (p["threads"], p["world_size"]) == (record.threads, record.world_size))
+    found: float | None = next(alike, {"flops_per_second": None})["flops_per_second"]
+    if found is None or not _oversubscribed(record):
+        return found
+    filling = (p["flops_per_second"] for p in peaks if p["threads"] * p["world_size"] == record.cores)
+    return min(found, max((rate for rate in filling if rate is not None), default=found))
 
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Every cell of these tables is text. ``—`` stands for "not measured here"; ``no
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -455,9 +456,15 @@ def _facts(facts: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
         "operating system": facts.get("os"),
         "Python": facts.get("python"),
         "torch": _join(facts.get("torch"), f"CUDA {facts['cuda']}" if facts.get("cuda") else None),
-        "matrix library": facts.get("blas"),
+        "matrix library": _matrix_library(facts.get("kernel_libraries") or {}) or facts.get("blas"),
         "Paceline": _join(facts.get("paceline"), _commit(facts.get("git"))),
     }
+
+
+def _matrix_library(libraries: Mapping[str, Any]) -> str:
+    """Return which library multiplied matrices of each dtype, else those that torch was built with."""
+    ran = "; ".join(f"{dtype} by {library}" for dtype, library in (libraries.get("ran") or {}).items())
+    return ran or "; ".join(each for each in libraries.get("versions") or [] if re.search("MKL|Math Kernel|BLAS", each))
 
 
 def _join(*words: object) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import load_results
-from bench.frames import curves_frame, summary, trials_frame
+from bench.frames import curves_frame, peak_flops, summary, trials_frame
 from bench.record import append
 from tests.records import a_curve, a_record
 
@@ -200,3 +200,19 @@ def test_a_repeat_counts_however_it_ended():
     """To keep the better of the two would favour whoever is repeated."""
     records = (a_record(trial="a"), a_record(trial="b", repeat=1, status="crashed", curve=a_curve()))
     assert trials_frame(records).superseded.tolist() == [True, False]
+
+
+def test_ranks_that_share_cores_are_held_against_what_the_cores_can_do():
+    """Four ranks on two cores take turns: their best rates add up to 400, of which two ranks at a time reach 200."""
+    rates = {(1, 1): 100.0, (1, 2): 200.0, (1, 4): 400.0, (2, 1): 190.0}
+    peaks = [
+        {"device": "cpu", "dtype": "float32", "threads": threads, "world_size": ranks, "flops_per_second": rate}
+        for (threads, ranks), rate in rates.items()
+    ]
+
+    def peak(ranks, known=peaks):
+        return peak_flops(a_record(world_size=ranks, threads=1, cores=2), {"gemm_peaks": known})
+
+    assert [peak(1), peak(2), peak(4)] == [100.0, 200.0, 200.0]
+    assert peak(4, [each for each in peaks if each["world_size"] == 4]) == 400.0  # there is nothing to hold it against
+    assert peak(8) is None

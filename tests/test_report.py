@@ -301,3 +301,14 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
     # The report leads with what it cannot see.
     assert text.index("Differences under") < text.index("Could this run see a difference?") < text.index("The decision")
     assert "bfloat16 at digits-1024 B=512" in text
+
+
+def test_the_environment_names_the_library_that_ran() -> None:
+    versions = ["Intel(R) oneAPI Math Kernel Library 2024.2", "Intel(R) MKL-DNN v3.12.0", "NNPACK is enabled"]
+    ran = {"float32": "MKL, SGEMM", "bfloat16": "oneDNN, brg_matmul"}
+    for libraries, said in (
+        ({"versions": versions, "ran": ran}, "float32 by MKL, SGEMM; bfloat16 by oneDNN, brg_matmul"),
+        ({"versions": versions}, "Intel(R) oneAPI Math Kernel Library 2024.2; Intel(R) MKL-DNN v3.12.0"),
+    ):
+        run = results(raced("MiniBatch", seconds=1.0), environment={"kernel_libraries": libraries})
+        assert tables.environment(run).set_index("what").loc["matrix library", "value"] == said
