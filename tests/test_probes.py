@@ -9,10 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from bench import procfs
+from bench.measure import measure
 from bench.nvml import GpuReadings
 from bench.probes import Probes
+from bench.trial import DATA_FILES, Trial
+from tests.problems import GAUSSIANS
+from trainers import Ddp, MiniBatch
 
 
 def test_the_peak_of_memory_is_seen_and_reset():
@@ -216,3 +221,21 @@ def test_no_thread_is_started_on_the_cpu():
     Probes(torch.device("cpu")).reset()
     time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_the_marks_lie_before_and_after_the_ranks_have_met(monkeypatch, tmp_path):
+    """What the first collective takes must lie between them: it is NCCL's."""
+    marks, met = [], []
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr(Probes, "mark", lambda self, what: marks.append((what, dist.is_initialized(), len(met))))
+    monkeypatch.setattr("bench.measure.Ranks.meet", lambda self: met.append(self))
+    data_file, _ = DATA_FILES.prepare(GAUSSIANS)
+    threads = torch.get_num_threads()
+    try:
+        for trainer in (MiniBatch(), Ddp()):
+            trial = Trial(GAUSSIANS, trainer, threads=1, steps=2)
+            measure(trial, data_file, 0, str(tmp_path / "rendezvous"), send=lambda message: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert marks == [("context", False, 0), ("context", False, 0), ("communication", True, 1)]
