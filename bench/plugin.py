@@ -70,6 +70,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="which strategies: a built-in name or FILE.py:NAME (repeatable)",
     )
+    group.addoption(
+        "--batch-size",
+        action="append",
+        type=int,
+        metavar="B",
+        help="which batch sizes, for the benchmarks that vary it (repeatable)",
+    )
     group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
     group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
@@ -101,7 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
     if not config.getoption("budget") > 0:
         raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
-    typed = ("workload", "trainer", "seeds", "seconds")
+    typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
     ):
@@ -117,6 +124,7 @@ def _plan(config: pytest.Config) -> Plan:
                 suite=config.getoption("suite"),
                 workloads=config.getoption("workload"),
                 trainers=config.getoption("trainer"),
+                batch_sizes=config.getoption("batch_size"),
                 seeds=config.getoption("seeds"),
                 seconds=config.getoption("seconds"),
                 device=config.getoption("device"),
