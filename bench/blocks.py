@@ -158,16 +158,33 @@ class Blocks:
             self._keep("environment.json", environment | {"gemm_peaks": peaks()})
 
     def check_equivalence(self, cells: Cells) -> None:
-        """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not."""
-        found = gate(trial_of(cell) for cell in cells.values())
+        """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not.
+
+        Each is checked once a run on each workload and number of ranks, at the batch size of its first cell. MiniBatch
+        on one rank is what they are held against. Where all cells are of one strategy there is nothing to check.
+        """
+        assert self.folder is not None, "the run's folder is not open"
+        file = self.folder / "equivalence.json"
+        before: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+        known = {(one["workload"], one["trainer"], one["world_size"]) for one in before}
+        strategies: dict[tuple[str, str, int], Trial] = {}
+        for trial in map(trial_of, cells.values()):
+            place = trial.workload.name, type(trial.trainer).__name__, trial.world_size
+            strategies.setdefault(place, trial)
+        if len({place[1:] for place in strategies}) < 2:
+            return
+        due = [place for place in strategies if place not in known and place[1:] != ("MiniBatch", 1)]
+        found = gate(strategies[place] for place in due)
         for one in found:
             if not one["passed"]:
-                self._tell(f"{one['workload']}-{one['trainer']} {another_problem(one)}; its results will be marked")
+                ranks = f" with {one['world_size']} ranks" if one["world_size"] > 1 else ""
+                name = f"{one['workload']}-{one['trainer']}{ranks}"
+                self._tell(f"{name} {another_problem(one)}; its results will be marked")
         if found:
             kept = sum(one["passed"] for one in found)
             same = "make the first updates that MiniBatch makes at their batch size"
             self._tell(f"before comparing: {kept} of {len(found)} strategies {same}")
-        self._keep("equivalence.json", found)
+            self._keep("equivalence.json", before + found)
 
     def _keep(self, name: str, values: Any) -> None:
         assert self.folder is not None, "the run's folder is not open"

@@ -1,6 +1,7 @@
 """What the control group of this process allows: a container's limits, which the number of cores does not show.
 
-Source: Documentation/admin-guide/cgroup-v2.rst (cpu.max, memory.max) and cgroup-v1 of the Linux kernel.
+Source: Documentation/admin-guide/cgroup-v2.rst (cpu.max, cpu.stat, memory.max), cgroup-v1 and
+scheduler/sched-bwc.rst (throttled_time) of the Linux kernel.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,26 @@ def memory_limit_bytes() -> int | None:
     texts += [_text(group / "memory.limit_in_bytes") for group in _groups("memory")]
     # The first version says "no limit" by a number near 2**63.
     return min((int(text) for text in texts if text.isdigit() and int(text) < 2**60), default=None)
+
+
+def throttled_seconds() -> float | None:
+    """Return for how long a quota has held back the group or one of those around it since it was made, in seconds.
+
+    It is summed over the cores that had work to do, and counts all processes of the group. None where no group counts.
+    """
+    found = [_counted(group / "cpu.stat", "throttled_usec", 1e-6) for group in _groups("")]
+    found += [_counted(group / "cpu.stat", "throttled_time", 1e-9) for group in _groups("cpu")]
+    known = [seconds for seconds in found if seconds is not None]
+    return sum(known) if known else None  # each group counts its own quota only
+
+
+def _counted(path: Path, name: str, unit: float) -> float | None:
+    """Return the value of ``name`` among the lines "name value" of a file, times ``unit``."""
+    for line in _text(path).splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value) * unit
+    return None
 
 
 def _groups(controller: str) -> Iterator[Path]:

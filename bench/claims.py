@@ -107,10 +107,10 @@ class Point:
     numbers: str
 
 
-def _over(points: list[Point], factors: str, measure: str, needs: str) -> Judged:
+def _over(points: list[Point], factors: str, measure: str, needs: str, beware: str = "") -> Judged:
     """Return the verdict of a claim over a sweep: it depends where resolved points contradict each other.
 
-    Where fewer than half of the points are resolved, nothing is said of the whole.
+    Where fewer than half of the points are resolved, nothing is said of the whole. ``beware`` stands at the end.
     """
     if not points:
         return "not measured here", f"It needs {needs}."
@@ -119,6 +119,7 @@ def _over(points: list[Point], factors: str, measure: str, needs: str) -> Judged
     open_ = [point for point in points if point.holds is None]
     groups = (("It holds at", yes), ("It does not hold at", no), ("Not resolved at", open_))
     text = f"{measure}. " + " ".join(f"{head} {_places(group)}." for head, group in groups if group)
+    text = f"{text} {beware}".strip()
     if yes and no:
         return "depends", f"It turns on {factors}. {text}"
     if 2 * len(open_) > len(points) or len(open_) == len(points):
@@ -171,37 +172,34 @@ def _pairs(results: Results, a: str, b: str) -> list[tuple[str, Cell, Cell]]:
 def _full_batch_is_faster(results: Results) -> Judged:
     findings = []
     for workload, full, mini in _pairs(results, "FullBatch", "MiniBatch"):
-        rate = pair(results, full, mini, "samples_per_second")
-        seconds = pair(results, full, mini, "seconds_to_target")
-        faster, busier = _less(seconds), _more(rate)
+        rate, seconds = (pair(results, full, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
         text = (
             f"On {workload} full batch processes {rate.times} the samples per second of mini-batch, and "
             f"takes {seconds.times} its seconds to target.{_provisos(results, full, mini)}"
         )
-        if faster is False and busier:
-            findings.append(Finding("depends", f"It depends on what is counted. {text}"))
-        else:
-            findings.append(Finding(_verdict(faster), text))
+        findings.append(_by_target_or_by_rate(_less(seconds), _more(rate), text))
     return _together(findings, "FullBatch and MiniBatch of bench_strategies.py")
 
 
 def _online_is_slower(results: Results) -> Judged:
     findings = []
     for workload, online, mini in _pairs(results, "Online", "MiniBatch"):
-        rate = pair(results, online, mini, "samples_per_second")
-        seconds = pair(results, online, mini, "seconds_to_target")
+        rate, seconds = (pair(results, online, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
         samples = pair(results, online, mini, "samples_to_target")
-        slower, idler = _more(seconds), _less(rate)
         text = (
             f"On {workload} online training processes {rate.times} the samples per second of mini-batch, "
             f"takes {seconds.times} its seconds to target and {samples.times} its samples."
             f"{_provisos(results, online, mini)}"
         )
-        if slower is False and idler:
-            findings.append(Finding("depends", f"It depends on what is counted. {text}"))
-        else:
-            findings.append(Finding(_verdict(slower), text))
+        findings.append(_by_target_or_by_rate(_more(seconds), _less(rate), text))
     return _together(findings, "Online and MiniBatch of bench_strategies.py")
+
+
+def _by_target_or_by_rate(to_target: bool | None, in_rate: bool | None, text: str) -> Finding:
+    """Return what time to target says of a claim of speed; it depends where throughput alone bears the claim out."""
+    if to_target is False and in_rate:
+        return Finding("depends", f"It depends on what is counted. {text}")
+    return Finding(_verdict(to_target), text)
 
 
 def _online_needs_little_memory(results: Results) -> Judged:
@@ -244,7 +242,7 @@ def _amp_is_faster(results: Results) -> Judged:
         gain = speedup(results, amp, full)
         points.append(Point(_where(amp), _less(gain), gain.ratio))
     measure = "Speed-up of mixed precision over float32, in throughput"
-    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK)
+    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK, _beware_of_amp(results))
 
 
 def _amp_saves_memory(results: Results) -> Judged:
@@ -253,7 +251,7 @@ def _amp_saves_memory(results: Results) -> Judged:
         memory = pair(results, amp, full, "training_memory_bytes")
         points.append(Point(_where(amp), _less(memory), memory.ratio))
     measure = "Ratios of training memory, mixed precision to float32"
-    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK)
+    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK, _beware_of_amp(results))
 
 
 def _amp_improves_accuracy(results: Results) -> Judged:
@@ -267,7 +265,11 @@ def _amp_improves_accuracy(results: Results) -> Judged:
         "Differences in final score after equally many steps, positive where mixed precision is better; one "
         f"within {100 * SCORE_MARGIN:g} % of the score counts as none"
     )
-    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK)
+    return _over(points, PRECISION_FACTORS, measure, PRECISION_BENCHMARK, _beware_of_amp(results))
+
+
+def _beware_of_amp(results: Results) -> str:
+    return reservations(results, *(amp for amp, _ in precision_pairs(results)))
 
 
 def _where(cell: Cell) -> str:
@@ -275,21 +277,23 @@ def _where(cell: Cell) -> str:
 
 
 def _more_workers_are_faster(results: Results) -> Judged:
+    measured = [found for found in scalings(results) if found.kind != "weak" and not found.cell["oversubscribed"]]
     points = [
         Point(
             f"{_where(found.cell)} on {found.cell['world_size']} ranks",
             _more(found.speedup),
             f"speed-up {ratio(found.speedup)}",
         )
-        for found in scalings(results)
-        if found.kind == "strong" and found.speedup is not None
+        for found in measured
+        if found.speedup is not None
     ]
     shared = any(cell["oversubscribed"] for cell in cells_of(results, "scaling"))
     measure = "Throughput against one rank at the same batch, which takes the same steps: the hardware's part"
     if shared:
         measure += "; more ranks than cores are left out"
     needs = "bench_scaling.py on a machine with room for more than one rank"
-    verdict, why = _over(points, "the number of ranks", measure, needs)
+    beware = reservations(results, *(found.cell for found in measured))
+    verdict, why = _over(points, "the number of ranks", measure, needs, beware)
     statistical = [
         f"On {workload} at equal cores and batch, ranks take "
         f"{pair(results, ddp, mini, 'samples_to_target').times} the samples of one process and "

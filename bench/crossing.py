@@ -447,7 +447,8 @@ def ledger(results: Results, comparison: str = "strategies", tuning: Path = TUNI
         records = [r for r in results.records if r.comparison == comparison and (r.cell, r.environment) == place]
         finished = pd.DataFrame([costs(r) for r in records if r.status not in FAILED], columns=list(costs(records[0])))
         lost = [r.elapsed_seconds or r.wall_seconds or np.nan for r in records if r.status in FAILED]
-        own = searched[(searched["workload"] == cell["workload"]) & (searched["trainer"] == cell["trainer"])]
+        workload = cell["workload"].removesuffix(f"@{cell['environment']}")  # the search knows of no environments
+        own = searched[(searched["workload"] == workload) & (searched["trainer"] == cell["trainer"])]
         reached = own.loc[own["status"] == "reached", "samples_to_target"]
         rows.append(
             {"comparison": comparison, "cell": cell["cell"], "environment": cell["environment"]}

@@ -309,7 +309,9 @@ def _workers(results: Results, workload: str) -> Decision:
         for s in weak
         if s.efficiency is not None
     ]
-    return Decision(constraint, choice, " ".join([*sentences, *_against_threads(results)]) + aside)
+    beware = reservations(results, *(s.cell for s in (*ranks, *weak)))
+    why = " ".join([*sentences, *_against_threads(results)]) + aside
+    return Decision(constraint, choice, f"{beware} {why}".strip())
 
 
 def _against_threads(results: Results) -> list[str]:
@@ -370,4 +372,4 @@ def _of_precision(results: Results) -> list[Decision]:
         choice = low
     else:
         choice = f"{low} at {listed(where.split(' (')[0] for where in groups['faster'])}; elsewhere {elsewhere}"
-    return [Decision("precision", choice, why)]
+    return [Decision("precision", choice, f"{reservations(results, *(amp for amp, _ in pairs))} {why}".strip())]

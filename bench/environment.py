@@ -46,7 +46,6 @@ def capture() -> dict[str, Any]:
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
-        "blas": next((s for s in torch.__config__.show().split("\n") if "MKL" in s or "BLAS" in s), "").strip(" -"),
         "kernel_libraries": kernel_libraries(),
         "threads": torch.get_num_threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,

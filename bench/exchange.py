@@ -86,17 +86,42 @@ def merge(sources: list[Path], output: Path, across_environments: bool = False) 
                     "--across-environments joins them with each trial's environment beside it"
                 )
     joined: list[Record] = []
-    for run, alike in zip(runs, first_alike, strict=True):
-        label = str(alike + 1) if len(set(first_alike)) > 1 else ""
+    labels = [str(alike + 1) if len(set(first_alike)) > 1 else "" for alike in first_alike]
+    for run, label in zip(runs, labels, strict=True):
         joined += _following(joined, list(read(run.folder / "trials.jsonl")), label)
     _check_one_meaning(joined)
     environment = runs[0].environment | {
-        "merged": [{"folder": str(run.folder), "environment": run.environment} for run in runs]
+        # Where one of them stopped by its verdicts, the number of blocks that they make together was not fixed.
+        "until_decided": any(run.environment.get("until_decided") for run in runs),
+        "merged": [
+            {"folder": str(run.folder), "label": label, "environment": run.environment}
+            for run, label in zip(runs, labels, strict=True)
+        ],
     }
+    gate = _joined_gate([run.folder for run in runs], labels)
     output.mkdir(parents=True)
+    if gate:
+        write_whole(output / "equivalence.json", json.dumps(gate, indent=1, allow_nan=False) + "\n")
     write_whole(output / "environment.json", json.dumps(environment, indent=1, allow_nan=False) + "\n")
     write_whole(output / "trials.jsonl", "".join(map(to_line, joined)))
     return len(joined)
+
+
+def _joined_gate(folders: list[Path], labels: list[str]) -> list[dict[str, Any]]:
+    """Return what the runs' checks of equivalence found; of two of one strategy and environment, one that failed."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for folder, label in zip(folders, labels, strict=True):
+        file = folder / "equivalence.json"
+        for one in json.loads(file.read_text()) if file.exists() else []:
+            one["environment"] = _joined_label(label, one.get("environment", ""))
+            key = one["environment"], one["workload"], one["trainer"], str(one["world_size"])
+            if key not in found or not one["passed"]:
+                found[key] = one
+    return list(found.values())
+
+
+def _joined_label(label: str, own: str) -> str:
+    return ".".join(filter(None, (label, own)))  # 2.1: what was 1 in source 2
 
 
 def _following(joined: list[Record], records: list[Record], label: str) -> list[Record]:
@@ -108,7 +133,7 @@ def _following(joined: list[Record], records: list[Record], label: str) -> list[
         replace(
             record,
             block=record.block + blocks.get(record.comparison, 0),
-            environment=".".join(filter(None, (label, record.environment))),  # 2.1: what was 1 in source 2
+            environment=_joined_label(label, record.environment),
         )
         for record in records
     ]
@@ -169,7 +194,7 @@ def export(path: Path, form: str, metric: str = "samples_per_second") -> tuple[s
 
 
 def _name(row: Mapping[Any, Any]) -> str:
-    return f"{row['comparison']}/{row['cell']}" + (f"@{row['environment']}" if row["environment"] else "")
+    return f"{row['comparison']}/{row['cell']}"  # of several environments it carries the label of its own
 
 
 def _github_entry(name: str, row: Mapping[Any, Any], metric: str) -> dict[str, Any]:

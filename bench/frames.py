@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,9 @@ from bench.statistics import median_interval
 # The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
 LONGEST_EVALUATION_SHARE = 0.05
 
-# Waiting for a core, or cores lent to other machines, beyond this share of a trial's training seconds (summed
-# over ranks) makes the trial contaminated: it tells of its neighbours more than of its strategy.
+# Waiting for a core, cores lent to other machines, or being held back by a quota, beyond this share of a trial's
+# training seconds (summed over ranks) makes the trial contaminated: it tells of its surroundings more than of its
+# strategy.
 LARGEST_CLEAN_SHARE = 0.10
 
 # Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
@@ -35,7 +36,8 @@ class Results:
     """The results of one run.
 
     Attributes:
-        trials: one row a trial that counts; the units are in the names, NaN is "not measured".
+        trials: one row a trial that counts; the units are in the names, NaN is "not measured". Where runs of several
+            environments were merged, the names of workloads and cells carry its label: digits@2, digits@2-MiniBatch.
         curves: one row an evaluation: ``trial step samples seconds loss score``.
         environment: the machine and the software the trials ran on.
         records: what both were computed from.
@@ -62,9 +64,12 @@ def another_problem(found: Mapping[str, Any]) -> str:
     return f"solves another problem: {found['reason']}"
 
 
-def not_equivalent(results: Results) -> dict[tuple[str, str], str]:
-    """Return, by (workload, trainer), why a strategy cannot be compared with the others as their equal."""
-    marks = {(found["workload"], found["trainer"]): another_problem(found) for found in results.equivalence}
+def not_equivalent(results: Results) -> dict[tuple[str, str, int], str]:
+    """Return, by (workload, trainer, ranks), why a strategy cannot be compared with the others as their equal."""
+    marks = {
+        (found["workload"], found["trainer"], found["world_size"]): another_problem(found)
+        for found in results.equivalence
+    }
     return {key: why for key, why in marks.items() if why}
 
 
@@ -82,12 +87,53 @@ def load_results(path: str | Path = "results") -> Results:
         raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
     folder = folder.resolve()
     records, superseded = those_that_count(read(folder / "trials.jsonl"))
+    several = len({record.environment for record in (*records, *superseded)}) > 1
+    if several:
+        records, superseded = tuple(map(_with_label, records)), tuple(map(_with_label, superseded))
     environment_file = folder / "environment.json"
     environment = json.loads(environment_file.read_text()) if environment_file.exists() else {}
     gate_file = folder / "equivalence.json"
     gate = tuple(json.loads(gate_file.read_text())) if gate_file.exists() else ()
+    if several:
+        gate = tuple(found | {"workload": _labelled(found["workload"], found.get("environment", ""))} for found in gate)
     trials, curves = trials_frame(records, environment), curves_frame(records)
     return Results(trials, curves, environment, records, folder, superseded, gate)
+
+
+def _labelled(name: str, environment: str) -> str:
+    return f"{name}@{environment}" if environment else name
+
+
+def _with_label(record: Record) -> Record:
+    """Return ``record`` as one of several environments: its names carry the label of its own, digits@2-MiniBatch.
+
+    Whatever groups trials by workload or cell, a table or a plot, then keeps environments apart.
+    """
+    workload = _labelled(record.workload, record.environment)
+    cell, search = (
+        name.replace(record.workload, workload, 1)
+        if name.startswith(f"{record.workload}-")
+        else _labelled(name, record.environment)
+        for name in (record.cell, record.search)
+    )
+    return replace(record, workload=workload, cell=cell, search=search if record.search else "")
+
+
+def environments_of(label: str, environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the environments of the runs that were merged under ``label``; of a run alone, its own.
+
+    Args:
+        label: the ``environment`` of a record: "", "2", or "2.1" for what was 1 in the second source.
+        environment: that of the results.
+    """
+    if "merged" not in environment:
+        return [environment] if not label else []
+    found = []
+    for source in environment["merged"]:
+        own = source.get("label", "")
+        if not own or f"{label}.".startswith(f"{own}."):
+            found += environments_of(label[len(own) :].removeprefix("."), source["environment"])
+    return found
 
 
 def those_that_count(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -118,12 +164,20 @@ def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | N
 
 
 def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
-    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured."""
-    for peak in environment.get("gemm_peaks") or []:
-        if all(peak[name] == getattr(record, name) for name in ("device", "dtype", "threads", "world_size")):
-            found: float | None = peak["flops_per_second"]
-            return found
-    return None
+    """Return the measured peak, FLOP/s over all ranks, of what ``record`` ran on; None if it was not measured.
+
+    Ranks that share cores take turns, and the best rates of each add up to more than the cores can do: they have no
+    higher peak than ranks and threads that just fill the cores, where that was measured.
+    """
+    own = environments_of(record.environment, environment)
+    peaks = [peak for each in own for peak in each.get("gemm_peaks") or []]
+    peaks = [peak for peak in peaks if (peak["device"], peak["dtype"]) == (record.device, record.dtype)]
+    alike = (p for p in peaks if (p["threads"], p["world_size"]) == (record.threads, record.world_size))
+    found: float | None = next(alike, {"flops_per_second": None})["flops_per_second"]
+    if found is None or not _oversubscribed(record):
+        return found
+    filling = (p["flops_per_second"] for p in peaks if p["threads"] * p["world_size"] == record.cores)
+    return min(found, max((rate for rate in filling if rate is not None), default=found))
 
 
 def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
@@ -193,8 +247,9 @@ def _derived(record: Record) -> dict[str, Any]:
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
         "cpu_seconds": _sum(record, "cpu_seconds"),
-        "steal_seconds": _steal(record),
-        "throttled": _throttled(record),
+        "steal_seconds": _of_the_machine(record, "steal_seconds"),
+        "throttled_seconds": _of_the_machine(record, "throttled_seconds"),
+        "throttled": _gpu_throttled(record),
         "contaminated": contaminated(record),
         "repeat": record.repeat,
         "environment": record.environment,
@@ -250,26 +305,30 @@ def _oversubscribed(record: Record) -> bool:
     return record.device == "cpu" and record.world_size * record.threads > record.cores
 
 
-def _steal(record: Record) -> float:
-    """Return what others took of the machine while the trial trained, in seconds: each rank saw the same machine."""
-    values = [rank["steal_seconds"] for rank in record.ranks if rank.get("steal_seconds") is not None]
+def _of_the_machine(record: Record, name: str) -> float:
+    """Return a count that is the machine's, or the container's, over training: each rank saw the same, not a part."""
+    values = [rank[name] for rank in record.ranks if rank.get(name) is not None]
     return max(values, default=np.nan)
 
 
-def _throttled(record: Record) -> bool:
+def _gpu_throttled(record: Record) -> bool:
     """Return whether a GPU was seen slowed down while it trained."""
     return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
 
 
 def contaminated(record: Record) -> bool:
-    """Return whether others used the cores so much, or a GPU was slowed down, that its times are not its own.
+    """Return whether others used the cores so much, a quota held it back so long, or a GPU was slowed down.
+
+    Its times are then not its own.
 
     More threads than cores must wait for each other, which says nothing of anybody else.
     """
-    if _throttled(record):
+    if _gpu_throttled(record):
         return True
     seconds = _sum(record, "train_seconds")
-    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), _steal(record)])
+    # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
+    counts = (_of_the_machine(record, name) for name in ("steal_seconds", "throttled_seconds"))
+    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), *counts])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)
 
 
@@ -280,12 +339,18 @@ def memory_parts(record: Record) -> dict[str, float]:
     change while a trial trains, so the peak less that was anonymous. ``residual`` is what training took beyond
     parameters, gradients, optimizer state and what was saved for backward: temporaries, communication buffers,
     and what the allocator keeps. These need not peak at once, so that it can be negative.
+
+    On a GPU, what the process held beyond torch's allocator is told apart by when it came: ``context`` by the time
+    that data and context were there, ``communication`` (NCCL) with the first collective after that, ``libraries``
+    from there to the largest sample of training (kernels loaded, buffers of cuBLAS and cuDNN, and of NCCL what it
+    took later). torch lets cuBLAS work in memory of its allocator: ``workspaces`` are a part of what is allocated.
     """
     parts = {name: _sum(record, f"{name}_bytes") for name in ("parameter", "gradient", "optimizer", "saved")}
     kind = "allocated" if record.device == "cuda" else "rss"
     took = _sum(record, f"peak_{kind}_bytes") - _sum(record, f"start_{kind}_bytes")
     mapped = _sum(record, "rss_file_bytes") + _sum(record, "rss_shared_bytes")
     shared = _sum(record, "rss_bytes") - _sum(record, "pss_bytes")
+    context, connected = (_sum(record, f"beyond_torch_{name}_bytes") for name in ("context", "communication"))
     return {
         "nvml_device": _sum(record, "nvml_device_peak_bytes"),
         "nvml_process": _sum(record, "nvml_process_peak_bytes"),
@@ -297,31 +362,53 @@ def memory_parts(record: Record) -> dict[str, float]:
         "dataset": _sum(record, "dataset_bytes"),
         **parts,
         "residual": took - sum(parts.values()),
-        "context": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "beyond": _sum(record, "nvml_process_peak_bytes") - _sum(record, "peak_reserved_bytes"),
+        "context": context,
+        "communication": connected - context,
+        "libraries": _sum(record, "beyond_torch_peak_bytes") - (context if np.isnan(connected) else connected),
+        "workspaces": _sum(record, "workspaces_bytes"),
         "cached": _sum(record, "peak_reserved_bytes") - _sum(record, "peak_allocated_bytes"),
     }
 
 
-def nvml_missed(record: Record) -> tuple[float, float]:
-    """Return what NVML's samples are known to have missed at least, and the longest time between two of them.
+class Missed(NamedTuple):
+    """By how much NVML's samples may be below the true peak of a trial. NaN if not measured.
+
+    Attributes:
+        at_least: bytes, summed over ranks; 0 where no miss is known.
+        at_most: bytes, likewise.
+        gap_seconds: the longest time between two samples, of any rank.
+    """
+
+    at_least: float
+    at_most: float
+    gap_seconds: float
+
+
+def nvml_missed(record: Record) -> Missed:
+    """Return between which bounds lies what NVML's samples have missed.
 
     What torch's allocator reserved is memory of the process, and its peak is exact: a process cannot have had less.
-    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
-    Of what is not torch's, a burst may have been missed that no one counted, if it was shorter than that time.
+    Nor can it have had more than that peak and, at the same moment, the most that was ever held beyond the allocator.
+    That most is sampled: context, NCCL and libraries take memory seldom and keep it. If they let go within the gap
+    between two samples of what they had taken within it, that was counted by no one.
 
-    Returns:
-        Bytes, summed over ranks: 0 where no miss is known; and seconds, the longest of any rank. NaN if not measured.
+    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
     """
     missed = [_missed(rank) for rank in record.ranks]
+    if not missed:
+        return Missed(np.nan, np.nan, np.nan)
+    at_least, at_most = np.sum(missed, axis=0)
     gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
-    return float(np.sum(missed)) if missed else np.nan, float(np.max(gaps)) if gaps else np.nan
+    return Missed(float(at_least), float(at_most), float(np.max(gaps)))
 
 
-def _missed(rank: Mapping[str, Any]) -> float:
-    sampled, reserved = rank.get("nvml_process_peak_bytes"), rank.get("peak_reserved_bytes")
+def _missed(rank: Mapping[str, Any]) -> tuple[float, float]:
+    sampled, reserved = rank.get("nvml_process_peak_bytes"), _number(rank.get("peak_reserved_bytes"))
     if sampled is None:
         sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
-    return float(np.maximum(0.0, _number(reserved) - sampled))
+    most = reserved + np.maximum(0.0, _number(rank.get("beyond_torch_peak_bytes")))
+    return float(np.maximum(0.0, reserved - sampled)), float(np.maximum(0.0, most - sampled))
 
 
 def _energy(record: Record) -> float:

@@ -68,7 +68,11 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
     data = Data(*torch.load(data_file, weights_only=True))
     task = trial.workload.task(data, trial.seed, device)
     held_out = data.held_out_x.to(device), data.held_out_y.to(device)
+    probes.mark("context")
     with _process_group(trial, rank, rendezvous, device) as ranks:
+        if dist.is_initialized():
+            ranks.meet()
+            probes.mark("communication")
         setup_seconds = time.perf_counter() - began
         warmup = _warm_up(trial, task, held_out)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
@@ -331,6 +335,10 @@ class Ranks:
     first: bool
     world_size: int
     device: torch.device
+
+    def meet(self) -> None:
+        """Make a first collective: it is then that NCCL connects the ranks, and takes its buffers."""
+        dist.all_reduce(torch.zeros(1, device=self.device))
 
     def slowest_and_mean(self, seconds: float, loss: float) -> tuple[float, float]:
         """Return the largest ``seconds`` and the mean ``loss`` over ranks."""

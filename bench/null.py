@@ -12,8 +12,9 @@ import pandas as pd
 from scipy import optimize, stats
 
 from bench.frames import Results
-from bench.statistics import CONFIDENCE, Comparison, Floats, compare, log_ratios, student
-from bench.tables import MISSING, by_workload, cells_of, in_order, ratio
+from bench.pairs import by_workload, cells_of, compared, in_order
+from bench.statistics import CONFIDENCE, Comparison, Floats, log_ratios, student
+from bench.words import MISSING, ratio
 
 # In the order in which a run is judged by them: decisions are made on the first.
 METRICS = {"seconds_to_target": "seconds to target", "seconds_per_step": "seconds per step"}
@@ -103,7 +104,7 @@ def nulls(results: Results) -> list[Null]:
             noise = float(logs.std(ddof=1))
             tails = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], n - 1)
             least, most = (noise * math.sqrt((n - 1) / float(tail)) for tail in tails)
-            comparison = compare(results.trials, a, b, metric)
+            comparison = compared(results, a, b, metric)
             found.append(Null(workload, metric, logs, comparison, noise, least, most, called_different(logs)))
     return found
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     import pynvml  # the module of the distribution nvidia-ml-py, never that of the distribution pynvml
@@ -57,6 +57,9 @@ class GpuReadings:
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
     clock_event_reasons: int | None = None  # every reason seen for which the clock was held down: a bit mask
     longest_gap_seconds: float | None = None  # between two looks, pauses left out: a shorter burst may be missed
+    # What there was beyond the bytes that torch's allocator had reserved: at each `mark` by its name, and the largest
+    # sample since the last reset as "peak". Of the process, or as the device's rise, as `best_memory` chooses.
+    beyond_torch: dict[str, int] = field(default_factory=dict)
 
     def best_memory(self) -> tuple[int | None, str]:
         """Choose the most trustworthy peak memory there is.
@@ -104,6 +107,17 @@ def gpus() -> tuple[list[Gpu], str]:
     return found, "" if found else refused.get("count", "NVML sees no GPU")
 
 
+class _Memory(NamedTuple):
+    """What NVML counted at one moment, in bytes; None is refused, or not listed.
+
+    ``beyond`` is what of it torch's allocator had not reserved: by the process's own count, by the device's rise.
+    """
+
+    device: int | None
+    process: int | None
+    beyond: tuple[int | None, int | None]
+
+
 class GpuProbe:
     """Watches one GPU from a thread while a trial runs: peak memory, and energy.
 
@@ -119,19 +133,25 @@ class GpuProbe:
     nvmlDeviceGetTotalEnergyConsumption, nvmlDeviceGetEnforcedPowerLimit.
     """
 
-    def __init__(self, uuid: str, pid: int | None = None, period: float = 0.05) -> None:
+    def __init__(
+        self, uuid: str, pid: int | None = None, period: float = 0.05, reserved: Callable[[], int] | None = None
+    ) -> None:
         """Touch nothing yet.
 
         Args:
             uuid: the device's UUID, bare as torch writes it or with NVML's "GPU-" or "MIG-".
             pid: the process whose memory is wanted; this one if None.
             period: seconds between samples.
+            reserved: gives what torch's allocator has reserved on the device in this process, in bytes; called at
+                each sample, from the thread too.
         """
         self._uuid, self._pid, self._period = uuid, os.getpid() if pid is None else pid, period
         self._unmeasured = dict.fromkeys(_MEASURED, "the probe was never started")
         self._initialized, self._paused = False, False
         self._handle: Any = None  # None: not started, no such GPU, or stopped
         self._process_peak, self._device_peak, self._samples, self._listed = 0, 0, 0, 0
+        self._reserved = reserved
+        self._beyond: dict[str, tuple[int | None, int | None]] = {}
         self._clock_events = 0
         self._looked_at: float | None = None  # perf_counter of the last look, or of when a pause ended
         self._longest_gap = 0.0  # seconds
@@ -166,12 +186,23 @@ class GpuProbe:
         with self._lock:
             self._process_peak, self._device_peak, self._samples = 0, 0, 0
             self._clock_events = 0
+            self._beyond.pop("peak", None)
             self._looked_at, self._longest_gap = None, 0.0
             for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
                 self._unmeasured.pop(name, None)
             self._energy = self._ask("energy_joules", _energy_millijoules)
             self._since = time.perf_counter()
         self._look()
+
+    def mark(self, name: str) -> None:
+        """Note under ``name`` what there is now beyond what torch's allocator has reserved. A reset does not forget it.
+
+        Between two marks lies what was loaded there: the context of CUDA, the buffers of NCCL.
+        """
+        with self._lock:
+            if self._handle is not None and self._reserved is not None:
+                refused: dict[str, str] = {}  # of this moment only: no sample is lost
+                self._beyond[name] = self._memory_now(refused).beyond
 
     def pause(self) -> None:
         """Look once more, then ignore memory until `resume`. Energy is counted on.
@@ -218,20 +249,34 @@ class GpuProbe:
             began = time.perf_counter()
             events = self._ask("clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons)
             self._clock_events |= events or 0  # likewise: a refusal stays
-            used = self._ask("device_peak_bytes", _used_bytes)
-            self._device_peak = max(self._device_peak, used or 0)  # a refusal stays in _unmeasured
-            processes = self._ask("process_peak_bytes", pynvml.nvmlDeviceGetComputeRunningProcesses) or []
-            mine = [process.usedGpuMemory for process in processes if process.pid == self._pid]
-            self._listed = len(processes)
-            if all(mine):
-                self._process_peak = max(self._process_peak, sum(mine))
-            else:  # None, or a 0 that no process with a context can have
-                reason = f"NVML lists process {self._pid} without its memory (MIG, WDDM or no permission)"
-                self._unmeasured["process_peak_bytes"] = reason
+            now = self._memory_now(self._unmeasured)  # a refusal stays in it
+            self._device_peak = max(self._device_peak, now.device or 0)
+            self._process_peak = max(self._process_peak, now.process or 0)
+            if self._reserved is not None:
+                so_far = self._beyond.get("peak", (None, None))
+                process, rise = (_larger(*both) for both in zip(so_far, now.beyond, strict=True))
+                self._beyond["peak"] = (process, rise)
             # From before one look to after the next: NVML may have read the memory at either end.
             if self._looked_at is not None:
                 self._longest_gap = max(self._longest_gap, time.perf_counter() - self._looked_at)
             self._looked_at = began
+
+    def _memory_now(self, refused: dict[str, str]) -> "_Memory":
+        """Return what NVML counts at this moment; what it refuses goes into ``refused``."""
+        reserved = self._reserved() if self._reserved is not None else 0
+        used = _ask(refused, "device_peak_bytes", _used_bytes, self._handle)
+        processes = _ask(refused, "process_peak_bytes", pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle)
+        mine = [process.usedGpuMemory for process in processes or [] if process.pid == self._pid]
+        self._listed = len(processes or [])
+        if not all(mine):  # None, or a 0 that no process with a context can have
+            reason = f"NVML lists process {self._pid} without its memory (MIG, WDDM or no permission)"
+            refused["process_peak_bytes"] = reason
+        # The allocator may have grown while NVML was asked: the lesser of the two leaves the more beyond it.
+        reserved = min(reserved, self._reserved()) if self._reserved is not None else 0
+        process = sum(mine) if mine and all(mine) else None
+        rise = None if used is None or self._baseline is None else used - self._baseline
+        beyond = (None if process is None else process - reserved, None if rise is None else rise - reserved)
+        return _Memory(used, process, beyond)
 
     def _read(self) -> GpuReadings:
         millijoules, window = self._read_energy()
@@ -248,8 +293,10 @@ class GpuProbe:
                 reason = f"NVML lists {self._listed} compute processes, but not process {self._pid}"
                 reason += " (in a container it lists none, or by the PIDs of the host)"
                 self._unmeasured.setdefault("process_peak_bytes", reason)
+        of_process = "process_peak_bytes" not in self._unmeasured
+        beyond = {name: process if of_process else rise for name, (process, rise) in self._beyond.items()}
         return GpuReadings(
-            process_peak_bytes=None if "process_peak_bytes" in self._unmeasured else self._process_peak,
+            process_peak_bytes=self._process_peak if of_process else None,
             device_peak_bytes=None if "device_peak_bytes" in self._unmeasured else self._device_peak,
             device_baseline_bytes=self._baseline,
             energy_joules=None if millijoules is None else millijoules / 1e3,
@@ -261,6 +308,7 @@ class GpuProbe:
             ),
             longest_gap_seconds=None if "longest_gap_seconds" in self._unmeasured else self._longest_gap,
             unmeasured=dict(self._unmeasured),
+            beyond_torch={name: value for name, value in beyond.items() if value is not None},
         )
 
     def _read_energy(self) -> tuple[int | None, float | None]:
@@ -278,6 +326,11 @@ class GpuProbe:
 
     def _ask(self, name: str, question: Callable[..., Any]) -> Any:
         return _ask(self._unmeasured, name, question, self._handle)
+
+
+def _larger(*values: int | None) -> int | None:
+    """Return the largest of those that are known."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _open() -> str:

@@ -265,7 +265,7 @@ def _tell(config: pytest.Config, line: str) -> None:
 def _until_decided(config: pytest.Config, comparison: str) -> Callable[[Mapping[str, list[Record]]], bool]:
     """Return what says, after a block, whether another one is to be run; at the end it prints the verdicts."""
     from bench.sequential import verdicts
-    from bench.tables import ratio
+    from bench.words import ratio
 
     ends: list[float] = []
 
@@ -295,8 +295,7 @@ def replay(
     blocks = request.config.stash[BLOCKS]
     comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
     if (comparison.name, cell) not in blocks.records:
-        if comparison.name == "strategies":
-            blocks.check_equivalence(comparison.cells)
+        blocks.check_equivalence(comparison.cells)
         _run(request.config, blocks, comparison)
     records = blocks.records[comparison.name, cell]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench import procfs, rapl
+from bench import cgroup, procfs, rapl
 from bench.clock import second_clock
 from bench.nvml import GpuProbe
 
@@ -29,6 +29,8 @@ class Probes:
         self._cpu, self._cpu_mark = 0.0, 0.0
         self._stolen = 0.0
         self._steal_mark: float | None = None
+        self._throttled = 0.0
+        self._throttle_mark: float | None = None
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
         self._reset_rss: int | None = None
@@ -38,8 +40,15 @@ class Probes:
         self._package_start: dict[str, tuple[int, int]] | None = None
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
-            self._gpu = GpuProbe(str(torch.cuda.get_device_properties(device).uuid), os.getpid())
+            uuid = str(torch.cuda.get_device_properties(device).uuid)
+            self._gpu = GpuProbe(uuid, os.getpid(), reserved=lambda: torch.cuda.memory_reserved(device))
             self._gpu.start()
+
+    def mark(self, what: str) -> None:
+        """Note what the GPU holds beyond torch's allocator, before training: after "context", after "communication"."""
+        if self._gpu is not None:
+            torch.cuda.synchronize(self._device)
+            self._gpu.mark(what)
 
     def reset(self) -> None:
         """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
@@ -51,7 +60,7 @@ class Probes:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
         self._began, self._package_start = time.monotonic(), rapl.counters()
-        self._waited = self._cpu = self._stolen = self._window_seconds = 0.0
+        self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
         self._cpu_mark = time.process_time()
         if procfs.reset_peak_rss():
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
@@ -69,6 +78,9 @@ class Probes:
         stolen = procfs.steal_seconds()
         if stolen is not None and self._steal_mark is not None:
             self._stolen += stolen - self._steal_mark
+        throttled = cgroup.throttled_seconds()
+        if throttled is not None and self._throttle_mark is not None:
+            self._throttled += throttled - self._throttle_mark
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -82,6 +94,7 @@ class Probes:
         self._can_reset = procfs.reset_peak_rss()
         self._wait_mark = procfs.runqueue_wait_seconds()
         self._steal_mark = procfs.steal_seconds()
+        self._throttle_mark = cgroup.throttled_seconds()
         self._cpu_mark = time.process_time()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
@@ -123,12 +136,21 @@ class Probes:
             unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
         else:
             seen["steal_seconds"] = self._stolen
+        if self._throttle_mark is None:
+            unmeasured["throttled_seconds"] = "no control group around this process counts what its quota holds back"
+        else:
+            seen["throttled_seconds"] = self._throttled
         if self._cuda:
             seen |= {
                 "start_allocated_bytes": self._start_allocated,
                 "peak_allocated_bytes": self._peak_allocated,
                 "peak_reserved_bytes": self._peak_reserved,
             }
+            workspaces = _workspace_bytes(self._device)
+            if workspaces is None:
+                unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
+            else:
+                seen["workspaces_bytes"] = workspaces
         else:
             unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
             unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
@@ -155,6 +177,11 @@ class Probes:
                 "power_limit_watts": readings.power_limit_watts,
             }
             unmeasured |= readings.unmeasured
+            for name in ("context", "communication", "peak"):
+                if name in readings.beyond_torch:
+                    seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
+            if "communication" not in readings.beyond_torch:
+                unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
         return seen, unmeasured
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
@@ -167,3 +194,13 @@ class Probes:
             unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
         else:
             seen["package_joules"] = rapl.joules(before, after)
+
+
+def _workspace_bytes(device: torch.device) -> int | None:
+    """Return what cuBLAS works in, in bytes, by giving it back to the allocator, of which torch took it."""
+    clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+    if clear is None:
+        return None
+    before = torch.cuda.memory_allocated(device)
+    clear()
+    return before - torch.cuda.memory_allocated(device)

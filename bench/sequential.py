@@ -13,7 +13,7 @@ import pandas as pd
 from bench.frames import Results, trials_frame
 from bench.record import Record
 from bench.statistics import CONFIDENCE, MARGIN, Comparison, Floats, Selection, log_ratios, verdict_of
-from bench.tables import ratio
+from bench.words import ratio
 
 # Precision of the normal prior on the effect in standard deviations (its own is 3.2). Any value is valid; this one
 # gives the shortest intervals between 4 and 8 blocks or close to it: 2.0 standard deviations at 6, 1.2 at 12.

@@ -225,6 +225,9 @@ def _by_block(trials: pd.DataFrame, selection: Selection, metric: str) -> pd.Dat
         chosen = chosen[chosen[column] == value]
     if chosen.empty:
         raise ValueError(f"no trial matches {selection!r}")
+    if "environment" in chosen and chosen["environment"].nunique() > 1:
+        labels = ", ".join(sorted(chosen["environment"].unique()))
+        raise ValueError(f"{selection!r} matches trials of several environments ({labels}): select one by its label")
     chosen = chosen.set_index(["workload", "seed", "block"])
     if chosen.index.has_duplicates:
         cells = ", ".join(sorted(chosen["cell"].unique()))

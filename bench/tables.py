@@ -4,157 +4,49 @@ Every cell of these tables is text. ``—`` stands for "not measured here"; ``no
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.conservation import broken
-from bench.frames import LARGEST_CLEAN_SHARE, Results, memory_parts, not_equivalent, nvml_missed, peak_flops, summary
+from bench.frames import (
+    LARGEST_CLEAN_SHARE,
+    Results,
+    environments_of,
+    memory_parts,
+    not_equivalent,
+    nvml_missed,
+    peak_flops,
+)
+from bench.pairs import (
+    Cell,
+    Pair,
+    Scaling,
+    by_workload,
+    cells_of,
+    find,
+    in_order,
+    median_of,
+    name_of,
+    pair,
+    precision_pairs,
+    scalings,
+    score_difference,
+    speedup,
+)
 from bench.record import Record
-from bench.statistics import SPENT, Comparison, compare, median_interval
+from bench.statistics import median_interval
+from bench.words import MISSING, listed, number, number_of, ratio, times, with_interval
 
-MISSING = "—"
-
-Cell = Mapping[str, Any]  # a row of ``bench.frames.summary``
-
-
-# Words for numbers
-
-
-def number(value: float) -> str:
-    """Return ``value`` to three significant digits, thousands separated; ``—`` for NaN."""
-    if math.isnan(value):
-        return MISSING
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value == 0:
-        return "0"
-    if abs(value) < 1e-4:
-        return f"{value:.2e}"
-    rounded = float(f"{value:.2e}")  # first, for 9.999 is 10.0 and not 10.00
-    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
-    return f"{rounded:,.{decimals}f}"
-
-
-def with_interval(value: float, low: float, high: float, n: int, unit: str = "", scale: float = 1.0) -> str:
-    """Return "0.21 s [0.19, 0.24]"; where there is no interval, how many values there were."""
-    if math.isnan(value):
-        return MISSING
-    text = f"{number(value * scale)} {unit}".strip()
-    if math.isnan(low):
-        return f"{text} (n={n})"
-    return f"{text} [{number(low * scale)}, {number(high * scale)}]"
-
-
-def median_of(cell: Cell, metric: str, unit: str = "", scale: float = 1.0) -> str:
-    """Return a cell's median of ``metric`` with its interval, multiplied by ``scale`` to be in ``unit``."""
-    if metric in SPENT and not cell["n_reached"]:
-        return "not reached"
-    if math.isinf(cell[metric]):
-        return "not reached in half of the trials"
-    low, high, n = (cell[f"{metric}_{part}"] for part in ("low", "high", "n"))
-    return with_interval(cell[metric], low, high, n, unit, scale)
-
-
-def ratio(comparison: Comparison) -> str:
-    """Return "0.97 [0.90, 1.05], n=6", or that there is no interval."""
-    if not comparison.n:
-        return "no pair of trials to compare"
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{number(comparison.ratio)}, no interval at n={comparison.n}"
-    low, high = number(comparison.low), number(comparison.high)
-    return f"{number(comparison.ratio)} [{low}, {high}], n={comparison.n}"
-
-
-def times(comparison: Comparison) -> str:
-    """Return "0.97 times [0.90, 1.05; n=6]", as it reads within a sentence."""
-    if not comparison.n:
-        return "(no pair of trials to compare) times"
-    value = number(comparison.ratio)
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{value} times (no interval at n={comparison.n})"
-    return f"{value} times [{number(comparison.low)}, {number(comparison.high)}; n={comparison.n}]"
-
-
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """Return "a, b and c"."""
-    words = list(words)
-    return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-# Cells and pairs of cells
-
-
-def cells_of(results: Results, comparison: str) -> list[dict[str, Any]]:
-    """Return the cells of one comparison with their medians, in the order in which they first ran."""
-    trials = results.trials[results.trials["comparison"] == comparison]
-    if trials.empty:
-        return []
-    key = ["comparison", "cell", "environment"]
-    facts = trials[[*key, "parameters", "cores"]].groupby(key, as_index=False).first()
-    rows = summary(trials).merge(facts, on=key).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def by_workload(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """Return ``cells`` by the name of their workload."""
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        found.setdefault(cell["workload"], []).append(cell)
-    return found
-
-
-def name_of(cell: Cell) -> str:
-    """Return what a cell is called within its workload: "MiniBatch", "MiniBatch-B64"."""
-    return str(cell["cell"]).removeprefix(f"{cell['workload']}-")
-
-
-def in_order(cells: Iterable[Cell], *columns: str) -> list[Cell]:
-    """Return ``cells`` sorted by ``columns``; blocks run them in random order."""
-    return sorted(cells, key=lambda cell: tuple(cell[column] for column in columns))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """How cell ``a`` compares with ``b``, block by block.
-
-    Attributes:
-        comparison: ratio a / b with interval and verdict.
-        bound: "at least" where trials that missed the target leave the ratio open above, "at most" where
-            they leave it open below; otherwise empty.
-    """
-
-    comparison: Comparison
-    bound: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """The comparison's verdict."""
-        return self.comparison.verdict
-
-    @property
-    def ratio(self) -> str:
-        """The ratio with its interval, and whether it is a bound, as in a table."""
-        return f"{self.bound} {ratio(self.comparison)}".strip()
-
-    @property
-    def times(self) -> str:
-        """The same, as it reads within a sentence."""
-        return f"{self.bound} {times(self.comparison)}".strip()
-
-
-def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:
-    """Compare two cells in ``metric``; what a trial that missed the target says of it: see ``compare``."""
-    select_a, select_b = ({"comparison": cell["comparison"], "cell": cell["cell"]} for cell in (a, b))
-    found = compare(results.trials, select_a, select_b, metric)
-    bounds = {(False, True): "at least", (True, False): "at most", (True, True): "both missed: about"}
-    return Pair(found, bounds.get((found.low == 0, math.isinf(found.high)), ""))
-
-
-# The tables
+# What tables are made of may be imported from here as well.
+__all__ = [
+    "MISSING", "Cell", "Pair", "Scaling", "by_workload", "cells_of", "find", "in_order", "listed", "median_of",
+    "name_of", "number", "number_of", "pair", "precision_pairs", "ratio", "scalings", "score_difference", "speedup",
+    "times", "with_interval",
+]  # fmt: skip
 
 
 def run(results: Results) -> pd.DataFrame:
@@ -230,11 +122,6 @@ def strategy_costs(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def number_of(count: float) -> str:
-    """Return a count in full, thousands separated."""
-    return MISSING if math.isnan(count) else f"{int(count):,}"
-
-
 def pairwise(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
     """Return each strategy against ``base`` in the same blocks: ratios of seconds and samples to target."""
     rows = []
@@ -255,11 +142,6 @@ def pairwise(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
-
-
-def find(cells: Iterable[Cell], name: str) -> Cell | None:
-    """Return the cell of that name, if it was measured."""
-    return next((cell for cell in cells if name_of(cell) == name), None)
 
 
 def batch_sizes(results: Results) -> pd.DataFrame:
@@ -290,33 +172,6 @@ def _percent(share: float) -> str:
     return MISSING if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def precision_pairs(results: Results) -> list[tuple[Cell, Cell]]:
-    """Return (autocast, float32) cells that differ in nothing else, by size of the model, then batch size."""
-    found: dict[tuple[str, float], dict[str, Cell]] = {}
-    for cell in in_order(cells_of(results, "precision"), "parameters", "workload", "batch_size"):
-        found.setdefault((cell["workload"], cell["batch_size"]), {})[cell["trainer"]] = cell
-    complete = [cells for cells in found.values() if {"Amp", "MiniBatch"} <= set(cells)]
-    return [(cells["Amp"], cells["MiniBatch"]) for cells in complete]
-
-
-def speedup(results: Results, a: Cell, b: Cell) -> Pair:
-    """Return how many times the throughput of ``b`` that of ``a`` is; "faster" where it is more."""
-    found = pair(results, a, b, "samples_per_second").comparison
-    if found.verdict in ("more", "less"):
-        found = replace(found, verdict="faster" if found.verdict == "more" else "slower")
-    return Pair(found)
-
-
-def score_difference(results: Results, a: Cell, b: Cell) -> tuple[float, float, float, int]:
-    """Return median, interval and n of how much better ``a`` scored at its end than ``b``, block by block."""
-    higher = {record.cell: record.higher_is_better for record in results.records}[a["cell"]]
-    trials = results.trials[results.trials["comparison"] == a["comparison"]].set_index(["seed", "block"])
-    score_a, score_b = (trials.loc[trials["cell"] == cell["cell"], "final_score"] for cell in (a, b))
-    difference = (score_a - score_b).dropna() * (1 if higher else -1)
-    interval = median_interval(difference.tolist(), positive=False)
-    return interval.median, interval.low, interval.high, interval.n
-
-
 def precision(results: Results) -> pd.DataFrame:
     """Return mixed precision against float32 over model and batch size."""
     rows = []
@@ -333,52 +188,11 @@ def precision(results: Results) -> pd.DataFrame:
                 "verdict": gain.verdict,
                 "training memory, ratio": pair(results, amp, full, "training_memory_bytes").ratio,
                 "final score, better by": with_interval(*score_difference(results, amp, full)),
+                "note": no_equal(results, amp),
             }
         )
-    return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """One number of ranks against one rank, in throughput.
-
-    Attributes:
-        kind: "one", "strong" (the global batch is held) or "weak" (each rank's batch is held).
-        cell: the measured cell.
-        speedup: throughput over that of one rank; None for one rank itself, and where ranks share cores.
-    """
-
-    kind: str
-    cell: Cell
-    speedup: Comparison | None
-
-    @property
-    def efficiency(self) -> Comparison | None:
-        """Speed-up over the number of ranks."""
-        if self.speedup is None:
-            return None
-        ranks = self.cell["world_size"]
-        value, low, high = (x / ranks for x in (self.speedup.ratio, self.speedup.low, self.speedup.high))
-        return replace(self.speedup, ratio=value, low=low, high=high)
-
-
-def scalings(results: Results, workload: str | None = None) -> list[Scaling]:
-    """Return the scaling measurements, those that begin a series first, then by kind and ranks."""
-    found = []
-    for name, cells in by_workload(in_order(cells_of(results, "scaling"), "workload", "world_size")).items():
-        base = next((cell for cell in cells if cell["world_size"] == 1), None)
-        if base is None or (workload is not None and name != workload):
-            continue
-        found.append(Scaling("one", base, None))
-        for kind in ("strong", "weak"):
-            for cell in cells:
-                batch = base["batch_size"] * (1 if kind == "strong" else cell["world_size"])
-                if cell["world_size"] > 1 and cell["batch_size"] == batch:
-                    speedup = None
-                    if not cell["oversubscribed"]:
-                        speedup = pair(results, cell, base, "samples_per_second").comparison
-                    found.append(Scaling(kind, cell, speedup))
-    return found
+    table = pd.DataFrame(rows)
+    return table if any(row["note"] for row in rows) else table.drop(columns="note", errors="ignore")
 
 
 def scaling(results: Results) -> pd.DataFrame:
@@ -387,7 +201,11 @@ def scaling(results: Results) -> pd.DataFrame:
     for found in scalings(results):
         cell, over = found.cell, found.cell["oversubscribed"]
         wanted = int(cell["world_size"] * cell["threads"])
-        note = {"one": "where both begin"}.get(found.kind, "")
+        notes = [
+            {"one": "where both begin"}.get(found.kind, ""),
+            f"oversubscribed: {wanted} threads on {int(cell['cores'])} cores" if over else "",
+            no_equal(results, cell),
+        ]
         rows.append(
             {
                 "workload": cell["workload"],
@@ -399,7 +217,7 @@ def scaling(results: Results) -> pd.DataFrame:
                 "speed-up": ratio(found.speedup) if found.speedup else MISSING,
                 "efficiency": ratio(found.efficiency) if found.efficiency else MISSING,
                 "training memory, all ranks": median_of(cell, "training_memory_bytes", "MB", 1e-6),
-                "note": f"oversubscribed: {wanted} threads on {int(cell['cores'])} cores" if over else note,
+                "note": "; ".join(filter(None, notes)),
             }
         )
     return pd.DataFrame(rows)
@@ -409,10 +227,14 @@ def scaling(results: Results) -> pd.DataFrame:
 MEMORY = {
     "nvml_device": ("GPU total (NVML)", "peak_device_bytes"),
     "nvml_process": ("GPU process (NVML)", "peak_device_bytes"),
-    "context": ("GPU context and libraries", "peak_device_bytes"),
+    "beyond": ("GPU context and libraries", "peak_device_bytes"),
+    "context": ("of these CUDA's context", "peak_device_bytes"),
+    "communication": ("of these NCCL", "peak_device_bytes"),
+    "libraries": ("of these other libraries", "peak_device_bytes"),
     "reserved": ("reserved (torch)", "peak_allocated_bytes"),
     "cached": ("cached by torch", "peak_allocated_bytes"),
     "allocated": ("allocated (torch)", "peak_allocated_bytes"),
+    "workspaces": ("of it cuBLAS workspaces", "peak_allocated_bytes"),
     "rss_anonymous": ("RSS anonymous", "peak_rss_bytes"),
     "rss_file": ("RSS file-backed", "peak_rss_bytes"),
     "pss": ("PSS over ranks", "peak_rss_bytes"),
@@ -468,18 +290,21 @@ def _reasons(records: Iterable[Record], names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         heading, explained = MEMORY[name]
-        found[heading] = told.get(f"{name}_peak_bytes") or told.get(explained) or UNRECORDED
+        names_of_it = (f"{name}_peak_bytes", f"{name}_bytes", explained)
+        found[heading] = next((told[key] for key in names_of_it if key in told), UNRECORDED)
     return found
 
 
 def _missed(records: Iterable[Record]) -> str:
-    """Return what NVML's samples missed in the worst of a cell's trials: at least what torch knows better, in MB."""
-    found = np.array([nvml_missed(record) for record in records])
-    missed, gap = (float(np.fmax.reduce(column)) for column in found.T)
+    """Return what NVML's samples missed in the worst of a cell's trials: at least and at most, in MB."""
+    least, most, gaps = np.array([nvml_missed(record) for record in records]).T
+    missed, gap = (float(np.fmax.reduce(column)) for column in (least, gaps))
     if math.isnan(missed) and math.isnan(gap):
         return MISSING
-    known = f"at least {number(missed * 1e-6)} MB" if missed > 0 else "nothing known"
-    return known if math.isnan(gap) else f"{known}; up to {number(gap)} s between samples"
+    known = f"at least {number(missed * 1e-6)} MB" if missed > 0 else ""
+    bound = f"at most {number(float(most.max()) * 1e-6)} MB" if not np.isnan(most).any() else ""
+    said = ", ".join(filter(None, (known, bound))) or "nothing known"
+    return said if math.isnan(gap) else f"{said}; up to {number(gap)} s between samples"
 
 
 def equivalence(results: Results) -> pd.DataFrame:
@@ -504,15 +329,27 @@ def equivalence(results: Results) -> pd.DataFrame:
 
 def marked(results: Results, cell: Cell) -> str:
     """Return a cell's name, and why it is no equal of the others where the check before the comparison says so."""
-    why = not_equivalent(results).get((cell["workload"], cell["trainer"]))
+    why = no_equal(results, cell)
     return f"{name_of(cell)} ({why})" if why else name_of(cell)
 
 
+def no_equal(results: Results, cell: Cell) -> str:
+    """Return why the check before the comparison found a cell to be no equal of the others; or ""."""
+    return not_equivalent(results).get((cell["workload"], cell["trainer"], cell["world_size"]), "")
+
+
 def reservations(results: Results, *cells: Cell) -> str:
-    """Return a sentence for each of ``cells`` that is no equal of the others, which says why; or ""."""
-    marks = not_equivalent(results)
-    said = [(name_of(cell), marks.get((cell["workload"], cell["trainer"]))) for cell in cells]
+    """Return a sentence for each strategy of ``cells`` that is no equal of the others, which says why; or ""."""
+    said = dict.fromkeys((_called(cell), no_equal(results, cell)) for cell in cells)
     return " ".join(f"Beware: {name} {why}." for name, why in said if why)
+
+
+def _called(cell: Cell) -> str:
+    """Return what a strategy is called: in a sweep of one, over batch sizes or ranks, not by the name of each cell."""
+    if cell["comparison"] == "strategies":
+        return name_of(cell)
+    ranks = f" with {cell['world_size']} ranks" if cell["world_size"] > 1 else ""
+    return f"{cell['trainer']} on {cell['workload']}{ranks}"
 
 
 def conservation(results: Results) -> pd.DataFrame:
@@ -566,12 +403,14 @@ def contention(results: Results) -> str:
     still = trials[trials["contaminated"].astype(bool)]
     stated = f"{LARGEST_CLEAN_SHARE:.0%} of its training seconds"
     if not repeated and still.empty:
-        return f"No trial waited for a core, or lost one, for more than {stated}; no GPU was throttled."
+        known = trials["throttled_seconds"].notna().any()
+        quota = "or was held back by a quota, " if known else ""
+        return f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled."
     cells = listed(dict.fromkeys(still["cell"]))
     return (
-        f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, or "
-        f"lost one to another machine, for more than {stated}, or their GPU was throttled. {repeated} of them were "
-        "repeated and do not count."
+        f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, lost "
+        f"one to another machine, or were held back by a CPU quota for more than {stated}, or their GPU was throttled. "
+        f"{repeated} of them were repeated and do not count."
         + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
     )
 
@@ -595,22 +434,37 @@ def not_measured(results: Results) -> pd.DataFrame:
 
 
 def environment(results: Results) -> pd.DataFrame:
-    """Return the machine and the software, a row each."""
-    facts = results.environment
-    rows = {
+    """Return the machine and the software, a row each; of several environments, a column each."""
+    labels = sorted(set(results.trials["environment"])) or [""]
+    columns = {}
+    for label in labels:
+        own = results.trials[results.trials["environment"] == label]
+        facts = _facts(next(iter(environments_of(label, results.environment)), {}), own)
+        column = "value" if len(labels) == 1 else f"environment {label}"
+        columns[column] = {what: str(fact or MISSING) for what, fact in facts.items()}
+    return pd.DataFrame(columns).rename_axis("what").reset_index()
+
+
+def _facts(facts: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
+    return {
         "processor": _join(facts.get("cpu"), facts.get("cpu_capability")),
         "cores": facts.get("cores"),
         "memory": f"{number(facts['memory_bytes'] * 1e-9)} GB" if facts.get("memory_bytes") else None,
         "GPUs": _gpus(facts),
         "load average before the run": ", ".join(number(x) for x in facts.get("load_average") or []),
-        "waiting for a core while training": _waiting(results),
+        "waiting for a core while training": _waiting(trials),
         "operating system": facts.get("os"),
         "Python": facts.get("python"),
         "torch": _join(facts.get("torch"), f"CUDA {facts['cuda']}" if facts.get("cuda") else None),
-        "matrix library": facts.get("blas"),
+        "matrix library": _matrix_library(facts.get("kernel_libraries") or {}) or facts.get("blas"),
         "Paceline": _join(facts.get("paceline"), _commit(facts.get("git"))),
     }
-    return pd.DataFrame([{"what": what, "value": str(value or MISSING)} for what, value in rows.items()])
+
+
+def _matrix_library(libraries: Mapping[str, Any]) -> str:
+    """Return which library multiplied matrices of each dtype, else those that torch was built with."""
+    ran = "; ".join(f"{dtype} by {library}" for dtype, library in (libraries.get("ran") or {}).items())
+    return ran or "; ".join(each for each in libraries.get("versions") or [] if re.search("MKL|Math Kernel|BLAS", each))
 
 
 def _join(*words: object) -> str:
@@ -628,9 +482,8 @@ def _gpus(facts: Mapping[str, Any]) -> str:
     return ", ".join(names) or f"none ({facts.get('no_gpu_because') or 'no reason recorded'})"
 
 
-def _waiting(results: Results) -> str:
+def _waiting(trials: pd.DataFrame) -> str:
     """Return the share of training time that a thread spent ready to run but without a core."""
-    trials = results.trials
     threads = trials["world_size"] * trials["threads"]
     share = (trials["runqueue_wait_seconds"] / (trials["train_seconds"] * threads)).dropna()
     if share.empty:
@@ -652,5 +505,16 @@ def headline(results: Results) -> str:
     return (
         f"{len(records)} trials of the {suites} suite, begun {began} UTC, {number(seconds)} s of processes "
         f"in all, on {used} of a machine with {max(record.cores for record in records)} cores: "
-        f"{', '.join(f'{count} {end}' for end, count in ends.items())}."
+        f"{', '.join(f'{count} {end}' for end, count in ends.items())}." + _several(results)
+    )
+
+
+def _several(results: Results) -> str:
+    labels = sorted({record.environment for record in results.records})
+    if len(labels) == 1:
+        return ""
+    example = next(record.workload for record in results.records if record.environment == labels[-1])
+    return (
+        f" They ran in {len(labels)} environments, which are kept apart: the name of a workload ends in the label of "
+        f"its own ({example})."
     )

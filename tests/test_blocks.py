@@ -45,8 +45,9 @@ def test_a_disturbed_trial_is_run_again_at_once_and_both_are_kept(run):
     assert [(r.block, r.repeat) for r in counting] == [(b, int(b == 3)) for b in range(20)]
     assert [r.trial for r in read(folder / "trials.jsonl")][3:5] == ["3.0", "3.1"]
     assert contention(load_results(folder)) == (
-        "1 of 21 trials were contaminated: they waited for a core, or lost one to another machine, for more than 10% "
-        "of its training seconds, or their GPU was throttled. 1 of them were repeated and do not count."
+        "1 of 21 trials were contaminated: they waited for a core, lost one to another machine, or were held back by a "
+        "CPU quota for more than 10% of its training seconds, or their GPU was throttled. 1 of them were repeated and "
+        "do not count."
     )
 
 
@@ -62,6 +63,7 @@ def test_a_calm_run_repeats_nothing_and_says_so(run):
     ran, _, folder = run(20, lambda block, repeat: False)
     assert len(ran) == 20
     assert contention(load_results(folder)).startswith("No trial waited for a core")
+    assert "quota" not in contention(load_results(folder))  # none of these records tells
 
 
 def test_a_record_that_cannot_be_written_is_named(run, monkeypatch):
@@ -74,3 +76,9 @@ def test_a_record_that_cannot_be_written_is_named(run, monkeypatch):
         RecordLostError, match=r"trial strategies 2\.0 could not be written to .*: No space left on device"
     ):
         run(20, lambda block, repeat: False)
+
+
+def test_that_no_quota_held_a_run_back_is_said_where_it_is_known(run, monkeypatch):
+    monkeypatch.setitem(CALM[0], "throttled_seconds", 0.0)
+    _, _, folder = run(2, lambda block, repeat: False)
+    assert "or was held back by a quota" in contention(load_results(folder))

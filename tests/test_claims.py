@@ -169,7 +169,9 @@ def test_accumulation_equals_the_large_batch_or_not() -> None:
 )
 def test_a_claim_that_rests_on_a_strategy_that_solves_another_problem_says_so(number: int, trainer: str) -> None:
     names = ("FullBatch", "MiniBatch", "Online", "Accumulate", "Ddp")
-    run = results(*(raced(name, seconds=1.0 + i) for i, name in enumerate(names)), ranks({1: 1.0, 2: 1.8}))
+    run = results(
+        *(raced(name, seconds=1.0 + i) for i, name in enumerate(names)), ranks({1: 1.0, 2: 1.8}, workload="wide")
+    )
     plain, marked = claim(number, run), claim(number, replace(run, equivalence=(failed_gate(trainer),)))
     beware = f"Beware: {trainer} solves another problem: the planted reason."
     assert beware in marked.why
@@ -177,6 +179,16 @@ def test_a_claim_that_rests_on_a_strategy_that_solves_another_problem_says_so(nu
     assert marked.verdict == plain.verdict
     passed = failed_gate(trainer, passed=True, reason="")
     assert claim(number, replace(run, equivalence=(passed,))) == plain
+
+
+@pytest.mark.parametrize("number", [10, 11, 12, 13])
+def test_a_claim_about_precision_or_ranks_that_solve_another_problem_says_so(number: int) -> None:
+    run = results(precisions({(64, 32): 0.5, (64, 512): 0.5}), ranks({1: 1.0, 2: 1.8}))
+    gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2)
+    plain, marked = claim(number, run), claim(number, replace(run, equivalence=gate))
+    name = "Ddp on digits with 2 ranks" if number == 13 else "Amp on digits-64"
+    assert marked.why == f"{plain.why} Beware: {name} solves another problem: the planted reason."
+    assert marked.verdict == plain.verdict
 
 
 def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:

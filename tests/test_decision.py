@@ -1,10 +1,15 @@
 """The decision names what was planted, calls a tie a tie, and abstains where the data do not decide."""
 
+import math
 from dataclasses import replace
 
+from bench import tables
+from bench.claims import judge
 from bench.decision import decide, decision_text
 from bench.frames import Results
 from bench.null import headline
+from bench.sequential import compare_anytime
+from bench.words import ratio
 from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results
 
 
@@ -167,7 +172,7 @@ def test_a_strategy_that_solves_another_problem_is_not_chosen_silently() -> None
     run = results(
         raced("MiniBatch", seconds=1.0, samples=3200, memory=4.0),
         raced("Ddp", seconds=0.5, memory=8.0),
-        ranks({1: 1.0, 2: 1.8}),
+        ranks({1: 1.0, 2: 1.8}, workload="wide"),
     )
     marked = replace(run, equivalence=(failed_gate("Ddp"), failed_gate("MiniBatch", passed=True, reason="")))
     beware = "Beware: Ddp solves another problem: the planted reason."
@@ -207,3 +212,37 @@ def test_the_text_for_a_terminal_holds_every_row() -> None:
     for constraint, choice in decide(run)[["constraint", "choice"]].itertuples(index=False):
         assert f"{constraint}: {choice}" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_run_that_was_looked_at_often_decides_by_intervals_that_hold_however_often() -> None:
+    """Full batch is 10 % slower to within 8 % noise: enough for six blocks fixed beforehand, not for six looks."""
+    noise = (0.08, -0.05, 0.07, -0.06, 0.05, -0.03)
+
+    def planted(environment: dict[str, object]) -> Results:
+        slow = [
+            replace(trial, curve=trial.curve | {"seconds": [s * math.exp(off) for s in trial.curve["seconds"]]})
+            for trial, off in zip(raced("FullBatch", seconds=1.1), noise, strict=True)
+        ]
+        return results(raced("MiniBatch", seconds=1.0), slow, environment=environment)
+
+    fixed, looked_at = planted({}), planted({"until_decided": True})
+    assert row(fixed, "fastest to target")[0] == "MiniBatch"
+    choice, why = row(looked_at, "fastest to target")
+    assert set(choice.split(" or ")) == {"MiniBatch", "FullBatch"}
+    anytime = compare_anytime(looked_at.trials, "FullBatch", "MiniBatch")
+    assert ratio(anytime).split(",")[1].split("]")[0] in why
+    [pairwise] = tables.pairwise(looked_at).to_dict("records")
+    assert (pairwise["seconds to target, ratio"], pairwise["verdict"]) == (ratio(anytime), "undecided")
+    assert judge(fixed)[0].verdict == "fails"
+    assert judge(looked_at)[0].verdict == "not measured here"
+
+
+def test_workers_and_precision_that_solve_another_problem_are_not_chosen_silently() -> None:
+    run = results(ranks({1: 1.0, 2: 1.8}), precisions({(64, 32): 0.5, (64, 512): 0.5, (256, 32): 0.5}))
+    gate = failed_gate("Ddp", world_size=2), failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=4)
+    marked = replace(run, equivalence=gate)
+    of_ranks = "Beware: Ddp on digits with 2 ranks solves another problem: the planted reason."
+    of_amp = "Beware: Amp on digits-64 solves another problem: the planted reason."
+    for constraint, beware in (("how many workers", of_ranks), ("precision", of_amp)):
+        choice, why = row(marked, constraint)
+        assert (choice, why) == (row(run, constraint)[0], f"{beware} {row(run, constraint)[1]}")

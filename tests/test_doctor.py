@@ -88,6 +88,24 @@ def test_the_limits_of_a_control_group_and_of_those_around_it(tmp_path, monkeypa
     assert (cgroup.cpu_limit(), cgroup.memory_limit_bytes()) == (1.5, 1_000_000)
 
 
+def test_what_a_quota_held_back_is_summed_over_the_group_and_those_around_it(tmp_path, monkeypatch):
+    """In microseconds by the second version of control groups, in nanoseconds by the first."""
+    membership, root = tmp_path / "membership", tmp_path / "groups"
+    (root / "outer" / "inner").mkdir(parents=True)
+    (root / "cpu" / "box").mkdir(parents=True)
+    monkeypatch.setattr(cgroup, "MEMBERSHIP", membership)
+    monkeypatch.setattr(cgroup, "ROOT", root)
+    membership.write_text("0::/outer/inner\n")
+    (root / "cpu.stat").write_text("usage_usec 9000000\n")  # the outermost group has no quota, and counts none
+    assert cgroup.throttled_seconds() is None
+    (root / "outer" / "inner" / "cpu.stat").write_text("usage_usec 7\nnr_throttled 3\nthrottled_usec 1250000\n")
+    (root / "outer" / "cpu.stat").write_text("usage_usec 8\nnr_throttled 1\nthrottled_usec 500000\n")
+    assert cgroup.throttled_seconds() == pytest.approx(1.75)
+    membership.write_text("2:cpu,cpuacct:/box\n")
+    (root / "cpu" / "box" / "cpu.stat").write_text("nr_periods 10\nnr_throttled 2\nthrottled_time 300000000\n")
+    assert cgroup.throttled_seconds() == pytest.approx(0.3)
+
+
 def test_the_command_prints_a_line_a_finding_and_ends_as_it_found():
     done = subprocess.run(
         [sys.executable, "-m", "bench", "doctor"], capture_output=True, text=True, check=False,

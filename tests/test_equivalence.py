@@ -15,7 +15,7 @@ from bench.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
 from bench.workload import Data
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, gaussians
-from tests.synthetic import failed_gate, raced, write
+from tests.synthetic import failed_gate, precisions, raced, ranks, results, write
 from trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
 from trainers.task import shuffled
 
@@ -211,13 +211,55 @@ def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_chec
         failed_gate("Amp", reason="could not be checked: no room", gap=None),
     ]
     monkeypatch.setattr("bench.blocks.gate", lambda trials: found)
-    blocks.check_equivalence({})
+    blocks.check_equivalence({"a": trial(MiniBatch()), "b": trial(Amp())})
     assert lines == [
         f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
         "digits-Amp is not shown to solve the same problem: could not be checked: no room; its results will be marked",
         "before comparing: 1 of 3 strategies make the first updates that MiniBatch makes at their batch size",
     ]
     assert json.loads((folder / "equivalence.json").read_text()) == found
+
+
+def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_ranks(tmp_path, monkeypatch):
+    asked = []
+
+    def record_what_is_asked(trials):
+        trials = list(trials)
+        asked.append([(one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials])
+        return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
+
+    monkeypatch.setattr("bench.blocks.gate", record_what_is_asked)
+    blocks = Blocks(tmp_path, "quick", lambda line: None)
+    folder = blocks.open({}, planned=0)
+
+    def check(*trials):
+        asked.clear()
+        blocks.check_equivalence({str(i): each for i, each in enumerate(trials)})
+        return asked
+
+    wide = replace(GAUSSIANS, name="wide")
+    one, two = trial(Ddp()), trial(Ddp(), world_size=2)
+    assert check(trial(MiniBatch()), trial(Amp()), two) == [[("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]]
+    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [[("gaussians", "Ddp", 1)]]
+    assert check(*(trial(kind(batch_size=b), wide) for b in (8, 64) for kind in (MiniBatch, Amp))) == [
+        [("wide", "Amp", 1)]
+    ]
+    assert check(trial(Accumulate()), trial(Accumulate(batch_size=32))) == []  # one strategy, compared with itself
+    places = [(one["workload"], one["trainer"], one["world_size"]) for one in json.loads(
+        (folder / "equivalence.json").read_text())]  # fmt: skip
+    assert places == [("gaussians", "Amp", 1), ("gaussians", "Ddp", 2), ("gaussians", "Ddp", 1), ("wide", "Amp", 1)]
+
+
+def test_precision_and_scaling_tables_say_which_cells_solve_another_problem():
+    run = results(precisions({(64, 32): 0.5, (256, 32): 0.5}), ranks({1: 1.0, 2: 1.8, 8: 2.0}))
+    gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2), failed_gate("Ddp", world_size=8)
+    marked, why = replace(run, equivalence=gate), "solves another problem: the planted reason"
+    assert list(tables.precision(marked)["note"]) == [why, ""]
+    assert "note" not in tables.precision(run)
+    notes = tables.scaling(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
+    assert notes["1 x 1"] == ["where both begin"]
+    assert notes["2 x 1"] == [why]
+    assert notes["8 x 1"] == [f"oversubscribed: 8 threads on 4 cores; {why}"]
 
 
 def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):

@@ -4,15 +4,19 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import compare, load_results
+from bench import compare, load_results, tables
+from bench.claims import judge
+from bench.decision import decide
 from bench.exchange import differences, export, merge, write_whole
-from bench.frames import summary
+from bench.frames import environments_of, summary
+from bench.plots import PLOTS
 from tests.records import a_curve, a_record
-from tests.synthetic import write
+from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, write
 
 HERE = {"torch": "2.9.0", "cuda": None, "cpu": "EPYC", "cores": 2, "gpus": [], "load_average": [1.0]}
 THERE = HERE | {"cpu": "Xeon", "torch": "2.10.0"}
@@ -71,7 +75,21 @@ class TestMerge:
             ("1", "MiniBatch"): 2.0, ("1", "Amp"): 4.0, ("2", "MiniBatch"): 6.0, ("2", "Amp"): 12.0
         }  # fmt: skip
         names = set(strict(export(tmp_path / "c", "bencher")[0]))
-        assert {"strategies/points-Amp@1", "strategies/points-Amp@2"} <= names
+        assert {"strategies/points@1-Amp", "strategies/points@2-Amp"} <= names
+
+    def test_where_one_run_stopped_by_its_verdicts_all_that_is_merged_counts_as_looked_at_often(self, tmp_path):
+        a, b = a_run(tmp_path, "a", HERE), a_run(tmp_path, "b", HERE | {"until_decided": True})
+        merge([a, b], tmp_path / "c")
+        assert load_results(tmp_path / "c").environment["until_decided"]
+
+    def test_the_check_of_equivalence_is_merged_and_a_failure_stays_one(self, tmp_path):
+        a, b = a_run(tmp_path, "a", HERE), a_run(tmp_path, "b", HERE)
+        passed = failed_gate("Amp", "points", passed=True, reason="")
+        for run, gate in ((a, [failed_gate("Amp", "points")]), (b, [passed, failed_gate("Ddp", "points")])):
+            (run / "equivalence.json").write_text(json.dumps(gate))
+        merge([a, b], tmp_path / "c")
+        found = load_results(tmp_path / "c").equivalence
+        assert [(one["trainer"], one["passed"]) for one in found] == [("Amp", False), ("Ddp", False)]
 
     def test_a_cell_that_means_two_things_is_refused(self, tmp_path):
         a, b = a_run(tmp_path, "a", HERE), a_run(tmp_path, "b", HERE, seconds_allowed=20.0)
@@ -93,6 +111,100 @@ class TestMerge:
     def test_another_gpu_is_another_environment(self):
         assert differences(HERE, HERE | {"load_average": [9.0]}) == ""
         assert differences(HERE, HERE | {"gpus": [{"name": "H100"}]}) == "GPUs [] and ['H100']"
+
+
+PEAK = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """Two runs merged: here Amp takes a third of MiniBatch's time, there three times as long."""
+    tmp_path, folders = tmp_path_factory.mktemp("environments"), []
+    for name, environment, factor, peak in (("a", HERE, 1 / 3, 1e6), ("b", THERE, 3.0, 2e6)):
+        folders.append(tmp_path / name)
+        amp = raced("Amp", seconds=factor, flops_per_sample=100.0, cores=2)
+        mini = raced("MiniBatch", seconds=1.0, flops_per_sample=100.0, cores=2)
+        widths = precisions({(64, 32): factor, (64, 512): factor})
+        speeds = batch_sizes({1: 100.0 / factor, 64: 1000.0 / factor})
+        records = [
+            replace(record, trial=f"{name}-{record.trial}", started=f"2026-01-0{1 + (name == 'b')}")
+            for record in [*amp, *mini, *widths, *speeds, *ranks({1: 1.0, 2: 2 * factor})]
+        ]
+        write(folders[-1], records)
+        peaks = {"gemm_peaks": [PEAK | {"flops_per_second": peak}]}
+        (folders[-1] / "environment.json").write_text(json.dumps(environment | peaks))
+    (folders[1] / "equivalence.json").write_text(json.dumps([failed_gate("Amp")]))
+    merge(folders, tmp_path / "c", across_environments=True)
+    return load_results(tmp_path / "c")
+
+
+class TestSeveralEnvironments:
+    def test_strategies_are_compared_within_one_only(self, joined):
+        rows = {row["workload"]: row for row in tables.pairwise(joined).to_dict("records")}
+        assert {name: row["verdict"] for name, row in rows.items()} == {"digits@1": "faster", "digits@2": "slower"}
+        assert {name: row["seconds to target, ratio"][:5] for name, row in rows.items()} == {
+            "digits@1": "0.333", "digits@2": "3.00 "
+        }  # fmt: skip
+        assert {row["seconds to target, ratio"][-3:] for row in rows.values()} == {"n=6"}
+        with pytest.raises(ValueError, match=r"several environments \(1, 2\)"):
+            compare(joined.trials, "Amp", "MiniBatch")
+
+    def test_decision_and_claims_hold_them_against_each_other(self, joined):
+        chosen = decide(joined).set_index("constraint")["choice"]
+        assert chosen["digits@1: fastest to target"] == "Amp"
+        assert chosen["digits@2: fastest to target"] == "MiniBatch"
+        faster = next(found for found in judge(joined) if found.claim == "Mixed precision is faster")
+        assert faster.verdict == "depends"
+        assert "digits-64@2 B=32 (0.33" in faster.why
+
+    def test_every_table_has_a_row_for_each(self, joined):
+        for table in (tables.strategies(joined), tables.batch_sizes(joined), tables.scaling(joined)):
+            assert set(table["workload"]) == {"digits@1", "digits@2"}
+        assert set(tables.precision(joined)["workload"]) == {"digits-64@1", "digits-64@2"}
+        memory = tables.memory(joined)
+        assert set(memory.loc[memory["comparison"] == "strategies", "trials"]) == {"6"}
+        assert list(tables.environment(joined).columns) == ["what", "environment 1", "environment 2"]
+        assert "EPYC" in tables.environment(joined)["environment 1"].iloc[0]
+        assert "Xeon" in tables.environment(joined)["environment 2"].iloc[0]
+        assert "2 environments, which are kept apart" in tables.headline(joined)
+
+    def test_a_failed_check_marks_the_strategy_where_it_failed_only(self, joined):
+        names = set(tables.strategies(joined)["strategy"])
+        assert {"Amp", "Amp (solves another problem: the planted reason)"} <= names
+
+    def test_each_is_held_against_its_own_peak(self, joined):
+        """100 FLOP a sample at 6400 and 711 samples/s in the median block, of peaks of 1e6 and 2e6 FLOP/s."""
+        amp = joined.trials[(joined.trials["comparison"] == "strategies") & (joined.trials["trainer"] == "Amp")]
+        known = amp.set_index("environment")
+        shares = known["mfu"] / (100 * known["samples_per_second"])
+        assert shares["1"].tolist() == pytest.approx([1e-6] * 6)
+        assert shares["2"].tolist() == pytest.approx([0.5e-6] * 6)
+
+    @pytest.mark.parametrize("name", ["convergence", "time_to_target", "batch_size", "scaling", "pareto"])
+    def test_every_plot_has_a_panel_for_each(self, joined, name):
+        figure = PLOTS[name](joined)
+        titles = [panel.get_suptitle().split(",")[0] for panel in figure.subfigs]
+        assert titles == ["digits@1", "digits@2"]
+        alone = PLOTS[name](replace(joined, trials=joined.trials[joined.trials["environment"] == "1"]))
+        panels = [axes for axes in figure.subfigs[0].axes if axes.lines]
+        for axes, own in zip(panels, (axes for axes in alone.subfigs[0].axes if axes.lines), strict=True):
+            assert len(axes.lines) == len(own.lines)  # nothing of the other is drawn in it
+
+    def test_the_heat_map_has_a_row_for_each(self, joined):
+        speed = PLOTS["precision"](joined).subfigs[0].axes[0]
+        assert [label.get_text().split("\n")[0] for label in speed.get_yticklabels()] == ["digits-64@1", "digits-64@2"]
+        assert [text.get_text()[:5] for text in speed.texts] == ["3.00x", "3.00x", "0.33x", "0.33x"]
+
+
+def test_the_environment_of_a_merge_of_merges_is_found_by_its_label():
+    inner = {"merged": [{"label": "1", "environment": {"cores": 1}}, {"label": "2", "environment": {"cores": 2}}]}
+    outer = {"merged": [{"label": "1", "environment": {"cores": 3}}, {"label": "2", "environment": inner}]}
+    assert environments_of("1", outer) == [{"cores": 3}]
+    assert environments_of("2.2", outer) == [{"cores": 2}]
+    assert environments_of("", {"cores": 4}) == [{"cores": 4}]
+    alike = {"merged": [{"label": "", "environment": {"cores": 5}}, {"label": "", "environment": {"cores": 5}}]}
+    assert environments_of("", alike) == [{"cores": 5}] * 2
+    assert environments_of("3", outer) == []
 
 
 class TestExport:

@@ -123,7 +123,9 @@ ON_CPU = {"start_rss_bytes": 100 * MB, "peak_rss_bytes": 120 * MB, "rss_bytes": 
           "rss_file_bytes": 40 * MB, "rss_shared_bytes": 0, "dataset_bytes": 30 * MB, "parameter_bytes": 4 * MB,
           "gradient_bytes": 4 * MB, "optimizer_bytes": 0, "saved_bytes": 7 * MB}  # fmt: skip
 ON_GPU = ON_CPU | {"start_allocated_bytes": 30 * MB, "peak_allocated_bytes": 50 * MB, "peak_reserved_bytes": 64 * MB,
-                   "nvml_process_peak_bytes": 400 * MB, "nvml_device_peak_bytes": 900 * MB}  # fmt: skip
+                   "nvml_process_peak_bytes": 400 * MB, "nvml_device_peak_bytes": 900 * MB,
+                   "beyond_torch_context_bytes": 200 * MB, "beyond_torch_communication_bytes": 290 * MB,
+                   "beyond_torch_peak_bytes": 336 * MB, "workspaces_bytes": 8 * MB}  # fmt: skip
 
 
 def table(*records):
@@ -143,6 +145,10 @@ class TestTable:
         (row,) = table(a_record(device="cuda", ranks=[ON_GPU])).to_dict("records")
         assert row["GPU total (NVML)"] == "900"
         assert row["GPU context and libraries"] == "336"
+        assert row["of these CUDA's context"] == "200"
+        assert row["of these NCCL"] == "90.0"
+        assert row["of these other libraries"] == "46.0"
+        assert row["of it cuBLAS workspaces"] == "8.00"
         assert row["cached by torch"] == "14.0"
         assert row["residual (temporaries and allocator)"] == "5.00"
         assert "why —" not in row  # nothing is missing
@@ -156,6 +162,16 @@ class TestTable:
         assert row["GPU process (NVML)"] == row["GPU context and libraries"] == "—"
         assert "GPU process (NVML): the driver hides processes" in row["why —"]
         assert "GPU context and libraries: no GPU here" in row["why —"]
+
+    def test_a_trial_without_nccl_has_a_reason_in_its_place_and_libraries_all_the_same(self):
+        alone = {name: value for name, value in ON_GPU.items() if name != "beyond_torch_communication_bytes"}
+        reason = {"communication_bytes": "no group of ranks"}
+        distributed = a_record(device="cuda", cell="a", ranks=[ON_GPU])
+        _, row = table(distributed, a_record(device="cuda", cell="b", ranks=[alone], unmeasured=reason)).to_dict(
+            "records"
+        )
+        assert (row["of these NCCL"], row["of these other libraries"]) == ("—", "136")
+        assert row["why —"] == "of these NCCL: no group of ranks"
 
     def test_what_no_cell_has_is_left_out(self):
         """The reference run had no GPU, and trained with plain SGD, whose state is really nothing."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import load_results
-from bench.frames import curves_frame, summary, trials_frame
+from bench.frames import curves_frame, peak_flops, summary, trials_frame
 from bench.record import append
 from tests.records import a_curve, a_record
 
@@ -145,9 +145,10 @@ def test_no_results_say_what_to_do(tmp_path):
 class TestContention:
     """A trial of two ranks that trained for 2 s each: 4 s in all, of which 10 % is 0.4 s."""
 
-    def found(self, *waits, steal=0.0, **changes):
+    def found(self, *waits, steal=0.0, throttled=0.0, **changes):
         ranks = [
             {"train_seconds": 2.0, "runqueue_wait_seconds": wait, "cpu_seconds": 1.5, "steal_seconds": steal}
+            | {"throttled_seconds": throttled}
             for wait in waits
         ]
         return row(ranks=ranks, world_size=2, threads=1, **changes)
@@ -162,6 +163,12 @@ class TestContention:
         assert not self.found(0.0, 0.0, steal=0.39).contaminated
         assert self.found(0.0, 0.0, steal=0.41).contaminated
 
+    def test_a_quota_that_holds_the_container_back_contaminates_and_is_no_sum_over_ranks(self):
+        assert not self.found(0.0, 0.0, throttled=0.39).contaminated
+        held_back = self.found(0.0, 0.0, throttled=0.41)
+        assert (held_back.throttled_seconds, held_back.contaminated) == (0.41, True)
+        assert not held_back.throttled  # that is of GPUs
+
     def test_an_oversubscribed_trial_waits_for_itself(self):
         assert not self.found(2.0, 2.0, cores=1).contaminated
 
@@ -173,6 +180,7 @@ class TestContention:
         found = row(ranks=[{}])
         assert not found.contaminated
         assert math.isnan(found.steal_seconds)
+        assert math.isnan(found.throttled_seconds)
 
 
 def test_a_repeat_counts_in_place_of_the_trial_it_repeats(tmp_path):
@@ -192,3 +200,19 @@ def test_a_repeat_counts_however_it_ended():
     """To keep the better of the two would favour whoever is repeated."""
     records = (a_record(trial="a"), a_record(trial="b", repeat=1, status="crashed", curve=a_curve()))
     assert trials_frame(records).superseded.tolist() == [True, False]
+
+
+def test_ranks_that_share_cores_are_held_against_what_the_cores_can_do():
+    """Four ranks on two cores take turns: their best rates add up to 400, of which two ranks at a time reach 200."""
+    rates = {(1, 1): 100.0, (1, 2): 200.0, (1, 4): 400.0, (2, 1): 190.0}
+    peaks = [
+        {"device": "cpu", "dtype": "float32", "threads": threads, "world_size": ranks, "flops_per_second": rate}
+        for (threads, ranks), rate in rates.items()
+    ]
+
+    def peak(ranks, known=peaks):
+        return peak_flops(a_record(world_size=ranks, threads=1, cores=2), {"gemm_peaks": known})
+
+    assert [peak(1), peak(2), peak(4)] == [100.0, 200.0, 200.0]
+    assert peak(4, [each for each in peaks if each["world_size"] == 4]) == 400.0  # there is nothing to hold it against
+    assert peak(8) is None

@@ -30,6 +30,8 @@ ANALYSIS = [
     "decision",
     "null",
     "sequential",
+    "pairs",
+    "words",
     "exchange",
     "crossing",
     "least_squares",

@@ -1,6 +1,7 @@
 """NVML through the real ctypes binding, against a stub library with known answers (fake_nvml.c)."""
 
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import nvml
-from bench.frames import nvml_missed
+from bench.frames import memory_parts, nvml_missed
 from bench.nvml import GpuProbe, GpuReadings, gpus
 from tests.records import a_record
 
@@ -244,10 +245,13 @@ def test_memory_of_a_pause_that_lasts_to_the_end_is_not_seen(driver, setting):
 def test_a_burst_between_two_samples_lies_within_the_bound(driver, setting):
     setting("FAKE_NVML_USED", GIB)
     setting("FAKE_NVML_PROCESSES", f"self:{512 * MIB}")
-    probe = started(BARE, period=NEVER)
+    reserved = [0]
+    probe = started(BARE, period=NEVER, reserved=lambda: reserved[0])
     began = time.perf_counter()
     setting("FAKE_NVML_PROCESSES", f"self:{3 * GIB}")  # of which torch reserves 2.5 GiB; the rest is the context
+    reserved[0] = 5 * GIB // 2
     time.sleep(0.02)
+    reserved[0] = 0
     setting("FAKE_NVML_PROCESSES", f"self:{512 * MIB}")
     burst = time.perf_counter() - began
     readings = probe.stop()
@@ -257,10 +261,65 @@ def test_a_burst_between_two_samples_lies_within_the_bound(driver, setting):
         "peak_reserved_bytes": 5 * GIB // 2,
         "nvml_process_peak_bytes": readings.process_peak_bytes,
         "nvml_longest_gap_seconds": readings.longest_gap_seconds,
+        "beyond_torch_peak_bytes": readings.beyond_torch["peak"],
     }])  # fmt: skip
-    missed, gap = nvml_missed(record)
-    assert missed == 2 * GIB <= 3 * GIB - readings.process_peak_bytes  # what is known is no more than what was missed
-    assert gap == readings.longest_gap_seconds
+    found, truly = nvml_missed(record), 3 * GIB - readings.process_peak_bytes
+    assert found.at_least == 2 * GIB < truly
+    assert truly <= found.at_most == 5 * GIB // 2  # exactly so, since what is not torch's did not change
+    assert found.gap_seconds == readings.longest_gap_seconds
+
+
+def test_memory_that_torch_reserves_while_nvml_is_asked_does_not_lower_the_bound(driver, setting):
+    """A look that finds 512 MiB, before and after which torch had 0 and 100 MiB: all of it may be beyond torch."""
+    setting("FAKE_NVML_PROCESSES", f"self:{512 * MIB}")
+    grows = itertools.cycle([0, 100 * MIB])
+    assert started(BARE, period=NEVER, reserved=lambda: next(grows)).stop().beyond_torch["peak"] == 512 * MIB
+    shrinks = itertools.cycle([100 * MIB, 0])
+    assert started(BARE, period=NEVER, reserved=lambda: next(shrinks)).stop().beyond_torch["peak"] == 512 * MIB
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_context_and_nccl_are_told_apart_by_when_they_came(driver, setting, listed):
+    """By the process's own memory; where NVML does not list it (in a container), by the rise of the device."""
+
+    def holds(mib):
+        setting("FAKE_NVML_USED", 1024 * MIB + mib * MIB)
+        setting("FAKE_NVML_PROCESSES", f"self:{mib * MIB}" if listed else "")
+
+    reserved = [0]
+    holds(0)
+    setting("FAKE_NVML_PROCESSES", "")  # no context yet
+    probe = started(BARE, period=NEVER, reserved=lambda: reserved[0] * MIB)
+    reserved[0] = 20
+    holds(300 + 20)
+    probe.mark("context")
+    holds(300 + 200 + 20)
+    probe.mark("communication")
+    probe.reset_peak()
+    reserved[0] = 1000
+    holds(300 + 200 + 70 + 1000)
+    readings = probe.stop()
+    assert readings.beyond_torch == {"context": 300 * MIB, "communication": 500 * MIB, "peak": 570 * MIB}
+    rank = {f"beyond_torch_{name}_bytes": value for name, value in readings.beyond_torch.items()}
+    parts = memory_parts(a_record(device="cuda", ranks=[rank]))
+    assert [parts[name] / MIB for name in ("context", "communication", "libraries")] == [300, 200, 70]
+
+
+def test_a_refusal_at_a_mark_costs_the_mark_only(driver, setting):
+    setting("FAKE_NVML_FAIL", "")
+    probe = started(BARE, period=NEVER, reserved=lambda: 0)
+    setting("FAKE_NVML_FAIL", "nvmlDeviceGetMemoryInfo_v2:3,nvmlDeviceGetComputeRunningProcesses_v3:3")
+    probe.mark("context")
+    setting("FAKE_NVML_FAIL", "")
+    readings = probe.stop()
+    assert readings.beyond_torch == {"peak": 512 * MIB}
+    assert readings.process_peak_bytes == 512 * MIB
+
+
+def test_without_the_allocators_count_nothing_is_said_to_be_beyond_it(driver):
+    probe = started(BARE, period=NEVER)
+    probe.mark("context")
+    assert probe.stop().beyond_torch == {}
 
 
 def test_samples_are_no_further_apart_than_the_longest_gap(driver):

@@ -400,8 +400,25 @@ def test_a_mark_stays_in_its_workload_and_its_comparison() -> None:
     records = strategies(("Amp", "Ddp"), workload="a") + strategies(("Amp", "Ddp"), workload="b")
     found = written(PLOTS["pareto"](gated(gate, *records)))
     assert (found.count("Ddp *"), found.count("Ddp")) == (1, 1)
-    timings = [replace(each, workload="a") for each in SCALING]
-    assert not any("another problem" in text for text in written(PLOTS["scaling"](gated(gate, *timings))))
+    elsewhere = [replace(each, workload="c") for each in SCALING]
+    assert not any("another problem" in text for text in written(PLOTS["scaling"](gated(gate, *elsewhere))))
+
+
+def test_ranks_that_solve_another_problem_are_marked_by_their_number() -> None:
+    plain, others, marked = (
+        written(PLOTS["scaling"](gated([failed_gate("Ddp", world_size=size)], *SCALING))) for size in (3, 32, 2)
+    )
+    assert plain == others
+    assert "* Ddp with 2 ranks solves another problem: the planted reason" in marked
+    assert {text for text in marked if text.endswith(" *")} == {
+        "strong (256 samples in all) *", "weak (256 samples a rank) *"
+    }  # fmt: skip
+
+
+def test_the_heat_map_marks_the_model_on_which_amp_solves_another_problem() -> None:
+    found = written(PLOTS["precision"](gated([failed_gate("Amp", "digits-256")], *precisions())))
+    assert "* Amp on digits-256 solves another problem: the planted reason" in found
+    assert [text for text in found if " *\n" in text] == ["digits-256 *\n(256k)"]
 
 
 def test_a_strategy_without_a_point_is_marked_where_it_is_named() -> None:
@@ -598,11 +615,24 @@ def test_undecided_cells_are_marked_and_faster_and_slower_have_opposite_colors()
     assert sum(bool(box.get_hatch()) for box in speed.patches) == 1
 
 
+def test_where_blocks_were_added_until_decided_the_interval_allows_for_it() -> None:
+    """Twice as fast to within 20 %: three blocks fixed beforehand tell, three that were looked at do not."""
+    noisy = [
+        replace(r, curve=r.curve | {"seconds": [s * (0.8, 1.0, 1.25)[r.seed] for s in r.curve["seconds"]]})
+        if r.trainer == "Amp"
+        else r
+        for r in precisions(2.0, widths=(64,))
+    ]
+    for asked in (False, True):
+        run = replace(results_of(*noisy), environment={"until_decided": asked})
+        assert all(("?" in text.get_text()) == asked for text in axes_of(PLOTS["precision"](run))[0].texts)
+
+
 # --- scaling
 
 
 def test_speed_ups_are_as_planted_whatever_the_machine_did() -> None:
-    found = speed_ups(results_of(*SCALING).trials)
+    found = speed_ups(results_of(*SCALING), "digits")
     assert [(p.ranks, p.oversubscribed) for p in found["strong"]] == [
         (2, False),
         (4, False),

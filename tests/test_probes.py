@@ -9,10 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from bench import procfs
+from bench.measure import measure
 from bench.nvml import GpuReadings
 from bench.probes import Probes
+from bench.trial import DATA_FILES, Trial
+from tests.problems import GAUSSIANS
+from trainers import Ddp, MiniBatch
 
 
 def test_the_peak_of_memory_is_seen_and_reset():
@@ -70,16 +75,20 @@ class FakeGpuProbe:
     readings = GpuReadings(
         process_peak_bytes=700, device_peak_bytes=900, device_baseline_bytes=100, energy_joules=50.0,
         energy_window_seconds=2.0, power_limit_watts=300.0, samples=9, unmeasured={},
-        longest_gap_seconds=0.06,
+        longest_gap_seconds=0.06, beyond_torch={"context": 300, "communication": 450, "peak": 500},
     )  # fmt: skip
 
-    def __init__(self, uuid, pid):
+    def __init__(self, uuid, pid, reserved):
         self.calls = [f"probe {uuid} {pid}"]
+        self.reserved = reserved
         FakeGpuProbe.last = self
 
     def stop(self):
         self.calls.append("stop")
         return self.readings
+
+    def mark(self, name):
+        self.calls.append(f"mark {name}")
 
     def __getattr__(self, name):
         return lambda: self.calls.append(name)
@@ -93,6 +102,8 @@ def gpu(monkeypatch):
         get_device_properties=lambda device: SimpleNamespace(uuid="abc"),
         empty_cache=lambda: None,
         memory_allocated=lambda device: 30,
+        memory_reserved=lambda device: 150,
+        synchronize=lambda device: None,
         max_memory_allocated=lambda device: next(peaks),
         max_memory_reserved=lambda device: 200,
         reset_peak_memory_stats=lambda device: None,
@@ -103,6 +114,8 @@ def gpu(monkeypatch):
 
 def run_probes():
     probes = Probes(torch.device("cuda", 0))
+    probes.mark("context")
+    probes.mark("communication")
     probes.reset()
     probes.pause()
     probes.resume()
@@ -127,7 +140,17 @@ class TestGpu:
     def test_evaluation_is_kept_from_the_sampler(self):
         run_probes()
         calls = [call for call in FakeGpuProbe.last.calls if call != f"probe abc {os.getpid()}"]
-        assert calls == ["start", "reset_peak", "resume", "pause", "resume", "pause", "stop"]
+        assert calls == [
+            "start",
+            "mark context",
+            "mark communication",
+            "reset_peak",
+            "resume",
+            "pause",
+            "resume",
+            "pause",
+            "stop",
+        ]
 
     def test_a_driver_that_tells_nothing_leaves_torchs_own_count(self, monkeypatch):
         silent = GpuReadings(None, None, None, None, None, None, 0, {"process_peak_bytes": "NVMLError_NotSupported"})
@@ -135,6 +158,27 @@ class TestGpu:
         seen, unmeasured = run_probes()
         assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (200, "torch_max_reserved")
         assert "NotSupported" in unmeasured["process_peak_bytes"]
+        assert not [name for name in seen if "beyond" in name]
+        assert "group of ranks" in unmeasured["communication_bytes"]
+
+    def test_the_sampler_is_told_what_torch_has_reserved_and_its_marks_reach_the_record(self):
+        seen, unmeasured = run_probes()
+        assert FakeGpuProbe.last.reserved() == 150
+        told = {name.removeprefix("beyond_torch_"): value for name, value in seen.items() if "beyond" in name}
+        assert told == {"context_bytes": 300, "communication_bytes": 450, "peak_bytes": 500}
+        assert "communication_bytes" not in unmeasured
+
+    def test_what_cublas_works_in_is_what_torch_gets_back_of_it(self, monkeypatch):
+        held = [30 + 32]
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held[0])
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: held.__setitem__(0, 30), raising=False)
+        assert run_probes()[0]["workspaces_bytes"] == 32
+
+    def test_a_torch_that_keeps_them_says_so(self, monkeypatch):
+        monkeypatch.delattr(torch._C, "_cuda_clearCublasWorkspaces", raising=False)
+        seen, unmeasured = run_probes()
+        assert "workspaces_bytes" not in seen
+        assert "cuBLAS" in unmeasured["workspaces_bytes"]
 
 
 def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
@@ -149,8 +193,49 @@ def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
     assert "schedstat" in unmeasured["runqueue_wait_seconds"]
 
 
+def test_a_quota_is_counted_while_it_holds_back_training_and_not_between_windows(monkeypatch):
+    """The counter goes on during warm-up (to 1 s), training (0.25 s and 0.5 s) and evaluation (2 s)."""
+    counter = iter([1.0, 1.25, 3.25, 3.75])
+    monkeypatch.setattr("bench.cgroup.throttled_seconds", lambda: next(counter))
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    for after in (probes.pause, probes.resume, probes.pause):
+        after()
+    seen, unmeasured = probes.finish()
+    assert seen["throttled_seconds"] == 0.75
+    assert "throttled_seconds" not in unmeasured
+
+
+def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):
+    monkeypatch.setattr("bench.cgroup.throttled_seconds", lambda: None)
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.pause()
+    seen, unmeasured = probes.finish()
+    assert "throttled_seconds" not in seen
+    assert "quota" in unmeasured["throttled_seconds"]
+
+
 def test_no_thread_is_started_on_the_cpu():
     before = threading.active_count()
     Probes(torch.device("cpu")).reset()
     time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_the_marks_lie_before_and_after_the_ranks_have_met(monkeypatch, tmp_path):
+    """What the first collective takes must lie between them: it is NCCL's."""
+    marks, met = [], []
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr(Probes, "mark", lambda self, what: marks.append((what, dist.is_initialized(), len(met))))
+    monkeypatch.setattr("bench.measure.Ranks.meet", lambda self: met.append(self))
+    data_file, _ = DATA_FILES.prepare(GAUSSIANS)
+    threads = torch.get_num_threads()
+    try:
+        for trainer in (MiniBatch(), Ddp()):
+            trial = Trial(GAUSSIANS, trainer, threads=1, steps=2)
+            measure(trial, data_file, 0, str(tmp_path / "rendezvous"), send=lambda message: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert marks == [("context", False, 0), ("context", False, 0), ("communication", True, 1)]

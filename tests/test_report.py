@@ -68,6 +68,14 @@ def test_costs_show_memory_in_megabytes_and_a_dash_for_what_was_not_measured() -
         ({"nvml_process_peak_bytes": 700 * MB}, "at least 300 MB; up to 0.0600 s between samples"),
         ({"nvml_process_peak_bytes": 1200 * MB}, "nothing known; up to 0.0600 s between samples"),
         (
+            {"nvml_process_peak_bytes": 700 * MB, "beyond_torch_peak_bytes": 450 * MB},
+            "at least 300 MB, at most 750 MB; up to 0.0600 s between samples",
+        ),
+        (
+            {"nvml_process_peak_bytes": 1420 * MB, "beyond_torch_peak_bytes": 450 * MB},
+            "at most 30.0 MB; up to 0.0600 s between samples",
+        ),
+        (
             {"nvml_device_peak_bytes": 900 * MB, "nvml_device_baseline_bytes": 150 * MB},
             "at least 250 MB; up to 0.0600 s between samples",
         ),
@@ -293,3 +301,14 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
     # The report leads with what it cannot see.
     assert text.index("Differences under") < text.index("Could this run see a difference?") < text.index("The decision")
     assert "bfloat16 at digits-1024 B=512" in text
+
+
+def test_the_environment_names_the_library_that_ran() -> None:
+    versions = ["Intel(R) oneAPI Math Kernel Library 2024.2", "Intel(R) MKL-DNN v3.12.0", "NNPACK is enabled"]
+    ran = {"float32": "MKL, SGEMM", "bfloat16": "oneDNN, brg_matmul"}
+    for libraries, said in (
+        ({"versions": versions, "ran": ran}, "float32 by MKL, SGEMM; bfloat16 by oneDNN, brg_matmul"),
+        ({"versions": versions}, "Intel(R) oneAPI Math Kernel Library 2024.2; Intel(R) MKL-DNN v3.12.0"),
+    ):
+        run = results(raced("MiniBatch", seconds=1.0), environment={"kernel_libraries": libraries})
+        assert tables.environment(run).set_index("what").loc["matrix library", "value"] == said

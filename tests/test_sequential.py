@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from bench.pairs import cells_of, find, pair
 from bench.record import Record
 from bench.sequential import PRECISION, anytime_interval, compare_anytime, partners, table, verdicts
 from bench.statistics import student
@@ -106,3 +107,14 @@ def test_the_report_shows_them_only_where_blocks_were_added():
     assert table(results(*trials)).empty
     [row] = table(results(*trials, environment={"until_decided": True})).to_dict("records")
     assert (row["cells"], row["verdict"]) == ("digits-Amp / digits-MiniBatch", "slower")
+
+
+def test_too_few_blocks_to_look_at_are_no_trials_that_missed():
+    run = results(
+        raced("MiniBatch", seconds=1.0, blocks=2),
+        raced("Amp", seconds=2.0, blocks=2),
+        environment={"until_decided": True},
+    )
+    amp, mini = (find(cells_of(run, "strategies"), name) for name in ("Amp", "MiniBatch"))
+    found = pair(run, amp, mini, "seconds_to_target")
+    assert (found.bound, found.verdict, found.comparison.low, found.comparison.high) == ("", "undecided", 0, math.inf)

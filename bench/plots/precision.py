@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bench.frames import Results
-from bench.plots.style import context, new_figure, number, short, styled, tick_text
-from bench.statistics import Interval, compare, median_interval
+from bench.pairs import compared
+from bench.plots.style import context, footnotes, new_figure, number, short, star, styled, tick_text
+from bench.statistics import Interval, median_interval
 
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
 # Without its darkest ends, which would swallow hatching and text.
@@ -54,16 +55,19 @@ def precision(results: Results) -> Figure | None:
     workloads = _by_size(trials)
     batch_sizes = sorted(trials["batch_size"].unique())
     keys = [(workload, size) for workload in workloads for size in batch_sizes]
-    faster = {key: cell for key in keys if (cell := _speed_up(trials, *key)) is not None}
+    faster = {key: cell for key in keys if (cell := _speed_up(results, *key)) is not None}
     if not faster:
         return None
     percent = _is_share(results, trials)
     change = {key: cell for key in keys if (cell := _change(trials, *key, percent)) is not None}
+    notes = footnotes(results, trials)
     figure = new_figure(
         "Where is mixed precision faster, and what does it do to the score?",
-        1.7 + 0.75 * max(2, len(workloads)),
+        1.7 + 0.75 * max(2, len(workloads)) + 0.16 * len(notes),
     )
     inner = figure.subfigures(1, 1, squeeze=False)[0, 0]
+    if notes:
+        inner.supxlabel("\n".join(notes), x=0.008, ha="left", size=8.5, color="#555555")
     inner.suptitle(context(results, trials, None), x=0.008, ha="left", size=10, color="#555555")
     left, right = inner.subplots(1, 2, sharey=True)
     dtypes = trials.loc[(trials["trainer"] == MIXED) & trials["dtype"].notna(), "dtype"].unique()
@@ -87,7 +91,7 @@ def precision(results: Results) -> Figure | None:
         tick_text,
         POINTS[(0.1 if percent else 0.0) <= POINTS],
     )
-    left.set_yticks(range(len(workloads)), [_workload_label(trials, name) for name in workloads])
+    left.set_yticks(range(len(workloads)), [_workload_label(results, trials, name) for name in workloads])
     left.set_ylabel("workload (trained parameters)")
     return figure
 
@@ -97,10 +101,10 @@ def _by_size(trials: pd.DataFrame) -> list[str]:
     return list(trials.groupby("workload", sort=False)["parameters"].max().sort_values(kind="stable").index)
 
 
-def _workload_label(trials: pd.DataFrame, workload: str) -> str:
+def _workload_label(results: Results, trials: pd.DataFrame, workload: str) -> str:
     parameters = trials.loc[trials["workload"] == workload, "parameters"].max()
     known = f"{number(float(parameters))}" if np.isfinite(parameters) else "?"
-    return f"{short(workload, 22)}\n({known})"
+    return f"{short(workload, 22)}{star(results, trials, workload, MIXED)}\n({known})"
 
 
 def _is_share(results: Results, trials: pd.DataFrame) -> bool:
@@ -110,13 +114,13 @@ def _is_share(results: Results, trials: pd.DataFrame) -> bool:
 
 
 def _select(trainer: str, workload: str, size: float) -> dict[str, object]:
-    return {"trainer": trainer, "workload": workload, "batch_size": size}
+    return {"comparison": "precision", "trainer": trainer, "workload": workload, "batch_size": size}
 
 
-def _speed_up(trials: pd.DataFrame, workload: str, size: float) -> Cell | None:
+def _speed_up(results: Results, workload: str, size: float) -> Cell | None:
     try:
         # How many times longer float32 takes is how many times faster the other is.
-        found = compare(trials, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
+        found = compared(results, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
     except ValueError:  # one of the two was not run
         return None
     if found.n == 0:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.frames import Results
+from bench.pairs import compared
 from bench.plots.labels import Label, around
-from bench.plots.style import BLUE, FAINT, VERMILLION, panels, styled, tick_text
-from bench.statistics import compare
+from bench.plots.style import BLUE, FAINT, VERMILLION, panels, star, styled, tick_text
 
 
 @dataclass(frozen=True)
@@ -53,38 +53,37 @@ def scaling(results: Results) -> Figure | None:
     """
     trials = results.trials[results.trials["comparison"] == "scaling"]
     trials = trials[trials["samples_per_second"] > 0]
-    found = {workload: speed_ups(rows) for workload, rows in trials.groupby("workload", sort=False)}
+    found = {workload: speed_ups(results, workload) for workload in dict.fromkeys(trials["workload"])}
     trials = trials[trials["workload"].isin([name for name, kinds in found.items() if any(kinds.values())])]
     if trials.empty:
         return None
     figure, rows = panels("What do more ranks buy?", results, trials, 2, 3.9)
     drawn = []
     for workload, chosen, (left, right) in rows:
-        kinds, batch = found[workload], _base(chosen)[1]
+        kinds, (one, batch) = found[workload], _base(chosen)
+        trainer = str(one["trainer"])
         most = max(point.ranks for points in kinds.values() for point in points)
         for axes, efficiency in ((left, False), (right, True)):
-            drawn.append((axes, _panel(axes, kinds, batch, most, efficiency), _lines(kinds, most, efficiency)))
+            labels = _panel(axes, kinds, batch, most, efficiency, star(results, chosen, workload, trainer))
+            drawn.append((axes, labels, _lines(kinds, most, efficiency)))
     for axes, labels, lines in drawn:  # once all axes have their places
         around(axes, labels, lines)
     return figure
 
 
-def speed_ups(trials: pd.DataFrame) -> dict[str, list[Point]]:
+def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
     """Return the points of "strong" and "weak" scaling of one workload, by rising ranks, beyond one rank."""
     found: dict[str, list[Point]] = {"strong": [], "weak": []}
+    trials = results.trials[results.trials["samples_per_second"] > 0]
+    trials = trials[(trials["comparison"] == "scaling") & (trials["workload"] == workload)]
     if not (trials["world_size"] == 1).any():
         return found
     one, batch = _base(trials)
     for ranks in sorted(set(trials["world_size"]) - {1}):
         for kind, size in (("strong", batch), ("weak", batch * ranks)):
-            cell = {
-                "trainer": one["trainer"],
-                "threads": one["threads"],
-                "world_size": ranks,
-                "batch_size": size,
-            }
+            cell = one | {"world_size": ranks, "batch_size": size}
             rows = trials.loc[(trials[list(cell)] == pd.Series(cell)).all(axis=1)]
-            if not rows.empty and (point := _point(trials, rows, cell, one)) is not None:
+            if not rows.empty and (point := _point(results, rows, cell, one)) is not None:
                 found[kind].append(point)
     return found
 
@@ -92,24 +91,26 @@ def speed_ups(trials: pd.DataFrame) -> dict[str, list[Point]]:
 def _base(trials: pd.DataFrame) -> tuple[dict[str, object], float]:
     """Return what selects the one-rank cell, and its batch size."""
     row = trials[trials["world_size"] == 1].iloc[0]
-    cell = {name: row[name] for name in ("trainer", "threads", "world_size", "batch_size")}
+    cell = {name: row[name] for name in ("comparison", "workload", "trainer", "threads", "world_size", "batch_size")}
     return cell, float(row["batch_size"])
 
 
-def _point(trials: pd.DataFrame, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]) -> Point | None:
-    both = compare(trials, cell, one, "samples_per_second")
+def _point(results: Results, rows: pd.DataFrame, cell: dict[str, object], one: dict[str, object]) -> Point | None:
+    both = compared(results, cell, one, "samples_per_second")
     if both.n == 0:
         return None
     blocks = ["seed", "block"]
-    base = trials.loc[(trials[list(one)] == pd.Series(one)).all(axis=1)]
+    base = results.trials.loc[(results.trials[list(one)] == pd.Series(one)).all(axis=1)]
     throughput, of_one = (part.set_index(blocks)["samples_per_second"] for part in (rows, base))
     each = (throughput / of_one).dropna().tolist()
     ranks = int(rows["world_size"].iloc[0])
     return Point(ranks, each, both.ratio, both.low, both.high, bool(rows["oversubscribed"].any()))
 
 
-def _panel(axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool) -> list[Label]:
-    """Draw one panel; return the labels that it wants."""
+def _panel(
+    axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, efficiency: bool, mark: str
+) -> list[Label]:
+    """Draw one panel; return the labels that it wants, each of which ends in ``mark``."""
     _ideal(axes, most, efficiency)
     labels = []
     for kind, color, marker, line, shift in (
@@ -125,7 +126,7 @@ def _panel(axes: Axes, kinds: dict[str, list[Point]], batch: float, most: int, e
         real = [p for p in points if not p.oversubscribed]
         if real:
             last = real[-1]
-            text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'})"
+            text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'}){mark}"
             labels.append(Label(last.ranks * shift, _value(last.speed_up, last.ranks, efficiency), text, color))
     beyond = [p for points in kinds.values() for p in points if p.oversubscribed]
     if beyond:

@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from bench.frames import Results, not_equivalent
+from bench.frames import Results, environments_of, not_equivalent
 
 MB = 1e6  # bytes
 WIDTH = 10.0  # inches: at 1000 pixels on a screen, 10 pt text is 14 pixels high
@@ -126,7 +126,7 @@ def panels(
         **grid: passed to ``subplots``.
     """
     workloads = list(dict.fromkeys(trials["workload"]))
-    notes = [_footnotes(results, trials[trials["workload"] == workload], workload) for workload in workloads]
+    notes = [footnotes(results, trials[trials["workload"] == workload]) for workload in workloads]
     heights = [height + 0.16 * len(lines) for lines in notes]
     figure = new_figure(question, sum(heights))
     rows = figure.subfigures(len(workloads), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -147,17 +147,34 @@ def label_of(results: Results, workload: str, trainer: str, most: int = 18) -> s
 
     A star refers to the footnote that says why it is no equal of the others.
     """
-    return short(trainer, most) + (" *" if (workload, trainer) in not_equivalent(results) else "")
+    chosen = results.trials[results.trials["comparison"] == "strategies"]
+    return short(trainer, most) + star(results, chosen, workload, trainer)
 
 
-def _footnotes(results: Results, trials: pd.DataFrame, workload: str) -> list[str]:
-    """Return the lines that explain the stars of a workload's strategies; none for any other comparison."""
-    drawn = set(trials.loc[trials["comparison"] == "strategies", "trainer"])
+def star(results: Results, trials: pd.DataFrame, workload: str, trainer: str) -> str:
+    """Return " *" if ``trials`` hold some of a strategy that is no equal of the others on a workload; else ""."""
+    return " *" if any(key[:2] == (workload, trainer) for key in _no_equals(results, trials)) else ""
+
+
+def _no_equals(results: Results, trials: pd.DataFrame) -> dict[tuple[str, str, int], str]:
+    """Return those of ``not_equivalent`` that ``trials`` hold."""
+    drawn = set(trials[["workload", "trainer", "world_size"]].itertuples(index=False, name=None))
+    return {key: why for key, why in not_equivalent(results).items() if key in drawn}
+
+
+# Comparisons that compare strategies with each other, in whose plots stars refer to footnotes.
+STARRED = ("strategies", "precision", "scaling")
+
+
+def footnotes(results: Results, trials: pd.DataFrame) -> list[str]:
+    """Return the lines that explain the stars of what is drawn of ``trials``."""
+    trials = trials[trials["comparison"].isin(STARRED)]
     lines = []
-    for (of, trainer), why in not_equivalent(results).items():
-        if of == workload and trainer in drawn:
-            text = f"* {short(trainer, 30)} {short(' '.join(why.split()), 280)}"
-            lines += textwrap.wrap(text, 140, subsequent_indent="   ")
+    for (workload, trainer, ranks), why in _no_equals(results, trials).items():
+        where = f" on {short(workload, 30)}" if (trials["comparison"] == "precision").any() else ""
+        where += f" with {ranks} ranks" if (trials["comparison"] == "scaling").any() and ranks > 1 else ""
+        text = f"* {short(trainer, 30)}{where} {short(' '.join(why.split()), 280)}"
+        lines += textwrap.wrap(text, 140, subsequent_indent="   ")
     return lines
 
 
@@ -173,11 +190,11 @@ def new_figure(question: str, height: float) -> Figure:
 
 def context(results: Results, trials: pd.DataFrame, workload: str | None) -> str:
     """Return what the trials ran on and how many they are: "mnist5k, CPU with 2 cores, 3 seeds"."""
-    cores = next((r.cores for r in results.records if r.trial in set(trials["trial"])), 0)
-    devices = [
-        f"CPU with {cores} core{'s' * (cores != 1)}" if device == "cpu" else _gpu(results)
-        for device in dict.fromkeys(trials["device"])
-    ]
+    places = dict.fromkeys(trials[["device", "cores", "environment"]].itertuples(index=False, name=None))
+    devices = dict.fromkeys(
+        f"CPU with {cores} core{'s' * (cores != 1)}" if device == "cpu" else _gpu(results, environment)
+        for device, cores, environment in places
+    )
     seeds = trials["seed"].nunique()
     parts = [short(workload, 44)] if workload is not None else []
     parts += [" and ".join(devices), f"{seeds} seed{'s' * (seeds != 1)}"]
@@ -187,8 +204,9 @@ def context(results: Results, trials: pd.DataFrame, workload: str | None) -> str
     return ", ".join(parts)
 
 
-def _gpu(results: Results) -> str:
-    gpus = results.environment.get("gpus") or [{}]
+def _gpu(results: Results, environment: str) -> str:
+    own = environments_of(environment, results.environment)
+    gpus: list[Any] = next((each["gpus"] for each in own if each.get("gpus")), [{}])
     name = gpus[0].get("name") if isinstance(gpus[0], dict) else gpus[0]
     return short(str(name), 30) if name else "GPU"
 
