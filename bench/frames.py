@@ -463,13 +463,12 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     A trial that missed the target counts as infinitely late in the metrics *to target*, so that a median
     over trials of which half missed is infinite: it is not the median of the lucky ones.
     ``n`` is the number of trials, ``n_reached`` how many reached the target, ``n_failed`` how many ended
-    without a result (out of memory, timed out, crashed, failed). Trials that were repeated do not count, and
-    those of different environments are never one cell.
+    without a result (out of memory, timed out, crashed, failed). Trials that were repeated do not count, nor do those
+    by which a rate was searched, and those of different environments are never one cell.
     """
     rows = []
-    for _, cell in trials[~trials["superseded"].astype(bool)].groupby(
-        ["comparison", "cell", "environment"], sort=False
-    ):
+    counting = trials[~trials["superseded"].astype(bool) & (trials["search"] == "")]
+    for _, cell in counting.groupby(["comparison", "cell", "environment"], sort=False):
         row: dict[str, Any] = {name: cell[name].iloc[0] for name in CELL}
         failed = cell["status"].isin(["out_of_memory", "timed_out", "crashed", "failed"])
         row |= {

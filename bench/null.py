@@ -113,7 +113,7 @@ def blocks_of(results: Results) -> dict[tuple[str, str], int]:
     """Return how many blocks each (comparison, workload) ran; the null test's own are not among them."""
     found: dict[tuple[str, str], set[int]] = {}
     for record in results.records:
-        if record.comparison != "null":
+        if record.comparison != "null" and not record.search:
             found.setdefault((record.comparison, record.workload), set()).add(record.block)
     return {key: len(blocks) for key, blocks in found.items()}
 

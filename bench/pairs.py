@@ -17,7 +17,7 @@ Cell = Mapping[str, Any]  # a row of ``bench.frames.summary``
 
 def cells_of(results: Results, comparison: str) -> list[dict[str, Any]]:
     """Return the cells of one comparison with their medians, in the order in which they first ran."""
-    trials = results.trials[results.trials["comparison"] == comparison]
+    trials = results.trials[(results.trials["comparison"] == comparison) & (results.trials["search"] == "")]
     if trials.empty:
         return []
     key = ["comparison", "cell", "environment"]

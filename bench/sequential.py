@@ -128,7 +128,7 @@ def table(results: Results) -> pd.DataFrame:
     if not results.environment.get("until_decided"):
         return pd.DataFrame(rows)
     comparisons: dict[str, dict[str, list[Record]]] = {}
-    for record in results.records:
+    for record in (r for r in results.records if not r.search):
         comparisons.setdefault(record.comparison, {}).setdefault(record.cell, []).append(record)
     for name, cells in comparisons.items():
         for (a, b), found in verdicts(dict(sorted(cells.items()))).items():

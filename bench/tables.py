@@ -50,14 +50,15 @@ __all__ = [
 
 
 def run(results: Results) -> pd.DataFrame:
-    """Return what was run: one row a comparison, with how its trials ended."""
+    """Return what was run: one row a comparison, and one for its searches, with how their trials ended."""
     rows = []
-    for name, trials in results.trials.groupby("comparison", sort=False):
-        records = [record for record in results.records if record.comparison == name]
+    searching = results.trials["search"] != ""
+    for (name, is_search), trials in results.trials.groupby(["comparison", searching], sort=False):
+        records = [r for r in results.records if r.comparison == name and bool(r.search) == is_search]
         ends = pd.Series([_end(record) for record in records]).value_counts()
         rows.append(
             {
-                "comparison": str(name).replace("_", " "),
+                "comparison": str(name).replace("_", " ") + (", search for the rate" if is_search else ""),
                 "workloads": listed(dict.fromkeys(trials["workload"])),
                 "cells": str(trials["cell"].nunique()),
                 "trials of each": _range(trials.groupby("cell").size()),
@@ -380,7 +381,10 @@ def checked(results: Results) -> str:
 
 
 def failures(results: Results) -> pd.DataFrame:
-    """Return every trial that ended without a result, with its reason."""
+    """Return every trial that ended without a result, with its reason.
+
+    That a rate of a search diverged is a result of the search.
+    """
     return pd.DataFrame(
         [
             {
@@ -393,6 +397,7 @@ def failures(results: Results) -> pd.DataFrame:
             }
             for record in results.records
             if record.status not in ("reached", "missed", "plateaued")
+            and not (record.search and record.status == "diverged")
         ]
     )
 

@@ -216,3 +216,14 @@ def test_ranks_that_share_cores_are_held_against_what_the_cores_can_do():
     assert [peak(1), peak(2), peak(4)] == [100.0, 200.0, 200.0]
     assert peak(4, [each for each in peaks if each["world_size"] == 4]) == 400.0  # there is nothing to hold it against
     assert peak(8) is None
+
+
+def test_the_trials_of_a_search_are_rows_but_no_cell():
+    """Each has a cell of its own name in the frame; what is summed up is the cell at the rate that was found."""
+    searched = [
+        a_record(trial=f"s{lr}", cell=f"points-MiniBatch-lr{lr}", search="points-MiniBatch", seed=1000, block=0)
+        for lr in (0.1, 0.3)
+    ]
+    trials = trials_frame((*searched, a_record()))
+    assert trials.search.tolist() == ["points-MiniBatch", "points-MiniBatch", ""]
+    assert summary(trials).cell.tolist() == ["points-MiniBatch"]
