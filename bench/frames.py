@@ -154,6 +154,7 @@ def _derived(record: Record) -> dict[str, Any]:
         "suite": record.suite,
         "comparison": record.comparison,
         "cell": record.cell,
+        "search": record.search,
         "workload": record.workload,
         "trainer": record.trainer,
         "hyperparameters": json.dumps(hyper),

@@ -1,10 +1,12 @@
 """Plots: what is drawn is what was measured, and every word of it can be read."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, null_test
+from tests.synthetic import failed_gate, null_test, searched
 
 MB = 1_000_000
 TWELVE = (
@@ -206,6 +208,28 @@ def noisy(noise: float, n: int) -> list[Record]:
     return null_test((noise * np.random.default_rng(0).standard_normal(n)).tolist())
 
 
+def bowl(best: float, value: float, score: bool, rates: int = 7) -> dict[float, float | None]:
+    """What a search finds: ``value`` at the rate ``best``, worse to both sides, and above all is lost."""
+    steps = range(-(rates // 2), rates - rates // 2)
+    found = {best * 10 ** (k / 4): value - 0.004 * k * k if score else value * (1 + 0.3 * k * k) for k in steps}
+    return found | {best * 10 ** ((rates - rates // 2) / 4): None if score else math.inf}
+
+
+OPTIMIZERS = ("Sgd", "Momentum", "Nesterov", "Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW", "SgdCosine", "SgdStep",
+              "SgdExponential", "SgdTimeDecay", "SgdWarmupCosine")  # fmt: skip
+
+
+def tuned(
+    names: tuple[str, ...] = TWELVE[:6], optimizers: tuple[str, ...] = OPTIMIZERS, **changes: Any
+) -> list[Record]:
+    """A search of each strategy, and one of each optimizer."""
+    found = [searched(name, bowl(0.1, 3000 * 1.3**i, score=False), **changes) for i, name in enumerate(names)]
+    for i, name in enumerate(optimizers):
+        best = 0.001 if i in (5, 6, 7) else 0.1
+        found.append(searched(name, bowl(best, 0.93 + i / 500, score=True), comparison="optimizers", **changes))
+    return [record for records in found for record in records]
+
+
 def nasty() -> dict[str, list[Record]]:
     """Results that have broken a plot before, or could."""
     crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
@@ -224,8 +248,8 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12),
-        "twelve": strategies(TWELVE) + batch_sizes(TWELVE),
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned(),
+        "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
         + batch_sizes(seeds=1)[:1]
@@ -240,7 +264,16 @@ def nasty() -> dict[str, list[Record]]:
         + [replace(r, workload=LONG) for r in SCALING]
         + null_test([0.01, 0.02, -0.03], LONG)
         + noisy(0.002, 3),
-        "falling": falling,
+        "falling": falling
+        + [
+            replace(r, higher_is_better=False, target=0.1, curve=r.curve | {"score": [1 - s for s in r.curve["score"]]})
+            for r in tuned(optimizers=OPTIMIZERS[:6])
+        ],
+        "nothing found": searched("Online", {0.1: math.inf, 1.0: None})
+        + searched("Sgd", {0.1: None}, comparison="optimizers"),
+        "one rate": searched("Online", {0.1: 3000.0}, blocks=1)
+        + searched("Sgd", {0.1: 0.95}, comparison="optimizers", blocks=1),
+        "two workloads": tuned(TWELVE[:2], OPTIMIZERS[:2]) + tuned(TWELVE[:9], OPTIMIZERS[5:9], workload=LONG),
         "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6) + noisy(0.8, 30),
         "empty": [],
     }
@@ -351,7 +384,9 @@ def test_files_are_written_for_exactly_the_plots_that_there_are_results_for(tmp_
 def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
     drawn = {case: [key for key in PLOTS if (case, key) in figures] for case in NASTY}
     assert drawn["empty"] == []
-    assert drawn["usual"] == ["null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto"]
+    assert drawn["usual"] == [
+        "null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto", "tuning", "optimizers",
+    ]  # fmt: skip
     assert drawn["missed"] == ["convergence", "time_to_target"]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
     assert drawn["unmeasured"] == ["convergence", "time_to_target", "batch_size"]
