@@ -189,6 +189,7 @@ def _over_effort(axes: Axes, group: list[Searched], known: dict[str, Style]) -> 
         line: Any = {"color": style.color, "ls": style.line, "lw": 1.4, "ms": 4.5, "mec": "white", "mew": 0.5}
         axes.plot(ks, y, style.marker, **line, label=one.name)
         value = f"{y[-1]:.3g}" if score else f"{number(float(y[-1]))}{' s' * one.metric.startswith('seconds')}"
+        value = "not reached" if one.failed[one.best].all() else value  # what is drawn is what a miss counts as
         labels.append(Label(float(ks[-1]), float(y[-1]), f"{short(one.name)} {value}", style.ink))
     axes.set_xlabel("rates tried (number)")
     axes.set_ylabel(f"expected best {'score (no unit)' if score else AXIS[group[0].metric]}")
