@@ -25,6 +25,8 @@ ANALYSIS = [
     "sequential",
     "exchange",
     "crossing",
+    "sensitivity",
+    "optimizer_claims",
 ]
 
 
