@@ -451,7 +451,7 @@ def _worse(a: "pd.Series[float]", b: "pd.Series[float]", metric: str) -> bool:
 
 
 def table(results: Results, comparison: str, metric: str | None = None) -> pd.DataFrame:
-    """Return the searches of a comparison: the best rate, how sure it is, what it is worth, and what it cost.
+    """Return the searches of a comparison: the best rate, how sure it is, and what it is worth.
 
     Args:
         results: see ``searches``.
@@ -464,32 +464,51 @@ def table(results: Results, comparison: str, metric: str | None = None) -> pd.Da
 
 
 def _row(found: Searched, standing: Standing) -> dict[str, str]:
-    spent, by_score, show = cost_of(found.trials), found.metric == SCORE, _formatter(found)
-    at_best = held_out(found)
+    show, at_best = _formatter(found), held_out(found)
     expected = {
         f"best of {k}": show(float(best_of(found, k).mean())) if k <= len(found.rates) else MISSING for k in EFFORTS
     }
-    worth = {"final score": _interval(at_best, SCORE)} if by_score else {}
-    shares = {"diverged": spent.diverged_share, "missed": 0.0 if by_score else spent.missed_share}
-    lost = [f"{number(100 * share)} % by {what}" for what, share in shares.items() if share > 0]
     return {
         "workload": found.workload,
         "search": found.name,
         "rates x seeds": f"{len(found.rates)} x {len(found.seeds)}",
         "best rate [not resolved]": _rate(found),
         "basin": MISSING if math.isnan(basin(found).low) else basin(found).text,
-        **worth,
+        **({"final score": _interval(at_best, SCORE)} if found.metric == SCORE else {}),
         "seconds to target": _interval(at_best, "seconds_to_target", "s"),
         "samples to target": _interval(at_best, "samples_to_target"),
         **expected,
         "optimism": _share(optimism(found)),
-        "diverged": str(spent.diverged),
-        "missed": str(spent.missed),
-        "failed": str(spent.failed),
-        "cost": f"{number(spent.train_seconds)} s of training{' (' + ', '.join(lost) + ')' if lost else ''}, "
-        f"{_seconds(spent.wall_seconds)} of processes, {number_of(spent.samples)} samples",
         "label": "tuning-dependent" if standing.turns(found.name) else "",
     }
+
+
+def costs(results: Results, comparison: str) -> pd.DataFrame:
+    """Return what each search of a comparison took, and which share of it led nowhere.
+
+    Args:
+        results: see ``searches``.
+        comparison: see ``searches``.
+    """
+    rows = []
+    for found in searches(results, comparison):
+        spent = cost_of(found.trials)
+        rows.append(
+            {
+                "workload": found.workload,
+                "search": found.name,
+                "trials": str(spent.trials),
+                "diverged": str(spent.diverged),
+                "missed": str(spent.missed),
+                "failed": str(spent.failed),
+                "training": _seconds(spent.train_seconds),
+                "of it, diverged": _share(spent.diverged_share),
+                "of it, missed": _share(spent.missed_share),
+                "processes": _seconds(spent.wall_seconds),
+                "samples": number_of(spent.samples),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _rate(found: Searched) -> str:

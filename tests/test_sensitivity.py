@@ -269,6 +269,9 @@ def test_the_cost_counts_every_trial_and_says_what_was_lost():
     assert (spent.trials, spent.diverged, spent.missed, spent.failed) == (6, 2, 2, 0)
     assert (spent.train_seconds, spent.wall_seconds, spent.samples) == pytest.approx((4.0, 7.0, 256_000))
     assert (spent.diverged_share, spent.missed_share) == pytest.approx((0.25, 0.5))
+    run = results(searched("A", {0.1: 32_000.0, 1.0: math.inf, 10.0: None}, blocks=2, spread=0))
+    [row] = sensitivity.costs(run, "tuning").to_dict("records")
+    assert (row["training"], row["processes"], row["of it, missed"]) == ("4.00 s", "7.00 s", "50.0 %")
 
 
 def test_a_process_that_did_not_live_to_tell_leaves_the_wall_time_unknown():
@@ -295,3 +298,5 @@ def test_whatever_a_search_holds_it_is_tabulated_without_a_gap(records):
             assert not table.map(lambda text: "nan" in text).any(axis=None)
             assert "nan" not in said
             assert bool(said) == bool(len(table))
+        spent = sensitivity.costs(as_run, comparison)
+        assert not spent.map(lambda text: "nan" in text).any(axis=None)
