@@ -26,6 +26,9 @@ EFFORTS = (3, 5, 9)
 # A basin holds the rates that lose no more than this share of the best: of a time to target, of a score.
 LOSS_OF_TIME, LOSS_OF_SCORE = 0.20, 0.01
 
+# So many times the best rate's time to target needs no test to be called worse.
+FAR = 3.0
+
 SCORE = "final_score"
 
 
@@ -43,6 +46,7 @@ class Searched:
         cost: what they are worth in ``metric``, [rates, seeds]; less is better, so scores are negated.
         failed: [rates, seeds]: whether the trial missed the target, diverged or ended without a result;
             where ``metric`` is the score, to miss the target is no failure.
+        worthless: the ``chosen_by`` of a trial that failed.
         trials: rows of ``Results.trials``, those of rates without all seeds among them.
     """
 
@@ -57,6 +61,7 @@ class Searched:
     chosen_by: Floats
     cost: Floats
     failed: npt.NDArray[np.bool_]
+    worthless: float
     trials: pd.DataFrame
 
     @property
@@ -122,7 +127,7 @@ def searches(results: Results, comparison: str, metric: str | None = None) -> li
 
 
 def _valued(results: Results, trials: pd.DataFrame, metric: str, higher: bool) -> pd.DataFrame:
-    """Return ``trials`` of one workload with ``chosen_by``, ``cost`` and ``failed``."""
+    """Return ``trials`` of one workload with ``chosen_by``, ``cost``, ``failed`` and ``worthless``."""
     unusable = ~trials["status"].isin(["reached", "missed", "plateaued"])
     if metric == SCORE:
         sign = -1.0 if higher else 1.0
@@ -130,13 +135,11 @@ def _valued(results: Results, trials: pd.DataFrame, metric: str, higher: bool) -
         nothing = sign * _untrained(results, trials)
         nothing = cost.max() if math.isnan(nothing) else nothing
         cost = cost.fillna(nothing).clip(upper=nothing)
-        return trials.assign(chosen_by=cost, cost=cost, failed=unusable)
-    failed = trials[metric].isna()
-    costs = {
-        name: trials[name].astype(float).fillna(2 * float(trials[SPENT[name]].max()))
-        for name in ("samples_to_target", metric)
-    }
-    return trials.assign(chosen_by=costs["samples_to_target"], cost=costs[metric], failed=failed)
+        return trials.assign(chosen_by=cost, cost=cost, failed=unusable, worthless=nothing)
+    par2 = {name: 2 * float(trials[SPENT[name]].max()) for name in ("samples_to_target", metric)}
+    samples, cost = (trials[name].astype(float).fillna(par2[name]) for name in ("samples_to_target", metric))
+    failed, worthless = trials[metric].isna(), par2["samples_to_target"]
+    return trials.assign(chosen_by=samples, cost=cost, failed=failed, worthless=worthless)
 
 
 def _untrained(results: Results, trials: pd.DataFrame) -> float:
@@ -162,6 +165,7 @@ def _searched(rows: pd.DataFrame, where: tuple[str, str, str, str], metric: str,
         chosen_by.astype(float),
         cost.astype(float),
         failed.astype(bool),
+        float(rows["worthless"].iloc[0]),
         rows,
     )
 
@@ -176,19 +180,25 @@ def unresolved(found: Searched) -> Floats:
     and columns are taken off is the noise, one standard deviation for all rates (of log samples, or of the score),
     with (rates - 1) x (seeds - 1) degrees of freedom: two seeds will do. A rate is worse where its mean exceeds the
     best one's by more than Student's one-sided bound, at 5 % over the number of rates compared (Bonferroni).
-    Rates that failed more often than the best are left out by that alone. With one seed, or where the best rate
-    failed too, nothing is known, and all that are left are returned.
+
+    Three kinds of rates are left out without a test: those that failed more often than the best; those that take three
+    times as long; and those whose scores gained less than half of what the best one's did over an untrained model's.
+    Their noise is not that of the others: next to divergence it is many times as large. With one seed, or where the
+    best rate failed too, nothing is known, and all are returned that failed no more often.
 
     Played with seven rates of which the best differs from its neighbours by half of what trials differ by, it keeps the
     best in 99 % with two seeds and with three; in 95 % where its trials differ three times as much as the others'.
 
     Source: J. C. Hsu 1996, Multiple Comparisons, chapter 4 (comparisons with the best).
     """
-    failures, best = found.failed.sum(axis=1), found.best
-    candidates = np.flatnonzero(failures == failures[best])
-    seeds = len(found.seeds)
-    if seeds < 2 or failures[best] or len(candidates) < 2:
-        return found.rates[candidates]
+    failures, best, costs = found.failed.sum(axis=1), found.best, found.chosen_by.mean(axis=1)
+    far = (costs[best] + found.worthless) / 2 if found.metric == SCORE else FAR * costs[best]
+    equal, seeds = failures == failures[best], len(found.seeds)
+    if seeds < 2 or failures[best]:
+        return np.asarray(found.rates[equal])
+    candidates = np.flatnonzero(equal & ((costs <= far) | (costs == costs[best])))
+    if len(candidates) < 2:
+        return np.asarray(found.rates[candidates])
     values = found.chosen_by[candidates]
     values = values if found.metric == SCORE else np.log(values)
     means = values.mean(axis=1)

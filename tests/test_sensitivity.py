@@ -23,7 +23,10 @@ def search(chosen_by, failed=None, cost=None, metric="samples_to_target"):
     rates = np.array(NINE[: len(values)])
     cost = values if cost is None else np.asarray(cost, float)
     seeds = tuple(range(values.shape[1]))
-    return Searched("tuning", "w", "", "w-A", metric, False, rates, seeds, values, cost, lost, pd.DataFrame())
+    worthless = 0.9 if metric == "final_score" else 1e6
+    return Searched(
+        "tuning", "w", "", "w-A", metric, False, rates, seeds, values, cost, lost, worthless, pd.DataFrame()
+    )
 
 
 def one(*records, comparison="tuning", metric=None):
@@ -156,6 +159,14 @@ def test_without_seeds_to_tell_or_where_the_best_failed_nothing_is_resolved():
 def test_a_rate_that_misses_is_not_in_question_where_another_never_does():
     found = search([[100.0, 101.0], [90.0, 1e5], [104.0, 99.0]], failed=[[False] * 2, [False, True], [False] * 2])
     assert unresolved(found).tolist() == [NINE[0], NINE[2]]
+
+
+def test_the_noise_of_a_rate_that_all_but_diverged_hides_nothing():
+    """Errors of 0.05, 0.08 and 0.10, known to 0.001; and of 0.5 and 0.9, at a rate at which anything may happen."""
+    sane = [[0.050, 0.051, 0.052], [0.081, 0.080, 0.082], [0.100, 0.102, 0.101]]
+    assert unresolved(search([*sane, [0.5, 0.9, 0.9]], metric="final_score")).tolist() == NINE[:1]
+    hits = [[1000, 1010, 1020], [1310, 1300, 1320], [2000, 2030, 2010]]
+    assert unresolved(search([*hits, [5000, 50_000, 9000]])).tolist() == NINE[:1]
 
 
 # How wide
