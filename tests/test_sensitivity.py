@@ -103,7 +103,7 @@ def test_the_most_is_that_of_all_searches_of_the_workload():
 
 
 def test_a_rate_that_failed_less_often_is_preferred_however_slow():
-    found = search([[1.0, 1.0, 900.0], [50.0, 50.0, 50.0]], failed=[[False, False, True], [False] * 3])
+    found = search([[1.0, 1.0, 100.0], [50.0, 50.0, 50.0]], failed=[[False, False, True], [False] * 3])
     assert found.best == 1
 
 
