@@ -20,7 +20,8 @@ def cells(plan: Plan) -> dict[str, Trial]:
     found = {}
     for workload in plan.workloads_or("mnist5k"):
         _, train_samples = DATA_FILES.prepare(workload)
-        batch_sizes = [factor**k for k in range(64) if factor**k < train_samples] + [train_samples]
+        powers = [factor**k for k in range(64) if factor**k < train_samples]
+        batch_sizes = plan.batch_sizes or [*powers, train_samples]
         for name, trainer in plan.trainers_or("MiniBatch").items():
             if not hasattr(trainer, "batch_size"):
                 continue  # a strategy with no batch size of its own has nothing to vary

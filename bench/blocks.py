@@ -1,6 +1,7 @@
 """Run the trials of a comparison in blocks: one trial of every cell, in random order, back to back.
 
-Whatever the machine does over time then falls on all cells alike, and cells are compared within blocks.
+Whatever the machine does over time then falls on all cells alike, and cells are compared within blocks. Cells whose
+learning rate is to be searched are searched first, and then measured at the best rate in such blocks, on other seeds.
 """
 
 import json
@@ -18,10 +19,17 @@ from bench.equivalence import gate
 from bench.exchange import differences, write_whole
 from bench.frames import another_problem, contaminated, those_that_count
 from bench.record import DEFINITION, Record, append, read
+from bench.search import Search, label_of
 from bench.trial import DATA_FILES, Trial, definition, run_trial
+from bench.tuning import FIRST_SEED
+from trainers.task import Trainer
 
 # Of the planned trials, how many may be run again because others used their cores; each once at most.
 LARGEST_SHARE_OF_REPEATS = 0.10
+
+
+# What a comparison is made of: trials, and searches for the rate at which to make them.
+Cells = Mapping[str, Trial | Search]
 
 
 class RecordLostError(Exception):
@@ -60,13 +68,16 @@ class Blocks:
         self._finished = 0
         self._spent = 0.0
 
-    def check(self, cells: Mapping[str, Trial]) -> None:
+    def check(self, cells: Cells) -> None:
         """Check that every trial of ``cells`` can run, before any does.
 
         Raises:
             ValueError: one line that says what is wrong.
         """
-        for trial in cells.values():
+        for cell in cells.values():
+            if isinstance(cell, Search):
+                cell.first()
+            trial = trial_of(cell)
             _, train_samples = DATA_FILES.prepare(trial.workload)
             trial.check(train_samples)
 
@@ -91,7 +102,7 @@ class Blocks:
             ) from error
         return folder
 
-    def resume(self, environment: dict[str, Any], comparisons: Mapping[str, tuple[Mapping[str, Trial], int]]) -> Path:
+    def resume(self, environment: dict[str, Any], comparisons: Mapping[str, tuple[Cells, int]]) -> Path:
         """Continue the newest run: what it holds of ``comparisons`` (cells and blocks, by name) is not run again.
 
         A trial that ended without a result is held too: that it failed is a result.
@@ -111,12 +122,10 @@ class Blocks:
         for record in those_that_count(held)[0]:
             self._done[record.comparison, record.cell, record.block] = record
         for comparison, (cells, _) in comparisons.items():
-            for cell, trial in cells.items():
+            for cell, trial in _known_beforehand(cells).items():
                 self._check_unchanged(comparison, cell, trial)
-        planned = [
-            (name, cell, b) for name, (cells, blocks) in comparisons.items() for cell in cells for b in range(blocks)
-        ]
-        self._expect(sum(each not in self._done for each in planned))
+        held_of = {name: sum(c == name for c, _, _ in self._done) for name in comparisons}
+        self._expect(sum(max(0, planned(*asked) - held_of[name]) for name, asked in comparisons.items()))
         again = {name: environment.get(name) for name in ("captured", "git", "load_average", "gpus")}
         before["resumed"] = [*before.get("resumed", []), again]
         try:
@@ -148,9 +157,9 @@ class Blocks:
         if "gemm_peaks" not in environment:
             self._keep("environment.json", environment | {"gemm_peaks": peaks()})
 
-    def check_equivalence(self, cells: Mapping[str, Trial]) -> None:
+    def check_equivalence(self, cells: Cells) -> None:
         """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not."""
-        found = gate(cells.values())
+        found = gate(trial_of(cell) for cell in cells.values())
         for one in found:
             if not one["passed"]:
                 self._tell(f"{one['workload']}-{one['trainer']} {another_problem(one)}; its results will be marked")
@@ -167,11 +176,11 @@ class Blocks:
     def run(
         self,
         comparison: str,
-        cells: Mapping[str, Trial],
+        cells: Cells,
         blocks: int,
         undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None,
     ) -> None:
-        """Run ``blocks`` blocks of ``cells``; the trials of block b have seed b.
+        """Run the searches of ``cells``, then ``blocks`` blocks of all; the trials of block b have seed b.
 
         A trial that others disturbed is run again at once, within limits. Both records are kept; the later counts.
 
@@ -193,13 +202,39 @@ class Blocks:
                 yield block
                 block += 1
 
+        trials = {name: cell for name, cell in cells.items() if isinstance(cell, Trial)}
+        trials |= self._search(comparison, {name: cell for name, cell in cells.items() if isinstance(cell, Search)})
         for block, position, cell in schedule(comparison, cells, numbers()):
-            record = self._done.get((comparison, cell, block))
-            if record is None:
-                trial = replace(cells[cell], seed=block)
-                where = {"comparison": comparison, "cell": cell, "block": block, "position": position}
-                record = self._run(trial, where, f"block {block + 1}/{max(blocks, block + 1)}")
+            where = {"comparison": comparison, "cell": cell, "block": block, "position": position}
+            record = self._held_or_run(
+                replace(trials[cell], seed=block), where, f"block {block + 1}/{max(blocks, block + 1)}"
+            )
             self.records[comparison, cell].append(record)
+
+    def _search(self, comparison: str, searches: Mapping[str, Search]) -> dict[str, Trial]:
+        """Run the trials of all ``searches``, in blocks too, and return each one's trial at its best rate."""
+        tried: dict[str, dict[Trainer, list[Record]]] = {name: {} for name in searches}
+        for turn in range(1 + max((search.refinements for search in searches.values()), default=-1)):
+            cells: dict[str, tuple[str, Trainer]] = {}
+            for name, search in searches.items():
+                if turn <= search.refinements:
+                    trainers = [search.following(tried[name])] if turn else search.first()
+                    cells |= {f"{name}-{label_of(trainer)}": (name, trainer) for trainer in trainers}
+            most = max(searches[name].seeds for name, _ in cells.values())
+            for block, position, cell in schedule(f"{comparison} search {turn}", cells, range(most)):
+                name, trainer = cells[cell]
+                if block >= searches[name].seeds:
+                    continue
+                trial = replace(searches[name].trial, trainer=trainer, seed=FIRST_SEED + block)
+                where = {"comparison": comparison, "cell": cell, "block": block, "position": position, "search": name}
+                record = self._held_or_run(trial, where, f"search, seed {block + 1}/{most}")
+                tried[name].setdefault(trainer, []).append(record)
+        return {name: replace(search.trial, trainer=search.best(tried[name])) for name, search in searches.items()}
+
+    def _held_or_run(self, trial: Trial, where: dict[str, Any], of: str) -> Record:
+        """Return the trial's record of the run that is continued, else of running it now."""
+        held = self._done.get((where["comparison"], where["cell"], where["block"]))
+        return self._run(trial, where, of) if held is None else held
 
     def _run(self, trial: Trial, where: dict[str, Any], of: str) -> Record:
         """Run ``trial``, and once more if it was disturbed and there are repeats left; return the one that counts."""
@@ -234,6 +269,27 @@ class Blocks:
         return f"[{self._finished}/{max(self._planned, self._finished)}, {left // 60:.0f}:{left % 60:02.0f} left]"
 
 
+def trial_of(cell: Trial | Search) -> Trial:
+    """Return what a cell runs, at whatever rate if that is to be searched."""
+    return cell.trial if isinstance(cell, Search) else cell
+
+
+def planned(cells: Cells, blocks: int) -> int:
+    """Return how many trials ``blocks`` blocks of ``cells`` take, those of searches included."""
+    return len(cells) * blocks + sum(len(cell) for cell in cells.values() if isinstance(cell, Search))
+
+
+def _known_beforehand(cells: Cells) -> dict[str, Trial]:
+    """Return the trials, by cell, that do not depend on what others find."""
+    found: dict[str, Trial] = {}
+    for name, cell in cells.items():
+        if isinstance(cell, Search):
+            found |= {f"{name}-{label_of(trainer)}": replace(cell.trial, trainer=trainer) for trainer in cell.first()}
+        else:
+            found[name] = cell
+    return found
+
+
 def outcome(record: Record, to_target: bool = True) -> str:
     """Return how a trial ended, in a few words; one that was not run to the target cannot have missed it."""
     if not record.curve["step"]:
@@ -241,6 +297,6 @@ def outcome(record: Record, to_target: bool = True) -> str:
     seconds, steps = record.curve["seconds"][-1], record.curve["step"][-1]
     score = record.curve["score"][-1]
     text = f"{steps} steps in {seconds:.2f} s" + ("" if score is None else f", score {score:.4g}")
-    if record.status not in ("reached", "missed"):
+    if record.status not in ("reached", "missed", "plateaued"):
         return f"{record.status} after {text} ({record.reason})"
     return f"{record.status}: {text}" if to_target else text

@@ -64,7 +64,7 @@ def _outcome(record: Record) -> Iterator[str]:
         yield f"outcome: {record.status} without a reason"
     if record.status in ENDED_EARLY and record.world_size == 1 and record.wall_seconds is not None:
         yield f"outcome: {record.status}, yet it measured itself to its end"
-    if record.status in ("reached", "missed") and not record.curve["step"]:
+    if record.status in ("reached", "missed", "plateaued") and not record.curve["step"]:
         yield f"outcome: {record.status} without a step"
 
 

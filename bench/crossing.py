@@ -157,8 +157,8 @@ def intervals(records: Iterable[Record], metric: str = "seconds_to_target") -> t
         if hit is not None:
             low.append(places[hit - 1] if hit else 0.0)
             high.append(places[hit])
-        elif record.status in ("missed", "diverged"):
-            low.append(record.curve[column][-1] if record.status == "missed" else most)
+        elif record.status in ("missed", "diverged", "plateaued"):
+            low.append(most if record.status == "diverged" else record.curve[column][-1])
             high.append(np.inf)
     return np.array(low, float), np.array(high, float)
 

@@ -187,6 +187,8 @@ def _derived(record: Record) -> dict[str, Any]:
         "target": record.target,
         "final_score": scores[-1] if scores else np.nan,
         "final_loss": losses[-1] if losses else np.nan,
+        "train_loss": _number(record.final_losses.get("train")),
+        "held_out_loss": _number(record.final_losses.get("held_out")),
         **_memory(record),
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,7 +24,7 @@ from bench.footprint import Footprint
 from bench.probes import Probes
 from bench.processes import loopback_only
 from bench.workload import Data
-from trainers.task import Step, Task
+from trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
     from bench.trial import Trial
@@ -34,6 +34,15 @@ WARMUP_STEPS = 10
 # Evaluations are spaced geometrically, so that the time to target is known equally well, relative
 # to itself, for a trainer of ten steps and for one of a million.
 SPACING = 1.03
+
+# A trial is given up as diverged when at ten evaluations in a row the loss is ten times the largest of the first ten:
+# not for one unlucky batch, and not for losses that are large from the beginning.
+HOPELESS, EVALUATIONS = 10.0, 10
+
+# At the end the mean loss is taken on so many of the training samples at most.
+MOST_SAMPLES = 10_000
+
+T = TypeVar("T")
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -76,6 +85,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                     "evaluation_seconds": run.evaluation_seconds,
                     "wall_seconds": time.perf_counter() - began,
                     "unmeasured": unmeasured,
+                    "final_losses": run.final_losses,
                     "rank": seen
                     | warmup.footprint
                     | {
@@ -149,6 +159,7 @@ class Run:
         setup_seconds: from the trainer's start to the first forward pass of its model.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+        final_losses: on rank 0, of the last model on "train" and "held_out".
         steps, updates: how many this rank made.
     """
 
@@ -163,9 +174,15 @@ class Run:
     evaluation_seconds: float = 0.0
     steps: int = 0
     updates: int = 0
+    final_losses: dict[str, float] = field(default_factory=dict)
     _seconds: float = 0.0
     _samples: int = 0
     _was_reached: bool = False
+    _score: float | None = None  # what the trainer is told next, larger is better
+    _best_score: float = -math.inf
+    _without_improvement: int = 0
+    _first_losses: list[float] = field(default_factory=list)
+    _hopeless: int = 0
     _clock: Clock = field(init=False)
 
     def train(self) -> tuple[str, str]:
@@ -176,7 +193,8 @@ class Run:
         self.probes.reset()
         with closing(self.trial.trainer(task)) as steps:
             self._clock.start()
-            for number, step in enumerate(steps, 1):
+            while (following := self._next(steps)) is not None:
+                number, step = number + 1, following
                 self._samples += step.samples
                 self.updates += step.updates
                 if number == edge or number == self.trial.steps:
@@ -194,6 +212,14 @@ class Run:
             assert ended is not None, "a trainer that ended is out of budget"
             return ended
 
+    def _next(self, steps: Steps) -> Step | None:
+        """Resume the trainer, with the score if it was just evaluated; None where it has ended."""
+        score, self._score = self._score, None
+        try:
+            return steps.send(score)
+        except StopIteration:
+            return None
+
     def _at_edge(self, number: int, step: Step, trainer_ended: bool = False) -> tuple[str, str] | None:
         """End a window after step ``number``: stop the clock, score, tell the parent, decide whether to go on."""
         own = self._clock.stop()
@@ -206,7 +232,7 @@ class Run:
         ended = None
         if self.ranks.first:  # the others wait for what it decides
             ended = self._decide(number, step, loss, trainer_ended)
-        ended = self.ranks.from_first(ended)
+        ended, self._score = self.ranks.from_first((ended, self._score))
         self.evaluation_seconds += time.perf_counter() - began
         self.probes.resume()
         return ended
@@ -231,13 +257,39 @@ class Run:
             "score": score,
         }
         self.send({"point": point})
+        ended = self._ended(number, loss, score if scored else None, out_of_budget)
+        if ended is not None:
+            self.final_losses = self._final_losses(step.model)
+        return ended
+
+    def _ended(self, number: int, loss: float, score: float | None, out_of_budget: str) -> tuple[str, str] | None:
+        trial = self.trial
         if not math.isfinite(loss):
             return "diverged", f"the training loss was {loss} at step {number}"
-        if scored and not math.isfinite(score):
+        if score is not None and not math.isfinite(score):
             return "diverged", f"the score was {score} at step {number}"
+        if len(self._first_losses) < EVALUATIONS:
+            self._first_losses.append(loss)
+        self._hopeless = self._hopeless + 1 if loss > HOPELESS * max(self._first_losses) else 0
+        if self._hopeless == EVALUATIONS:
+            times = loss / max(self._first_losses)
+            return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
+        if score is not None:
+            self._score = score if trial.workload.higher_is_better else -score
+            improved = self._score > self._best_score
+            self._best_score = max(self._best_score, self._score)
+            self._without_improvement = 0 if improved else self._without_improvement + 1
         if out_of_budget or (self._was_reached and trial.stop_at_target):
             return self._status(out_of_budget)
+        if self._without_improvement == trial.stop_on_plateau:
+            best = self._best_score if trial.workload.higher_is_better else -self._best_score
+            return "plateaued", f"{trial.stop_on_plateau} evaluations brought no better score than {best:.6g}"
         return None
+
+    def _final_losses(self, model: nn.Module) -> dict[str, float]:
+        train = self.task.x[:MOST_SAMPLES], self.task.y[:MOST_SAMPLES]
+        loss = self.trial.workload.mean_loss
+        return {"train": loss(model, *train), "held_out": loss(model, *self.held_out)}
 
     def _status(self, out_of_budget: str) -> tuple[str, str]:
         if self._was_reached:
@@ -285,7 +337,7 @@ class Ranks:
         dist.all_reduce(both[1], dist.ReduceOp.SUM)
         return both[0].item(), both[1].item() / self.world_size
 
-    def from_first(self, value: tuple[str, str] | None) -> tuple[str, str] | None:
+    def from_first(self, value: T) -> T:
         """Return rank 0's ``value`` on every rank."""
         if self.world_size == 1:
             return value

@@ -28,6 +28,7 @@ class Plan:
         suite: how much is measured.
         workloads: what the user chose; empty leaves it to each benchmark.
         trainers: what the user chose, by name; empty leaves it to each benchmark.
+        batch_sizes: what the user chose for the benchmarks that vary it; empty leaves it to each benchmark.
         seeds: trials of each cell; None leaves it to each benchmark.
         seconds: training budget of one trial; None leaves it to each benchmark.
         device: "cpu" or "cuda".
@@ -37,6 +38,7 @@ class Plan:
     suite: Suite = "standard"
     workloads: tuple[Workload, ...] = ()
     trainers: tuple[tuple[str, Trainer], ...] = ()
+    batch_sizes: tuple[int, ...] = ()
     seeds: int | None = None
     seconds: float | None = None
     device: str = "cpu"
@@ -99,6 +101,7 @@ def make_plan(
     suite: str = "standard",
     workloads: list[str] | None = None,
     trainers: list[str] | None = None,
+    batch_sizes: list[int] | None = None,
     seeds: int | None = None,
     seconds: float | None = None,
     device: str = "auto",
@@ -114,6 +117,8 @@ def make_plan(
         raise ValueError(f"unknown suite {suite!r}: known are {', '.join(SUITES)}")
     if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if any(size < 1 for size in batch_sizes or ()):
+        raise ValueError(f"--batch-size must be at least 1, got {min(batch_sizes or ())}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"--seconds must be more than 0, got {seconds:g}")
     rates = learning_rates(BUILT_IN_RATES, results / "learning_rates.csv")
@@ -121,6 +126,7 @@ def make_plan(
         suite=matching,
         workloads=tuple(find_workload(name) for name in workloads or ()),
         trainers=tuple(find_trainer(name) for name in trainers or ()),
+        batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
         seeds=seeds,
         seconds=seconds,
         device=_device(device),

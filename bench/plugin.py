@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.blocks import Blocks
     from bench.plan import Plan
     from bench.record import Record
+    from bench.search import Search
     from bench.trial import Trial
 
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
@@ -69,6 +70,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="which strategies: a built-in name or FILE.py:NAME (repeatable)",
     )
+    group.addoption(
+        "--batch-size",
+        action="append",
+        type=int,
+        metavar="B",
+        help="which batch sizes, for the benchmarks that vary it (repeatable)",
+    )
     group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
     group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
@@ -100,7 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
     if not config.getoption("budget") > 0:
         raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
-    typed = ("workload", "trainer", "seeds", "seconds")
+    typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
     ):
@@ -116,6 +124,7 @@ def _plan(config: pytest.Config) -> Plan:
                 suite=config.getoption("suite"),
                 workloads=config.getoption("workload"),
                 trainers=config.getoption("trainer"),
+                batch_sizes=config.getoption("batch_size"),
                 seeds=config.getoption("seeds"),
                 seconds=config.getoption("seconds"),
                 device=config.getoption("device"),
@@ -138,7 +147,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "replay" not in metafunc.fixturenames:
         return
     config, module = metafunc.config, metafunc.module
-    plan, cells = _plan(config), {}
+    plan = _plan(config)
+    cells: dict[str, Trial | Search] = {}
     try:
         cells = module.cells(plan)
     except (ValueError, OSError) as error:  # raised here it would be printed as a traceback
@@ -153,7 +163,7 @@ class Comparison:
     """A benchmark file's question: its cells, by name, and how many blocks of them to run."""
 
     name: str
-    cells: dict[str, Trial]
+    cells: dict[str, Trial | Search]
     blocks: int
 
 
@@ -199,8 +209,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     comparisons = config.stash[COMPARISONS]
     for comparison in comparisons.values():
         chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
-        comparison.cells = {name: trial for name, trial in comparison.cells.items() if name in chosen}
-    from bench.blocks import Blocks
+        comparison.cells = {name: cell for name, cell in comparison.cells.items() if name in chosen}
+    from bench.blocks import Blocks, planned
     from bench.environment import capture
 
     blocks = Blocks(config.getoption("results"), _plan(config).suite, lambda line: _tell(config, line))
@@ -212,7 +222,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         if config.getoption("resume"):
             folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
         else:
-            folder = blocks.open(environment, planned=sum(len(c.cells) * c.blocks for c in comparisons.values()))
+            folder = blocks.open(environment, planned=sum(planned(c.cells, c.blocks) for c in comparisons.values()))
         blocks.describe(lambda: _peaks(config, list(comparisons.values())))
     config.stash[BLOCKS] = blocks
     _end_on_sigterm_as_on_ctrl_c(config)
@@ -234,9 +244,10 @@ def _end_on_sigterm_as_on_ctrl_c(config: pytest.Config) -> None:
 
 def _peaks(config: pytest.Config, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Measure what the matrix multiplications of this machine reach: the share of it that a step uses is its MFU."""
+    from bench.blocks import trial_of
     from bench.peak import measured
 
-    trials = [trial for comparison in comparisons for trial in comparison.cells.values()]
+    trials = [trial_of(cell) for comparison in comparisons for cell in comparison.cells.values()]
     return measured(trials, lambda line: _tell(config, line))
 
 
@@ -331,6 +342,7 @@ def _extra_info(records: list[Record]) -> dict[str, Any]:
     trials = trials_frame(tuple(records))
     medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}
     statuses = {f"trials_{status}": int(count) for status, count in trials["status"].value_counts().items()}
+    medians["lr"] = float(trials["lr"].median())  # of a cell that was searched: what the search found
     return {"trials": len(records)} | statuses | {k: v for k, v in medians.items() if math.isfinite(v)}
 
 

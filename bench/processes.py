@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from bench.record import CURVE
+from bench.record import CURVE, WITH_RESULT
 
 if TYPE_CHECKING:
     from bench.trial import Trial
@@ -140,7 +140,7 @@ def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float) ->
                 if "ended" in message:
                     rank.ended = message.pop("ended")
                 rank.fields |= message.get("fields", {})
-            if rank.ended and rank.ended[0] not in ("reached", "missed", "diverged") and grace_ends is None:
+            if rank.ended and rank.ended[0] not in WITH_RESULT and grace_ends is None:
                 grace_ends = time.monotonic() + GRACE_SECONDS
 
 
@@ -160,7 +160,7 @@ def _how_it_died(rank: _Rank) -> str:
 
 def _end(rank: _Rank) -> None:
     """Leave no process behind."""
-    if rank.ended is not None and rank.ended[0] in ("reached", "missed", "diverged"):
+    if rank.ended is not None and rank.ended[0] in WITH_RESULT:
         rank.process.join(10.0)  # it is on its way out
     if rank.process.is_alive():
         rank.process.kill()

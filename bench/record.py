@@ -8,16 +8,20 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2  # 2: searches, early stopping, final losses
 
-Status = Literal["reached", "missed", "diverged", "out_of_memory", "timed_out", "crashed", "failed"]
+Status = Literal["reached", "missed", "diverged", "plateaued", "out_of_memory", "timed_out", "crashed", "failed"]
+
+# How a trial ends that ran to its end, whatever it found there; all others ended without a result.
+WITH_RESULT = ("reached", "missed", "diverged", "plateaued")
 
 CURVE = ("step", "samples", "seconds", "loss", "score")
 
 # The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
 DEFINITION = (
     "workload", "trainer", "hyperparameters", "world_size", "threads", "cores", "device", "target",
-    "higher_is_better", "seconds_allowed", "steps_allowed", "stop_at_target", "score_along", "train_samples",
+    "higher_is_better", "seconds_allowed", "steps_allowed", "stop_at_target", "score_along", "stop_on_plateau",
+    "train_samples",
 )  # fmt: skip
 
 
@@ -35,8 +39,9 @@ class Record:
             process may use, and "cpu" or "cuda".
         target, higher_is_better: the workload's finish line.
         seconds_allowed, steps_allowed: the training budget; None is no limit.
-        stop_at_target, score_along: whether training ended at the target, and whether the score was taken
-            along the way (else at the end only).
+        stop_at_target, score_along, stop_on_plateau: whether training ended at the target, whether the score was
+            taken along the way (else at the end only), and after how many evaluations without a better score it
+            was stopped early (None: never).
         status, reason: how the trial ended, and one line on why.
         curve: columns of equal length: at each point ``step``, ``samples`` over all ranks, training
             ``seconds`` so far, the training ``loss`` of that step, and the held-out ``score``.
@@ -50,6 +55,9 @@ class Record:
         elapsed_seconds: from asking for the trial to having its result, by the clock of the process that asked.
         ranks: per rank, what its process measured of itself (``bench.probes``, ``bench.footprint``).
         unmeasured: for what could not be measured, why.
+        final_losses: mean per-sample loss of the last model on "train" (its first 10,000 samples at most) and on
+            "held_out".
+        search: the search for a learning rate that this trial belongs to; empty for all others.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
         environment: which of several environments it ran in; empty but where runs of several were merged.
@@ -81,6 +89,7 @@ class Record:
     status: Status
     reason: str
     curve: dict[str, list[Any]]
+    stop_on_plateau: int | None = None
     train_samples: int | None = None
     parameters: int | None = None
     dtype: str | None = None
@@ -93,6 +102,8 @@ class Record:
     elapsed_seconds: float | None = None
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    final_losses: dict[str, float | None] = field(default_factory=dict)
+    search: str = ""
     repeat: int = 0
     environment: str = ""
     search: str = ""

@@ -233,7 +233,7 @@ def _by_block(trials: pd.DataFrame, selection: Selection, metric: str) -> pd.Dat
     found = pd.DataFrame({"low": values, "high": values})
     if metric in SPENT and {"status", SPENT[metric]} <= set(chosen):
         # What diverged did not reach the target either. What crashed says nothing of the strategy's speed.
-        missed = chosen["status"].isin(["missed", "diverged"]) & values.isna()
+        missed = chosen["status"].isin(["missed", "diverged", "plateaued"]) & values.isna()
         found["low"] = values.mask(missed, chosen[SPENT[metric]].astype(float))
         found["high"] = values.mask(missed, np.inf)
     return found

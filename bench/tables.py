@@ -559,7 +559,7 @@ def failures(results: Results) -> pd.DataFrame:
                 "reason": record.reason,
             }
             for record in results.records
-            if record.status not in ("reached", "missed")
+            if record.status not in ("reached", "missed", "plateaued")
         ]
     )
 

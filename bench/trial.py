@@ -34,6 +34,8 @@ class Trial:
         steps: budget of steps; None is no limit.
         stop_at_target: whether training ends when the target is reached.
         score_along: whether the held-out score is taken along the way, or at the end only.
+        stop_on_plateau: evaluations in a row, each a few per cent more steps than the one before, that may bring no
+            better score before training is stopped early; None never stops for that.
         patience: wall seconds without a sign of life after which the trial is killed.
     """
 
@@ -47,6 +49,7 @@ class Trial:
     steps: int | None = None
     stop_at_target: bool = True
     score_along: bool = True
+    stop_on_plateau: int | None = None
     patience: float = 120.0
 
     @property
@@ -66,6 +69,11 @@ class Trial:
             raise ValueError(f"seconds must be more than 0, got {self.seconds:g}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.stop_on_plateau is not None and (self.stop_on_plateau < 1 or not self.score_along):
+            raise ValueError(
+                f"stop_on_plateau must be at least 1, and needs score_along; got {self.stop_on_plateau} and "
+                f"score_along={self.score_along}"
+            )
         if self.world_size < 1:
             raise ValueError(f"world_size must be at least 1, got {self.world_size}")
         if self.threads is not None and self.threads < 1:
@@ -179,6 +187,7 @@ def definition(trial: Trial) -> dict[str, Any]:
         "steps_allowed": trial.steps,
         "stop_at_target": trial.stop_at_target,
         "score_along": trial.score_along,
+        "stop_on_plateau": trial.stop_on_plateau,
         "train_samples": DATA_FILES.prepare(trial.workload)[1],
     }
 
@@ -192,6 +201,7 @@ def run_trial(
     block: int = 0,
     position: int = 0,
     repeat: int = 0,
+    search: str = "",
 ) -> Record:
     """Run ``trial`` in fresh processes and return what was observed, whatever became of it.
 
@@ -200,12 +210,14 @@ def run_trial(
     Args:
         trial: what to run.
         suite: label of the suite, for the record only; so are ``comparison`` (the benchmark that asks),
-            ``cell`` (the trial but for its seed), ``block``, ``position`` within the block, and ``repeat``.
+            ``cell`` (the trial but for its seed), ``block``, ``position`` within the block, ``repeat``, and
+            ``search`` (the search for a learning rate that asks).
         comparison: see ``suite``.
         cell: see ``suite``.
         block: see ``suite``.
         position: see ``suite``.
         repeat: see ``suite``.
+        search: see ``suite``.
 
     Raises:
         ValueError: before anything runs, if the trial cannot be run as described; one line.
@@ -228,6 +240,7 @@ def run_trial(
         position=position,
         seed=trial.seed,
         repeat=repeat,
+        search=search,
         **definition(trial),
         elapsed_seconds=elapsed,
         **observed,

@@ -96,6 +96,16 @@ class Workload:
         model.train(training)
         return float(self.score(outputs, y))
 
+    @torch.no_grad()
+    def mean_loss(self, model: nn.Module, x: Tensor, y: Tensor) -> float:
+        """Return the mean per-sample loss of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
+        training = model.training
+        model.eval()
+        parts = zip(x.split(SCORED_AT_ONCE), y.split(SCORED_AT_ONCE), strict=True)
+        losses = torch.cat([self.loss(model(some_x), some_y) for some_x, some_y in parts])
+        model.train(training)
+        return losses.double().mean().item()
+
     def check(self, data: Data) -> None:
         """Check that this workload can be trained and scored on ``data``.
 

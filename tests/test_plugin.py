@@ -112,6 +112,7 @@ class TestBadInput:
             (["--seconds", "0"], "--seconds must be more than 0, got 0"),
             (["--seconds", "nan"], "--seconds must be more than 0, got nan"),
             (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+            (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
             (["--budget", "0"], "--budget must be more than 0, got 0"),
             (["--device", "tpu"], "unknown device 'tpu': known are auto, cpu, cuda"),
             (["--workload", "nowhere.py:X"], r"nowhere\.py:X: there is no file 'nowhere\.py'"),
@@ -241,6 +242,24 @@ class TestRun:
         result.stdout.re_match_lines([rf"strategies: mine-Fast / mine-MiniBatch: {word}, .*n={blocks}"])
         assert results.environment["until_decided"]
 
+    def test_the_batch_size_is_swept_at_its_own_best_rate_each(self, run, mine):
+        chosen = ("--batch-size", "8", "--batch-size", "50", "--workload", f"{mine}:MINE")
+        result = run(*self.ARGUMENTS, *chosen, files=(str(BENCH / "bench_critical_batch.py"),))
+        result.assert_outcomes(passed=2)
+        result.stdout.re_match_lines([r"\[1/18, .* critical_batch search, seed 1/1 mine-MiniBatch-B\d+-lr.*: .*"])
+        results = load_results("results")
+        searched, measured = (results.trials[(results.trials.search != "") == which] for which in (True, False))
+        assert searched.groupby("search").lr.nunique().to_dict() == {"mine-MiniBatch-B50": 6, "mine-MiniBatch-B8": 6}
+        assert measured.groupby("cell").batch_size.agg(list).to_dict() == {
+            "mine-MiniBatch-B50": [50] * 3,
+            "mine-MiniBatch-B8": [8] * 3,
+        }
+        report = json.loads((results.folder / "benchmark.json").read_text())
+        for benchmark in report["benchmarks"]:  # a row reports the measured trials, at the rate that was found
+            cell = measured[measured.cell == benchmark["param"]]
+            assert benchmark["stats"]["data"] == cell.seconds_to_target.tolist()
+            assert benchmark["extra_info"]["lr"] == cell.lr.iloc[0]
+
     def test_only_the_selected_cells_run(self, run, mine):
         run(*self.ARGUMENTS, "--seeds", "1", "--workload", f"{mine}:MINE", "-k", "Accumulate or Amp")
         assert sorted(load_results("results").trials.trainer) == ["Accumulate", "Amp"]
@@ -288,5 +307,5 @@ def test_the_suites_of_all_benchmarks_collect(run):
         files = tuple(map(str, sorted(BENCH.glob("bench_*.py"))))
         result = run("--collect-only", "-q", "--suite", suite, files=files)
         assert result.ret == 0
-        for name in ("null", "strategies", "batch_size", "precision", "scaling"):
+        for name in ("null", "strategies", "batch_size", "critical_batch", "precision", "scaling"):
             result.stdout.re_match_lines([rf".*test_{name}\[.*"])

@@ -62,7 +62,9 @@ class Step(NamedTuple):
     updates: int = 1
 
 
-Steps = Generator[Step, None, None]
+# What comes back in is the latest score, larger is better, where there is one: ``score = yield Step(...)``. Most
+# trainers do not listen; one that does declares ``listens: ClassVar[bool] = True``.
+Steps = Generator[Step, float | None, None]
 
 
 class Trainer(Protocol):

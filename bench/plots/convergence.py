@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bench.frames import Results
 from bench.plots.labels import Label, flags
 from bench.plots.style import FAINT, label_of, log_axis, log_limits, panels, styled, styles
+from bench.record import WITH_RESULT
 from bench.statistics import median_interval
 
 Floats = npt.NDArray[np.float64]
@@ -94,11 +95,11 @@ def median_curve(curves: Sequence[Curve], target: float, higher_is_better: bool)
     Returns:
         None if no seed counts, or they have no range of ``x`` in common.
     """
-    counted = [curve for curve in curves if curve.status in ("reached", "missed", "diverged") and len(curve.x)]
+    counted = [curve for curve in curves if curve.status in WITH_RESULT and len(curve.x)]
     if not counted:
         return None
     first = max(curve.x[0] for curve in counted)
-    last = min((curve.x[-1] for curve in counted if curve.status == "missed"), default=np.inf)
+    last = min((curve.x[-1] for curve in counted if curve.status in ("missed", "plateaued")), default=np.inf)
     grid = np.unique(np.concatenate([curve.x for curve in counted]))
     grid = grid[(grid >= first) & (grid <= last)]
     if not len(grid):

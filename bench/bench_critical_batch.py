@@ -1,0 +1,64 @@
+"""critical batch size: training seconds to target, at the best learning rate of each batch size.
+
+Where does a larger batch stop paying? Every batch size gets the same search for its learning rate, and is then run to
+the target at the best one: in steps, in samples and in seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from bench.durations import seconds_to_target
+from bench.plan import Plan
+from bench.record import Record
+from bench.search import Search, log_grid
+from bench.trial import DATA_FILES
+
+# A rate that brings no better score while the number of steps triples is given up: 1.03^40 is 3.3.
+PLATEAU = 40
+
+# Where a rate is known for one batch size, the best one for smaller batches grows about so, and hardly beyond it.
+# Measured on Fashion-MNIST and mnist5k with plain SGD; the search corrects it where it is wrong.
+EXPONENT = 0.75
+
+
+def cells(plan: Plan) -> dict[str, Search]:
+    """Return one search a batch size: powers of ``plan``'s factor, then the whole training set."""
+    seconds = plan.of_suite(quick=3.0, standard=5.0, full=20.0)
+    coarse, refinements = plan.of_suite(quick=(3, 1), standard=(3, 2), full=(3, 2))
+    seeds = plan.of_suite(quick=1, standard=1, full=3)
+    found = {}
+    for workload in plan.workloads_or("mnist5k"):
+        _, train_samples = DATA_FILES.prepare(workload)
+        for name, trainer in plan.trainers_or("MiniBatch").items():
+            if not hasattr(trainer, "batch_size") or not hasattr(trainer, "optimizer"):
+                continue  # a strategy with no batch size, or no rate, of its own has nothing to vary
+            known: Any = plan.tuned(trainer, workload)
+            was_searched = plan.rate(name, workload) is not None
+            for batch_size in plan.batch_sizes or _sizes(plan, train_samples):
+                share = min(1.0, batch_size / known.batch_size) ** EXPONENT
+                # Without a search before this one nobody knows where to begin: more rates, further apart.
+                count, factor = (coarse, 3.0) if was_searched else (coarse + 2, 4.0)
+                trial = plan.trial(workload, replace(known, batch_size=batch_size), seconds)
+                found[f"{workload.name}-{name}-B{batch_size}"] = Search(
+                    replace(trial, stop_on_plateau=PLATEAU),
+                    log_grid(known.optimizer.lr * share, factor, count),
+                    refinements,
+                    seeds,
+                )
+    return found
+
+
+def _sizes(plan: Plan, train_samples: int) -> list[int]:
+    first, factor = plan.of_suite(quick=(4, 8), standard=(1, 4), full=(1, 2))
+    return [first * factor**k for k in range(64) if first * factor**k < 0.75 * train_samples] + [train_samples]
+
+
+def blocks(plan: Plan) -> int:
+    """Return the number of seeds at each best rate."""
+    return plan.seeds or plan.of_suite(quick=2, standard=4, full=6)
+
+
+def test_critical_batch(replay: Callable[[Callable[[Record], float]], None]) -> None:
+    """Report the cell's training seconds to target."""
+    replay(seconds_to_target)
