@@ -78,14 +78,14 @@ def cells(plan: Plan) -> dict[str, Search]:
                     replace(trial, steps=steps, stop_at_target=False),
                     log_grid(optimizer.lr, SPACING, rates),
                     refinements,
-                    seeds=blocks(plan),
+                    plan.of_suite(quick=1, standard=2, full=3),
                 )
     return found
 
 
 def blocks(plan: Plan) -> int:
-    """Return the number of seeds: no difference between optimizers has an interval below three."""
-    return plan.seeds or plan.of_suite(quick=1, standard=3, full=3)
+    """Return the number of seeds at the best rate: no difference between optimizers has an interval below three."""
+    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
 
 
 def test_optimizers(replay: Callable[[Callable[[Record], float]], None]) -> None:

@@ -24,7 +24,7 @@ def cells(plan: Plan) -> dict[str, Search]:
             plan.trial(workload, trainer, seconds),
             log_grid(rate_of(trainer), SPACING, rates),
             refinements,
-            seeds=blocks(plan),
+            plan.of_suite(quick=1, standard=2, full=3),
         )
         for workload in plan.workloads_or("mnist5k")
         for name, trainer in plan.trainers_or(*names).items()
@@ -33,8 +33,8 @@ def cells(plan: Plan) -> dict[str, Search]:
 
 
 def blocks(plan: Plan) -> int:
-    """Return the number of seeds."""
-    return plan.seeds or plan.of_suite(quick=1, standard=2, full=3)
+    """Return the number of seeds at the best rate."""
+    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
 
 
 def test_tuning(replay: Callable[[Callable[[Record], float]], None]) -> None:

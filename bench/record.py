@@ -61,7 +61,6 @@ class Record:
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
         environment: which of several environments it ran in; empty but where runs of several were merged.
-        search: the search for a learning rate that the trial belongs to, "mnist5k-Online"; empty for all others.
         schema: version of this layout.
     """
 
@@ -106,7 +105,6 @@ class Record:
     search: str = ""
     repeat: int = 0
     environment: str = ""
-    search: str = ""
     schema: int = SCHEMA
 
 

@@ -3,8 +3,10 @@
 A *search* is a set of trials that differ in learning rate and seed only; ``search`` in the trials is its name. All
 searches of a comparison try equally many rates on the same seeds, so that what is said of them here is said at equal
 effort. A rate is chosen by samples to target where trials race to it, for that depends on no clock, and by the final
-score where all are given the same budget. No rate is valued on the seeds that it was chosen on: each seed is left out
-in turn, the rate is chosen on the others, and its trial with that seed counts.
+score where all are given the same budget. No rate is valued on the seeds that it was chosen on. What a search is worth
+was measured afterwards, at its best rate, on other seeds and in blocks with the best of all others: the cells that bear
+the searches' names. What fewer rates would have been worth is told by the search's own trials: each seed is left out in
+turn, the rate is chosen on the others, and its trial with that seed counts.
 """
 
 import math
@@ -17,8 +19,8 @@ import pandas as pd
 from scipy import special, stats
 
 from bench.frames import Results
-from bench.statistics import CONFIDENCE, SPENT, Floats, Interval, compare, median_interval, student
-from bench.tables import MISSING, Pair, bounded, listed, number, number_of, with_interval
+from bench.statistics import CONFIDENCE, SPENT, Floats, student
+from bench.tables import MISSING, Cell, cells_of, listed, median_of, number, number_of
 
 # Numbers of tried rates after which the best search is asked for.
 EFFORTS = (3, 5, 9)
@@ -293,12 +295,6 @@ def best_of(found: Searched, k: int) -> Floats:
     return np.array([probabilities @ found.cost[found.order(others), s] for s, others in _left_out(found)])
 
 
-def held_out(found: Searched) -> pd.DataFrame:
-    """Return one trial a seed, at the rate that was chosen on the other seeds."""
-    rates = {found.seeds[s]: found.rates[found.order(others)[0]] for s, others in _left_out(found)}
-    return found.trials[found.trials["lr"] == found.trials["seed"].map(rates)]
-
-
 def _left_out(found: Searched) -> list[tuple[int, npt.NDArray[np.bool_] | None]]:
     """Return each seed's index, and which seeds to choose on when it counts."""
     seeds = np.arange(len(found.seeds))
@@ -314,24 +310,6 @@ def optimism(found: Searched) -> float:
         return math.nan
     honest = float(best_of(found, len(found.rates)).mean())
     return (honest - float(found.cost[found.best].mean())) / abs(honest) if honest else math.nan
-
-
-def against(a: Searched, b: Searched, metric: str) -> Pair:
-    """Compare two searches in a metric to the target, seed by seed, each at the rate chosen on the other seeds.
-
-    See ``bench.compare`` for what trials that missed the target count as.
-
-    Raises:
-        ValueError: if ``metric`` is no column of the trials.
-    """
-    both = pd.concat([held_out(a), held_out(b)])
-    return bounded(compare(both, {"search": a.search}, {"search": b.search}, metric))
-
-
-def gap(a: Searched, b: Searched) -> Interval:
-    """Return by how much ``a`` scores better than ``b``, seed by seed, each at the rate chosen on the other seeds."""
-    better = _by_seed(b, len(b.rates)) - _by_seed(a, len(a.rates))
-    return median_interval(better.dropna().tolist(), positive=False)
 
 
 def _by_seed(found: Searched, k: int) -> "pd.Series[float]":
@@ -463,18 +441,25 @@ def _worse(a: "pd.Series[float]", b: "pd.Series[float]", metric: str) -> bool:
 def table(results: Results, comparison: str, metric: str | None = None) -> pd.DataFrame:
     """Return the searches of a comparison: the best rate, how sure it is, and what it is worth.
 
+    Scores and ways to the target are those measured at the best rate; all else is told by the search's own trials.
+
     Args:
         results: see ``searches``.
         comparison: see ``searches``.
         metric: see ``searches``.
     """
+    measured = {(cell["cell"], cell["environment"]): cell for cell in cells_of(results, comparison)}
     return pd.DataFrame(
-        [_row(one, standing) for standing in standings(results, comparison, metric) for one in standing.searches]
+        [
+            _row(one, standing, measured.get((one.search, one.environment)))
+            for standing in standings(results, comparison, metric)
+            for one in standing.searches
+        ]
     )
 
 
-def _row(found: Searched, standing: Standing) -> dict[str, str]:
-    show, at_best = _formatter(found), held_out(found)
+def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str, str]:
+    show = _formatter(found)
     expected = {
         f"best of {k}": show(float(best_of(found, k).mean())) if k <= len(found.rates) else MISSING for k in EFFORTS
     }
@@ -484,9 +469,9 @@ def _row(found: Searched, standing: Standing) -> dict[str, str]:
         "rates x seeds": f"{len(found.rates)} x {len(found.seeds)}",
         "best rate [not resolved]": _rate(found),
         "basin": MISSING if math.isnan(basin(found).low) else basin(found).text,
-        **({"final score": _interval(at_best, SCORE)} if found.metric == SCORE else {}),
-        "seconds to target": _interval(at_best, "seconds_to_target", "s"),
-        "samples to target": _interval(at_best, "samples_to_target"),
+        **({"final score": _measured(at_best, SCORE)} if found.metric == SCORE else {}),
+        "seconds to target": _measured(at_best, "seconds_to_target", "s"),
+        "samples to target": _measured(at_best, "samples_to_target"),
         **expected,
         "optimism": _share(optimism(found)),
         "label": "tuning-dependent" if standing.turns(found.name) else "",
@@ -521,6 +506,11 @@ def costs(results: Results, comparison: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _measured(cell: Cell | None, metric: str, unit: str = "") -> str:
+    """Return a median; "—" where the run ended before the best rate was measured."""
+    return MISSING if cell is None else median_of(cell, metric, unit)
+
+
 def _rate(found: Searched) -> str:
     """Return "0.1 [0.0316, 0.178]": the best rate and the range of those that are not resolved from it."""
     if found.failed[found.best].all():
@@ -533,18 +523,6 @@ def _rate(found: Searched) -> str:
 def _formatter(found: Searched) -> Callable[[float], str]:
     unit = " s" if found.metric.startswith("seconds") else ""
     return lambda cost: f"{number(found.sign * cost)}{unit}"
-
-
-def _interval(trials: pd.DataFrame, metric: str, unit: str = "") -> str:
-    values = trials[metric].astype(float)
-    if metric in SPENT:
-        if values.isna().all():
-            return "not reached"
-        values = values.fillna(math.inf)
-        if math.isinf(values.median()):
-            return "not reached in half of the trials"
-    found = median_interval(values.tolist(), positive=metric in SPENT)
-    return with_interval(found.median, found.low, found.high, found.n, unit)
 
 
 def _share(share: float) -> str:

@@ -149,11 +149,7 @@ class Pair:
 def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:
     """Compare two cells in ``metric``; what a trial that missed the target says of it: see ``compare``."""
     select_a, select_b = ({"comparison": cell["comparison"], "cell": cell["cell"]} for cell in (a, b))
-    return bounded(compare(results.trials, select_a, select_b, metric))
-
-
-def bounded(found: Comparison) -> Pair:
-    """Return ``found`` with the word for what trials that missed the target leave open."""
+    found = compare(results.trials, select_a, select_b, metric)
     bounds = {(False, True): "at least", (True, False): "at most", (True, True): "both missed: about"}
     return Pair(found, bounds.get((found.low == 0, math.isinf(found.high)), ""))
 

@@ -188,7 +188,7 @@ def test_decay_depends_on_the_schedule_where_one_helps_and_another_hurts() -> No
 
 
 def test_two_seeds_decide_nothing_of_a_schedule() -> None:
-    found = claim(8, results(tuned("Sgd", 0.95, blocks=2), tuned("SgdCosine", 0.97, blocks=2)))
+    found = claim(8, results(tuned("Sgd", 0.95, measured=2), tuned("SgdCosine", 0.97, measured=2)))
     assert found.verdict == "not measured here"
     assert "(n=2)" in found.why
 
@@ -200,8 +200,8 @@ def test_adaptive_methods_train_faster_or_not(score: float, verdict: str) -> Non
     assert "digits Adam in seconds" in found.why
     assert "digits Adam in samples" in found.why
     # Beside it stand the final score, and how much either owes to its rate.
-    assert re.search(r"final scores are better than those of plain SGD by Adam -?0\.0\d+ \[", found.why)
-    assert re.search(r"span Sgd 0\.\d decades and Adam 0\.\d decades", found.why)
+    assert re.search(r"final scores are better than that of plain SGD by Adam -?0\.0\d+ \[", found.why)
+    assert re.search(r"span Sgd 0\.\d decades \(of 4 rates\) and Adam 0\.\d decades", found.why)
 
 
 def test_adaptive_methods_depend_on_what_is_counted_where_their_steps_cost_more() -> None:
@@ -218,6 +218,10 @@ def test_an_adaptive_method_that_never_arrives_is_slower_by_at_least_what_it_spe
     assert found.verdict == "fails"
     assert "digits Adadelta in samples (at least " in found.why
     assert claim(9, results(tuned("Adam", 0.95))).verdict == "not measured here"  # there is nothing to compare with
+    unmeasured = results(
+        tuned("Sgd", 0.95, measured=0), tuned("Adam", 0.97, measured=0)
+    )  # interrupted after the search
+    assert claim(9, unmeasured).verdict == "not measured here"
 
 
 @pytest.mark.parametrize(
