@@ -73,7 +73,7 @@ def cells(plan: Plan) -> dict[str, Search]:
         for label, optimizer in optimizers(steps).items():
             if label in chosen:
                 # The steps are the budget: far more seconds than they take.
-                trial = plan.trial(workload, MiniBatch(optimizer, batch_size), plan.of_suite(30.0, 60.0, 600.0))
+                trial = plan.trial(workload, MiniBatch(optimizer, batch_size), plan.of_suite(60.0, 120.0, 600.0))
                 found[f"{workload.name}-{label}"] = Search(
                     replace(trial, steps=steps, stop_at_target=False),
                     log_grid(optimizer.lr, SPACING, rates),

@@ -16,15 +16,15 @@ SPACING = 10**0.5  # between the rates of a grid
 
 def cells(plan: Plan) -> dict[str, Search]:
     """Return a search of each strategy and workload, on a grid around the strategy's own default rate."""
-    names = plan.of_suite(quick=("MiniBatch", "Online"), standard=("MiniBatch", "Online"), full=tuple(STRATEGIES))
-    seconds = plan.of_suite(quick=1.5, standard=2.0, full=10.0)
+    names = plan.of_suite(quick=("MiniBatch", "Accumulate"), standard=("MiniBatch", "Online"), full=tuple(STRATEGIES))
+    seconds = plan.of_suite(quick=2.0, standard=3.0, full=10.0)
     rates, refinements = plan.of_suite(quick=(3, 0), standard=(3, 1), full=(7, 2))
     return {
         f"{workload.name}-{name}": Search(
             plan.trial(workload, trainer, seconds),
             log_grid(rate_of(trainer), SPACING, rates),
             refinements,
-            plan.of_suite(quick=1, standard=2, full=3),
+            plan.of_suite(quick=1, standard=1, full=3),  # where online training misses, every trial takes its budget
         )
         for workload in plan.workloads_or("mnist5k")
         for name, trainer in plan.trainers_or(*names).items()
