@@ -11,6 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bench import optimizer_claims
 from bench.frames import Results
 from bench.statistics import Comparison
 from bench.tables import (
@@ -372,11 +373,21 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ),
     (
         "Decaying the learning rate trains better than a fixed one",
-        _none_yet("scores at a fixed budget with and without a schedule, both tuned"),
+        lambda results: _over(
+            [Point(*point) for point in optimizer_claims.decay(results)],
+            "the schedule",
+            optimizer_claims.DECAY_MEASURE,
+            "Sgd with and without a schedule in bench_optimizers.py",
+        ),
     ),
     (
         "Adaptive methods (Adagrad, Adadelta, Adam) train faster than plain SGD",
-        _none_yet("optimizers compared at equal effort of tuning"),
+        lambda results: _over(
+            [Point(*point) for point in optimizer_claims.adaptive(results)],
+            "the method and on what is counted",
+            optimizer_claims.adaptive_measure(results),
+            "Sgd and an adaptive method in bench_optimizers.py",
+        ),
     ),
     ("Mixed precision is faster", _amp_is_faster),
     ("Mixed precision saves memory", _amp_saves_memory),

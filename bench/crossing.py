@@ -431,35 +431,55 @@ def ledger(results: Results, comparison: str = "strategies", tuning: Path = TUNI
     ``setup_seconds`` to ``unaccounted_seconds`` they sum to ``wall_seconds``. Beside them ``n`` trials, ``failed``
     ones and the ``failed_seconds`` that those took in all, as seen by the process that waited for them.
 
-    Of a search for the learning rate the number of trials is known (``tuning_trials``), and not how long they took.
-    ``tuning_seconds_at_least`` is what its trials that reached the target must have trained for at this run's
-    throughput; those that missed it are not in there.
+    Of a search for the learning rate there are ``tuning_trials``, and the ``tuning_seconds`` that all of them trained
+    for, NaN where that was not recorded. ``tuning_seconds_at_least`` is the same where it was; else what its trials
+    that reached the target must have trained for at this run's throughput: those that missed it are not in there.
+    Where the run itself searched the strategy's rate (comparison "tuning"), it is that search which counts.
 
     Args:
         results: of a run.
         comparison: whose cells.
         tuning: the trials of the search; see ``bench.tuning``.
     """
-    searched = pd.read_csv(tuning, comment="#")
-    rows = []
+    earlier, rows = pd.read_csv(tuning, comment="#"), []
     for cell in cells_of(results, comparison):
         place = cell["cell"], cell["environment"]
         records = [r for r in results.records if r.comparison == comparison and (r.cell, r.environment) == place]
         finished = pd.DataFrame([costs(r) for r in records if r.status not in FAILED], columns=list(costs(records[0])))
         lost = [r.elapsed_seconds or r.wall_seconds or np.nan for r in records if r.status in FAILED]
-        workload = cell["workload"].removesuffix(f"@{cell['environment']}")  # the search knows of no environments
-        own = searched[(searched["workload"] == workload) & (searched["trainer"] == cell["trainer"])]
-        reached = own.loc[own["status"] == "reached", "samples_to_target"]
+        searched = _search(results, cell, earlier)
         rows.append(
             {"comparison": comparison, "cell": cell["cell"], "environment": cell["environment"]}
             | {"workload": cell["workload"], "trainer": cell["trainer"], "n": len(records)}
             # Whole trials only: a mean over other trials in each column would not add up.
             | finished.dropna(subset=["unaccounted_seconds"]).mean().to_dict()
-            | {"failed": len(lost), "failed_seconds": float(sum(lost)), "tuning_trials": len(own)}
-            | {"tuning_seconds_at_least": float(reached.sum() / cell["samples_per_second"]) if len(own) else np.nan}
+            | {"failed": len(lost), "failed_seconds": float(sum(lost)), **_tuned(searched, cell)}
             | {"all_reached": bool(cell["n_reached"] == cell["n"])}
         )
     return pd.DataFrame(rows)
+
+
+def _search(results: Results, cell: Cell, earlier: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that a cell's rate was searched with: this run's own, else those of ``earlier`` searches."""
+    place = ["workload", "trainer", "environment"]
+    trials = results.trials[(results.trials["comparison"] == "tuning") & (results.trials["search"] != "")]
+    own = trials[(trials[place] == [cell[name] for name in place]).all(axis=1)]
+    # An earlier search knows of no environments.
+    workload = cell["workload"].removesuffix(f"@{cell['environment']}")
+    return own if len(own) else earlier[(earlier["workload"] == workload) & (earlier["trainer"] == cell["trainer"])]
+
+
+def _tuned(searched: pd.DataFrame, cell: Cell) -> dict[str, float]:
+    """Return how many trials a search took, and how long, as far as that is known; NaN without a search."""
+    reached = searched.loc[searched["status"] == "reached", "samples_to_target"]
+    at_least = float(reached.sum() / cell["samples_per_second"]) if len(searched) else np.nan
+    recorded = searched["train_seconds"] if "train_seconds" in searched else pd.Series([np.nan])
+    seconds = float(recorded.sum(skipna=False)) if len(searched) else np.nan
+    return {
+        "tuning_trials": len(searched),
+        "tuning_seconds": seconds,
+        "tuning_seconds_at_least": at_least if math.isnan(seconds) else seconds,
+    }
 
 
 def pays_off(once_a: float, each_a: float, once_b: float, each_b: float) -> float:
@@ -558,5 +578,7 @@ def _failed(entry: Cell) -> str:
 def _tuning(entry: Cell) -> str:
     if not entry["tuning_trials"]:
         return "none recorded"
-    at_least = _seconds(entry["tuning_seconds_at_least"])
-    return f"{number_of(entry['tuning_trials'])} trials, seconds not recorded (at least {at_least})"
+    trials = f"{number_of(entry['tuning_trials'])} trials"
+    if not math.isnan(entry["tuning_seconds"]):
+        return f"{trials}, {_seconds(entry['tuning_seconds'])}"
+    return f"{trials}, seconds not recorded (at least {_seconds(entry['tuning_seconds_at_least'])})"

@@ -32,7 +32,15 @@ FIRST_SEED = 1000
 
 @dataclass(frozen=True)
 class TuningTrial:
-    """One trial of a search; ``samples_to_target`` is infinite where the target was missed."""
+    """One trial of a search.
+
+    Attributes:
+        workload, trainer, lr, seed, status: what was run, and how it ended.
+        samples_to_target: infinite where the target was missed.
+        final_score: NaN where none was taken.
+        train_seconds: of training; NaN in files made before it was recorded.
+        wall_seconds: of the trial's process, from start to end; NaN likewise, and where the process died.
+    """
 
     workload: str
     trainer: str
@@ -41,6 +49,8 @@ class TuningTrial:
     status: str
     samples_to_target: float
     final_score: float
+    train_seconds: float = math.nan
+    wall_seconds: float = math.nan
 
 
 def with_rate(trainer: "Trainer", lr: float) -> "Trainer":
@@ -81,6 +91,8 @@ def search(
                     record.status,
                     record.curve["samples"][-1] if record.status == "reached" else math.inf,
                     scores[-1] if scores else math.nan,
+                    (record.curve["seconds"] or [0.0])[-1],
+                    math.nan if record.wall_seconds is None else record.wall_seconds,
                 )
             )
             tell(done[-1])
@@ -140,6 +152,8 @@ def read(path: Path) -> list[TuningTrial]:
                 row["status"],
                 float(row["samples_to_target"]),
                 float(row["final_score"]),
+                float(row.get("train_seconds", math.nan)),
+                float(row.get("wall_seconds", math.nan)),
             )
             for row in rows
         ]

@@ -132,6 +132,74 @@ def timed(
     return found
 
 
+def searched(
+    name: str,
+    values: dict[float, float | None],
+    *,
+    comparison: str = "tuning",
+    blocks: int = 3,
+    measured: int = 3,
+    spread: float = 0.01,
+    samples_per_second: float = 64_000.0,
+    workload: str = "digits",
+    **changes: Any,
+) -> list[Record]:
+    """Return the trials of a search, and those at its best rate that followed on other seeds.
+
+    Args:
+        name: of the search within its workload.
+        values: by learning rate: samples to target in "tuning" (infinity: missed after 64,000), the final score
+            in any other comparison, where the target of 0.9 is reached, if it is, after 64,000 (1 - score) samples
+            of 64,000; None: diverged at half of the way.
+        comparison: which one it belongs to.
+        blocks: seeds of the search.
+        measured: seeds of the measurement at the best rate.
+        spread: what trials of one rate differ by, as a share of their value (of 1 - score, where it is the score).
+        samples_per_second: of the strategy.
+        workload: what is trained on.
+        **changes: to the records.
+    """
+    race, cell = comparison == "tuning", f"{workload}-{name}"
+    worth = {lr: value if race else -value for lr, value in values.items() if value is not None}
+    best = min(worth or values, key=lambda lr: worth.get(lr, 0.0))
+    own = [(f"{cell}-lr{lr:g}", cell, lr, block) for lr in values for block in range(blocks)]
+    found = []
+    for of_cell, search, lr, block in [*own, *((cell, "", best, block) for block in range(measured))]:
+        value = values[lr]
+        # From -1 to 1, different for each rate and seed.
+        factor = 1 + spread * 100 * (noise(f"{name}{lr:g}{search}", block) - 1) / 2
+        if value is None:
+            points = [(500, 32_000, math.nan, 0.1)]
+            status = "diverged"
+        elif race:
+            missed = math.isinf(value)
+            spent = 64_000 if missed else round(value * factor)
+            points = [(spent // 2, spent // 2, 1.0, 0.5), (spent, spent, 0.5, 0.7 if missed else 0.91)]
+            status = "missed" if missed else "reached"
+        else:
+            final = 1 - (1 - value) * factor
+            hit = round(64_000 * (1 - value) * factor)
+            points = [(1, 64, 2.0, 0.1), (1000, 64_000, 0.5, final)]
+            if final > 0.9:
+                points.insert(1, (hit // 64, hit, 1.0, 0.9))
+            status = "reached" if final > 0.9 else "missed"
+        curve = [(step, n, n / samples_per_second, loss, score) for step, n, loss, score in points]
+        given: dict[str, Any] = {
+            "comparison": comparison,
+            "search": search,
+            "seed": 1000 + block if search else block,
+            "workload": workload,
+            "trainer": name if race else "MiniBatch",
+            "hyperparameters": {"optimizer": {"name": "Sgd", "lr": lr}, "batch_size": 64},
+            "stop_at_target": race,
+            "score_along": True,
+            "status": status,
+            "wall_seconds": curve[-1][2] + 0.5,
+        }
+        found.append(_record(of_cell, block, curve, 5.0, **given | changes))
+    return found
+
+
 def batch_sizes(rates: dict[int, float], **changes: Any) -> list[Record]:
     """Return trials over batch size with these samples/s."""
     return [

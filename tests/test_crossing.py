@@ -11,7 +11,7 @@ from scipy import stats
 from bench import crossing
 from bench.frames import load_results
 from tests.records import a_curve, a_record
-from tests.synthetic import raced, results
+from tests.synthetic import raced, results, searched
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
@@ -237,14 +237,43 @@ def test_failed_trials_have_their_own_columns():
 
 def test_tuning_is_counted_for_its_own_workload_and_trainer(tmp_path):
     """At the record's 1000 samples/s the two that reached the target took 3 s and 5 s; the third is not known."""
-    searched = tmp_path / "rates.csv"
-    searched.write_text(
+    file = tmp_path / "rates.csv"
+    file.write_text(
         "# a search\nworkload,trainer,lr,seed,status,samples_to_target,final_score\n"
         "points,MiniBatch,0.1,1000,reached,3000.0,0.9\npoints,MiniBatch,0.2,1000,reached,5000.0,0.9\n"
         "points,MiniBatch,9.0,1000,missed,inf,0.1\npoints,Amp,0.1,1000,reached,7000.0,0.9\n"
     )
-    [row] = crossing.ledger(results([a_record()]), tuning=searched).to_dict("records")
+    [row] = crossing.ledger(results([a_record()]), tuning=file).to_dict("records")
     assert (row["tuning_trials"], row["tuning_seconds_at_least"]) == (3, pytest.approx(8.0))
+
+
+def test_recorded_seconds_of_tuning_count_where_every_trial_has_them(tmp_path):
+    file = tmp_path / "rates.csv"
+    header = "workload,trainer,lr,seed,status,samples_to_target,final_score,train_seconds,wall_seconds\n"
+    rows = "points,MiniBatch,0.1,1000,reached,3000.0,0.9,3.5,4.0\npoints,MiniBatch,9.0,1000,missed,inf,0.1,20.0,21.0\n"
+    file.write_text(header + rows)
+    run = results([a_record()])
+    [row] = crossing.ledger(run, tuning=file).to_dict("records")
+    assert (row["tuning_seconds"], row["tuning_seconds_at_least"]) == (23.5, 23.5)
+    file.write_text(header + rows + "points,MiniBatch,0.2,1000,reached,5000.0,0.9,nan,nan\n")
+    [row] = crossing.ledger(run, tuning=file).to_dict("records")
+    assert math.isnan(row["tuning_seconds"])
+    assert row["tuning_seconds_at_least"] == pytest.approx(8.0)  # 8000 samples at the record's 1000 samples/s
+
+
+def test_a_runs_own_search_is_what_tuning_cost():
+    """Three rates and two seeds at 64,000 samples/s: 0.5 s to the target, 1 s to miss it, 0.5 s to diverge."""
+    rates = {0.1: 32_000.0, 1.0: math.inf, 10.0: None}
+    own = searched("MiniBatch", rates, blocks=2, spread=0, workload="mnist5k")
+    other = searched("Online", {0.1: math.inf}, blocks=2, workload="mnist5k")
+    raced_too = [raced(name, seconds=1.0, workload="mnist5k") for name in ("MiniBatch", "Amp")]
+    table = crossing.ledger(results(*raced_too, own, other)).set_index("trainer")
+    assert table.loc["MiniBatch", ["tuning_trials", "tuning_seconds"]].tolist() == pytest.approx([6, 4.0])
+    assert table.loc["Amp", "tuning_trials"] == 16  # of learning_rates.csv, in which seconds are not recorded
+    assert math.isnan(table.loc["Amp", "tuning_seconds"])
+    said = crossing.costs_table(results(*raced_too, own)).set_index("strategy")["tuning"]
+    assert said["MiniBatch"] == "6 trials, 4.00 s"
+    assert "seconds not recorded (at least" in said["Amp"]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ ANALYSIS = [
     "exchange",
     "crossing",
     "least_squares",
+    "sensitivity",
+    "optimizer_claims",
 ]
 
 

@@ -1,10 +1,12 @@
 """Plots: what is drawn is what was measured, and every word of it can be read."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, null_test
+from tests.synthetic import failed_gate, null_test, searched
 
 MB = 1_000_000
 TWELVE = (
@@ -206,6 +208,28 @@ def noisy(noise: float, n: int) -> list[Record]:
     return null_test((noise * np.random.default_rng(0).standard_normal(n)).tolist())
 
 
+def bowl(best: float, value: float, score: bool, rates: int = 7) -> dict[float, float | None]:
+    """What a search finds: ``value`` at the rate ``best``, worse to both sides, and above all is lost."""
+    steps = range(-(rates // 2), rates - rates // 2)
+    found = {best * 10 ** (k / 4): value - 0.004 * k * k if score else value * (1 + 0.3 * k * k) for k in steps}
+    return found | {best * 10 ** ((rates - rates // 2) / 4): None if score else math.inf}
+
+
+OPTIMIZERS = ("Sgd", "Momentum", "Nesterov", "Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW", "SgdCosine", "SgdStep",
+              "SgdExponential", "SgdTimeDecay", "SgdWarmupCosine")  # fmt: skip
+
+
+def tuned(
+    names: tuple[str, ...] = TWELVE[:6], optimizers: tuple[str, ...] = OPTIMIZERS, **changes: Any
+) -> list[Record]:
+    """A search of each strategy, and one of each optimizer."""
+    found = [searched(name, bowl(0.1, 3000 * 1.3**i, score=False), **changes) for i, name in enumerate(names)]
+    for i, name in enumerate(optimizers):
+        best = 0.001 if i in (5, 6, 7) else 0.1
+        found.append(searched(name, bowl(best, 0.93 + i / 500, score=True), comparison="optimizers", **changes))
+    return [record for records in found for record in records]
+
+
 def nasty() -> dict[str, list[Record]]:
     """Results that have broken a plot before, or could."""
     crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
@@ -224,8 +248,8 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12),
-        "twelve": strategies(TWELVE) + batch_sizes(TWELVE),
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned(),
+        "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
         + batch_sizes(seeds=1)[:1]
@@ -240,7 +264,16 @@ def nasty() -> dict[str, list[Record]]:
         + [replace(r, workload=LONG) for r in SCALING]
         + null_test([0.01, 0.02, -0.03], LONG)
         + noisy(0.002, 3),
-        "falling": falling,
+        "falling": falling
+        + [
+            replace(r, higher_is_better=False, target=0.1, curve=r.curve | {"score": [1 - s for s in r.curve["score"]]})
+            for r in tuned(optimizers=OPTIMIZERS[:6])
+        ],
+        "nothing found": searched("Online", {0.1: math.inf, 1.0: None})
+        + searched("Sgd", {0.1: None}, comparison="optimizers"),
+        "one rate": searched("Online", {0.1: 3000.0}, blocks=1)
+        + searched("Sgd", {0.1: 0.95}, comparison="optimizers", blocks=1),
+        "two workloads": tuned(TWELVE[:2], OPTIMIZERS[:2]) + tuned(TWELVE[:9], OPTIMIZERS[5:9], workload=LONG),
         "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6) + noisy(0.8, 30),
         "empty": [],
     }
@@ -351,7 +384,9 @@ def test_files_are_written_for_exactly_the_plots_that_there_are_results_for(tmp_
 def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
     drawn = {case: [key for key in PLOTS if (case, key) in figures] for case in NASTY}
     assert drawn["empty"] == []
-    assert drawn["usual"] == ["null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto"]
+    assert drawn["usual"] == [
+        "null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto", "tuning", "optimizers",
+    ]  # fmt: skip
     assert drawn["missed"] == ["convergence", "time_to_target"]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
     assert drawn["unmeasured"] == ["convergence", "time_to_target", "batch_size"]
@@ -746,3 +781,44 @@ def test_spread_moves_as_little_as_it_can() -> None:
     positions = spread([3, 1, 2, 2, 2.5], gap=1)
     assert np.diff(sorted(positions)).min() >= 1 - 1e-12
     assert np.argsort(positions, kind="stable").tolist() == [1, 2, 3, 4, 0]
+
+
+# --- tuning
+
+
+def test_each_search_is_a_line_of_means_with_its_best_rate_marked() -> None:
+    rates = {0.01: 9000.0, 0.1: 3000.0, 1.0: 5000.0}
+    left, right = axes_of(PLOTS["tuning"](results_of(*searched("Online", rates, spread=0))))
+    assert only(left, "Online").get_xydata() == pytest.approx(np.array([[lr, n / 64_000] for lr, n in rates.items()]))
+    assert only(left, "_best").get_xydata().tolist() == [[0.1, 3000 / 64_000]]
+    assert sum(len(line.get_xdata()) for line in lines_of(left, "_trials")) == 9
+    # One rate drawn of three; the best of two is the best in two of three pairs, else the second; the best of all.
+    expected = [17_000 / 3, (2 * 3000 + 5000) / 3, 3000]
+    assert only(right, "Online").get_xydata().T[0].tolist() == [1, 2, 3]
+    assert only(right, "Online").get_xydata().T[1] == pytest.approx(np.array(expected) / 64_000)
+
+
+def test_trials_without_a_value_are_drawn_at_the_border_as_what_they_are() -> None:
+    run = results_of(*searched("Online", {0.01: math.inf, 0.1: 3000.0, 1.0: None, 10.0: None}))
+    left, _ = axes_of(PLOTS["tuning"](run))
+    crosses, triangles = lines_of(left, "_lost")
+    assert (crosses.get_marker(), crosses.get_xdata().tolist()) == ("x", [1.0, 10.0])
+    assert (triangles.get_marker(), triangles.get_xdata().tolist()) == ("^", [0.01])
+    assert min(*crosses.get_ydata(), *triangles.get_ydata()) > 0.8  # of the height: worse than all that arrived
+    scores, _ = axes_of(
+        PLOTS["optimizers"](results_of(*searched("Adam", {0.1: 0.95, 1.0: 0.7, 10.0: None}, comparison="optimizers")))
+    )
+    crosses, triangles = lines_of(scores, "_lost")
+    assert max(crosses.get_ydata()) < 0.2
+    assert not len(triangles.get_xdata())  # a score that misses the target is a score
+
+
+def test_optimizers_are_told_apart_by_name_though_one_strategy_trains_them_all() -> None:
+    figure = PLOTS["optimizers"](results_of(*(r for r in tuned() if r.comparison == "optimizers")))
+    left, right = axes_of(figure)
+    looks = {(line.get_color(), line.get_marker()) for line in lines_of(left, "_best")}
+    assert len(looks) == len(OPTIMIZERS) == 13
+    named = " ".join(written(figure))
+    assert all(named.count(name) >= 2 for name in OPTIMIZERS)  # above the left panel, and beside the right one
+    for name in OPTIMIZERS:
+        assert only(left, name).get_color() == only(right, name).get_color()

@@ -16,7 +16,7 @@ from trainers import FullBatch, MiniBatch, Online, Sgd
 
 def trial(lr: float, samples: float, seed: int = 0, score: float = 0.5) -> TuningTrial:
     status = "missed" if math.isinf(samples) else "reached"
-    return TuningTrial("w", "T", lr, seed, status, samples, score)
+    return TuningTrial("w", "T", lr, seed, status, samples, score, train_seconds=1.5, wall_seconds=2.5)
 
 
 def test_the_best_rate_takes_the_fewest_samples_on_average():
@@ -43,6 +43,7 @@ def test_gradient_descent_finds_its_best_rate():
     assert 0.5 < best_rate(done) < 1
     assert next(t for t in done if t.lr == 1.0).status in ("missed", "diverged")
     assert all(t.seed >= tuning.FIRST_SEED for t in done)
+    assert all(0 < t.train_seconds < t.wall_seconds for t in done)
 
 
 def test_a_search_survives_the_disk_and_a_later_one_replaces_it(tmp_path):
@@ -56,6 +57,21 @@ def test_a_search_survives_the_disk_and_a_later_one_replaces_it(tmp_path):
     ]
     assert file.read_text().startswith("# first\n# second\n")
     assert learning_rates(file) == {("w", "T"): 0.4, ("v", "T"): 0.3}
+
+
+def test_a_file_from_before_seconds_were_recorded_is_read_and_does_not_know_them(tmp_path):
+    file = tmp_path / "rates.csv"
+    file.write_text(
+        "# old\nworkload,trainer,lr,seed,status,samples_to_target,final_score\nw,T,0.3,1000,reached,50.0,0.9\n"
+    )
+    [old] = tuning.read(file)
+    assert math.isnan(old.train_seconds)
+    assert math.isnan(old.wall_seconds)
+    tuning.write(file, "new", [replace(trial(0.1, 100), trainer="U")])
+    by_trainer = {t.trainer: t for t in tuning.read(file)}
+    assert by_trainer["U"].train_seconds == 1.5
+    assert math.isnan(by_trainer["T"].train_seconds)
+    assert learning_rates(file) == {("w", "T"): 0.3, ("w", "U"): 0.1}
 
 
 def test_every_strategy_was_searched_equally_on_every_built_in_workload():

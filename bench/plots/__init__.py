@@ -14,6 +14,7 @@ from bench.plots.precision import precision
 from bench.plots.scaling import scaling
 from bench.plots.style import DPI
 from bench.plots.time_to_target import time_to_target
+from bench.plots.tuning import optimizers, tuning
 
 # In the order in which a report shows them.
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
@@ -24,6 +25,8 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "precision": precision,
     "scaling": scaling,
     "pareto": pareto,
+    "tuning": tuning,
+    "optimizers": optimizers,
 }
 
 

@@ -103,8 +103,13 @@ def styled(plot: Callable[P, Figure | None]) -> Callable[P, Figure | None]:
 
 def styles(results: Results) -> dict[str, Style]:
     """Return a style for each strategy of a run: fixed for the built-in ones, by alphabet for all others."""
-    names = sorted(set(results.trials["trainer"]) - set(KNOWN))
-    own = {name: Style(_COLORS[i % 7], _MARKERS[i % 8], _LINES[i // 7 % 3]) for i, name in enumerate(names)}
+    return styles_of(set(results.trials["trainer"]))
+
+
+def styles_of(names: set[str]) -> dict[str, Style]:
+    """Return a style for each of ``names``: fixed for the built-in strategies, by alphabet for all others."""
+    others = sorted(names - set(KNOWN))
+    own = {name: Style(_COLORS[i % 7], _MARKERS[i % 8], _LINES[i // 7 % 3]) for i, name in enumerate(others)}
     return KNOWN | own
 
 

@@ -1,0 +1,93 @@
+"""optimizers: training seconds per step, at the best learning rate.
+
+Which optimizer, and which schedule, trains best when each is tuned equally well? Mini-batches of 64 and a fixed number
+of samples for all: training goes on beyond the target, so that there is a final score too. The searches are the
+result, rate by rate: see ``bench.sensitivity``.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bench.durations import seconds_per_step
+from bench.plan import Plan
+from bench.record import Record
+from bench.search import Search, log_grid
+from bench.trial import DATA_FILES
+from trainers import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Cosine,
+    ExponentialDecay,
+    MiniBatch,
+    Optimizer,
+    RmsProp,
+    Sgd,
+    StepDecay,
+    TimeDecay,
+    Warmup,
+)
+
+BATCH_SIZE = 64
+SPACING = 10**0.5  # between the rates of a grid
+
+
+def optimizers(steps: int) -> dict[str, Optimizer]:
+    """Return what is compared, each at its usual rate: the middle of its grid.
+
+    The schedules are those of plain SGD, and make full use of ``steps`` steps: the step decay falls to a tenth after
+    each third, the exponential one to a hundredth in all, the one over time to a tenth.
+    """
+    rise = max(1, steps // 10)
+    return {
+        "Sgd": Sgd(lr=0.1),
+        "Momentum": Sgd(lr=0.01, momentum=0.9),
+        "Nesterov": Sgd(lr=0.01, momentum=0.9, nesterov=True),
+        "Adagrad": Adagrad(lr=0.01),
+        "Adadelta": Adadelta(lr=1.0),
+        "RmsProp": RmsProp(lr=0.001),
+        "Adam": Adam(lr=0.001),
+        "AdamW": AdamW(lr=0.001),
+        "SgdCosine": Sgd(lr=0.1, schedule=Cosine(steps)),
+        "SgdStep": Sgd(lr=0.1, schedule=StepDecay(every=max(1, steps // 3), factor=0.1)),
+        "SgdExponential": Sgd(lr=0.1, schedule=ExponentialDecay(factor=0.01 ** (1 / steps))),
+        "SgdTimeDecay": Sgd(lr=0.1, schedule=TimeDecay(k=9 / steps)),
+        "SgdWarmupCosine": Sgd(lr=0.1, schedule=Warmup(rise, then=Cosine(max(1, steps - rise)))),
+    }
+
+
+def cells(plan: Plan) -> dict[str, Search]:
+    """Return a search of each optimizer and workload, of as many rates for all."""
+    if not plan.allows("MiniBatch"):
+        return {}
+    few: tuple[str, ...] = ("Sgd", "Adam", "SgdCosine")
+    chosen = plan.of_suite(quick=few, standard=("Sgd", "Momentum", "Adam", "SgdCosine"), full=tuple(optimizers(1)))
+    epochs = plan.of_suite(quick=4, standard=8, full=16)
+    rates, refinements = plan.of_suite(quick=(3, 0), standard=(3, 1), full=(7, 2))
+    found = {}
+    for workload in plan.workloads_or("mnist5k"):
+        _, train_samples = DATA_FILES.prepare(workload)
+        batch_size = min(BATCH_SIZE, train_samples)
+        steps = epochs * train_samples // batch_size
+        for label, optimizer in optimizers(steps).items():
+            if label in chosen:
+                # The steps are the budget: far more seconds than they take.
+                trial = plan.trial(workload, MiniBatch(optimizer, batch_size), plan.of_suite(60.0, 120.0, 600.0))
+                found[f"{workload.name}-{label}"] = Search(
+                    replace(trial, steps=steps, stop_at_target=False),
+                    log_grid(optimizer.lr, SPACING, rates),
+                    refinements,
+                    plan.of_suite(quick=1, standard=2, full=3),
+                )
+    return found
+
+
+def blocks(plan: Plan) -> int:
+    """Return the number of seeds at the best rate: no difference between optimizers has an interval below three."""
+    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
+
+
+def test_optimizers(replay: Callable[[Callable[[Record], float]], None]) -> None:
+    """Report the training seconds per step at the search's best rate."""
+    replay(seconds_per_step)

@@ -1,0 +1,42 @@
+"""tuning: training seconds to target, at the best learning rate.
+
+What does each strategy owe to its learning rate, and what does it cost to find it? Each is searched with equally many
+rates, seeds and seconds. The searches are the result, rate by rate: see ``bench.sensitivity``.
+"""
+
+from collections.abc import Callable
+
+from bench.durations import seconds_to_target
+from bench.plan import STRATEGIES, Plan
+from bench.record import Record
+from bench.search import Search, log_grid, rate_of
+
+SPACING = 10**0.5  # between the rates of a grid
+
+
+def cells(plan: Plan) -> dict[str, Search]:
+    """Return a search of each strategy and workload, on a grid around the strategy's own default rate."""
+    names = plan.of_suite(quick=("MiniBatch", "Accumulate"), standard=("MiniBatch", "Online"), full=tuple(STRATEGIES))
+    seconds = plan.of_suite(quick=2.0, standard=3.0, full=10.0)
+    rates, refinements = plan.of_suite(quick=(3, 0), standard=(3, 1), full=(7, 2))
+    return {
+        f"{workload.name}-{name}": Search(
+            plan.trial(workload, trainer, seconds),
+            log_grid(rate_of(trainer), SPACING, rates),
+            refinements,
+            plan.of_suite(quick=1, standard=1, full=3),  # where online training misses, every trial takes its budget
+        )
+        for workload in plan.workloads_or("mnist5k")
+        for name, trainer in plan.trainers_or(*names).items()
+        if hasattr(trainer, "optimizer")  # one without has no rate to search
+    }
+
+
+def blocks(plan: Plan) -> int:
+    """Return the number of seeds at the best rate."""
+    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
+
+
+def test_tuning(replay: Callable[[Callable[[Record], float]], None]) -> None:
+    """Report the training seconds to target at the search's best rate."""
+    replay(seconds_to_target)
