@@ -35,6 +35,8 @@ class Trial:
         stop_at_target: whether training ends when the target is reached.
         score_along: whether the held-out score is taken along the way, or at the end only.
         patience: wall seconds without a sign of life after which the trial is killed.
+        noise: whether the gradient's noise is observed along the way (``bench.gradients``). The run is the same to
+            the last bit, but hooks slow some of its steps: such a trial is not one to time.
     """
 
     workload: Workload
@@ -48,6 +50,7 @@ class Trial:
     stop_at_target: bool = True
     score_along: bool = True
     patience: float = 120.0
+    noise: bool = False
 
     @property
     def threads_per_rank(self) -> int:
