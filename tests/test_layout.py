@@ -25,6 +25,8 @@ ANALYSIS = [
     "sequential",
     "exchange",
     "crossing",
+    "noise_scale",
+    "noise_report",
 ]
 
 
