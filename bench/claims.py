@@ -352,7 +352,7 @@ def _larger_batches_vary_less(results: Results) -> Judged:
             Finding(
                 _verdict(less),
                 f"On {first.workload} at weights along the run, the variance of the gradient over batches of "
-                f"{number_of(min(sizes))} to {number_of(max(sizes))} samples, and so that of SGD's updates at one rate, "
+                f"{number_of(min(sizes))} to {number_of(max(sizes))} samples, and so of SGD's updates at one rate, "
                 f"goes as the batch size to the power of "
                 f"{with_interval(found.median, found.low, found.high, found.n)}{law} (n={found.n}; what batches lack "
                 "by being drawn without replacement is divided out).",

@@ -32,6 +32,8 @@ STYLES = {
     "ranks": Style(SKY, "p", (0, (5, 1.5))),
 }
 
+GREY = "#6f6f6f"
+
 Lines = dict[str, dict[int, list[float]]]  # by method, the values of each trial at each step
 
 
@@ -95,8 +97,10 @@ def _panel(axes: Axes, lines: Lines, limits: tuple[float, float], critical: Crit
     steps = [step for line in lines.values() for step in line] or [1]
     log_axis(axes, "x", *log_limits(steps, pad=0.04))
     log_axis(axes, "y", *limits)
-    axes.set_xlabel("steps")
-    labels = []
+    axes.set_xlabel("training (steps)")
+    labels: list[Label] = []
+    if not any(np.isfinite(v) for line in lines.values() for values in line.values() for v in values):
+        axes.text(0.5, 0.5, "hidden: |G|² or the noise not above 0", transform=axes.transAxes, ha="center", color=GREY)
     if critical is not None:
         axes.axhspan(critical.low, critical.high, color=PURPLE, alpha=0.15, lw=0, zorder=0)
         axes.axhline(critical.critical_batch_size, color=PURPLE, lw=1, zorder=0)
@@ -116,5 +120,7 @@ def _panel(axes: Axes, lines: Lines, limits: tuple[float, float], critical: Crit
             ends = [min(v) for v in whole.values()], [max(v) for v in whole.values()]
             axes.fill_between(x, *ends, color=style.color, alpha=0.12, lw=0)
         last = (x[-1], y[-1]) if x else dots[-1]
-        labels.append(Label(float(last[0]), float(last[1]), name, style.ink))
+        # A lone point stands amid its axes, which names beside them would push it away from.
+        end = axes.get_xlim()[1] if len(set(steps)) == 1 else float(last[0])
+        labels.append(Label(end, float(last[1]), name, style.ink))
     return labels
