@@ -17,8 +17,8 @@ from bench.tables import MISSING, by_workload, cells_of, in_order, listed, numbe
 ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW")
 
 UNDER_ADAPTIVE = (
-    "it is no critical batch size here: under {optimizer} the noise scale underestimated that by orders of magnitude "
-    "(Merrill et al. 2025, arXiv 2505.23971)"
+    "it is no critical batch size here: {optimizer} rescales the gradient entry by entry, and under Adam the noise "
+    "scale underestimated that size by orders of magnitude (Merrill et al. 2025, arXiv 2505.23971)"
 )
 
 
