@@ -13,7 +13,10 @@ import pandas as pd
 
 from bench import optimizer_claims
 from bench.frames import Results
-from bench.statistics import Comparison
+from bench.noise_report import cells as noise_cells
+from bench.noise_report import optimizer_of
+from bench.noise_scale import variance_exponent
+from bench.statistics import Comparison, median_interval
 from bench.tables import (
     Cell,
     Pair,
@@ -339,6 +342,30 @@ def _loss_gap(results: Results, a: Cell, b: Cell) -> str:
     return f"; their training losses differ by {number(float(gap.max()))} at most over {len(gap):,} common steps"
 
 
+def _larger_batches_vary_less(results: Results) -> Judged:
+    findings, seen = [], set()
+    for records in noise_cells(results).values():
+        first = records[0]
+        if first.workload in seen or optimizer_of(first) != "Sgd":
+            continue  # strategies that make the same steps say the same; only Sgd's updates are in proportion
+        seen.add(first.workload)
+        found = median_interval([variance_exponent(record) for record in records], positive=False)
+        less = True if found.high < 0 else False if found.low > 0 else None
+        sizes = first.noise["batch_sizes"][0]
+        law = "" if less is None else ", which is 1/B" if found.low <= -1 <= found.high else ", which is not 1/B"
+        findings.append(
+            Finding(
+                _verdict(less),
+                f"On {first.workload} at weights along the run, the variance of the gradient over batches of "
+                f"{number_of(min(sizes))} to {number_of(max(sizes))} samples, and so of SGD's updates at one rate, "
+                f"goes as the batch size to the power of "
+                f"{with_interval(found.median, found.low, found.high, found.n)}{law} (n={found.n}; what batches lack "
+                "by being drawn without replacement is divided out).",
+            )
+        )
+    return _together(findings, "bench_noise_scale.py")
+
+
 # The claims that need a benchmark which does not exist yet
 
 
@@ -365,7 +392,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Mini-batches save computation and memory against full batch", _mini_batches_save),
     (
         "Larger batches reduce the variance of the updates",
-        _none_yet("the variance of the gradient over batch size"),
+        _larger_batches_vary_less,
     ),
     (
         "The learning rate should grow with the batch size (linearly; as the square root)",

@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from bench.clock import Clock
 from bench.footprint import Footprint
+from bench.gradients import NoiseProbe
 from bench.probes import Probes
 from bench.processes import loopback_only
 from bench.workload import Data
@@ -77,9 +78,11 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
         warmup = _warm_up(trial, task, held_out)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
-        run = Run(trial, task, held_out, ranks, probes, send)
+        noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
+        run = Run(trial, task, held_out, ranks, probes, send, noise=noise)
         ended = run.train()
         seen, unmeasured = probes.finish()
+        unmeasured |= run.noise.unmeasured if run.noise else {}
         if warmup.flops_per_sample is None:
             unmeasured["flops_per_sample"] = "the trainer made no step while warming up"
         send(
@@ -165,6 +168,7 @@ class Run:
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
         final_losses: on rank 0, of the last model on "train" and "held_out".
         steps, updates: how many this rank made.
+        noise: observes the gradient's noise, if the trial asks for it.
     """
 
     trial: "Trial"
@@ -179,6 +183,7 @@ class Run:
     steps: int = 0
     updates: int = 0
     final_losses: dict[str, float] = field(default_factory=dict)
+    noise: NoiseProbe | None = None
     _seconds: float = 0.0
     _samples: int = 0
     _was_reached: bool = False
@@ -240,7 +245,11 @@ class Run:
         ended = None
         if self.ranks.first:  # the others wait for what it decides
             ended = self._decide(number, step, loss, trainer_ended)
+        if self.noise is not None:
+            self.noise.look(number, self._samples, step.model, last=ended is not None)
         ended, self._score = self.ranks.from_first((ended, self._score))
+        if self.noise is not None and ended is None:
+            self.noise.listen(number, step.model)
         self.evaluation_seconds += time.perf_counter() - began
         self.probes.resume()
         return ended

@@ -17,6 +17,13 @@ WITH_RESULT = ("reached", "missed", "diverged", "plateaued")
 
 CURVE = ("step", "samples", "seconds", "loss", "score")
 
+# Columns of ``Record.noise``, one row a probe; those of the parts of steps, one row a step that was looked at.
+NOISE = (
+    "step", "samples", "small_batch", "big_batch", "small_squares", "big_squares", "batch_sizes", "variances",
+    "exact_n", "exact_mean_square", "exact_big_batch", "exact_big_square",
+    "parts_step", "parts", "parts_batch", "parts_small_square", "parts_big_square",
+)  # fmt: skip
+
 # The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
 DEFINITION = (
     "workload", "trainer", "hyperparameters", "world_size", "threads", "cores", "device", "target",
@@ -59,6 +66,8 @@ class Record:
         final_losses: mean per-sample loss of the last model on "train" (its first 10,000 samples at most) and on
             "held_out".
         search: the search for a learning rate that this trial belongs to; empty for all others.
+        noise: observations of the gradient at points of the run (``NOISE``; see ``bench.gradients``), each at the
+            weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
         environment: which of several environments it ran in; empty but where runs of several were merged.
@@ -105,6 +114,7 @@ class Record:
     unmeasured: dict[str, str] = field(default_factory=dict)
     final_losses: dict[str, float | None] = field(default_factory=dict)
     search: str = ""
+    noise: dict[str, list[Any]] = field(default_factory=dict)
     repeat: int = 0
     environment: str = ""
     schema: int = SCHEMA

@@ -259,7 +259,7 @@ def memory(results: Results) -> pd.DataFrame:
     with the reason, in its last column.
     """
     cells: dict[tuple[str, str], list[Record]] = {}
-    for record in results.records:
+    for record in (r for r in results.records if not r.search):
         cells.setdefault((record.comparison, record.cell), []).append(record)
     rows, missing = [], []
     for (comparison, cell), records in cells.items():

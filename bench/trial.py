@@ -37,6 +37,8 @@ class Trial:
         stop_on_plateau: evaluations in a row, each a few per cent more steps than the one before, that may bring no
             better score before training is stopped early; None never stops for that.
         patience: wall seconds without a sign of life after which the trial is killed.
+        noise: whether the gradient's noise is observed along the way (``bench.gradients``). The run is the same to
+            the last bit, but hooks slow some of its steps: such a trial is not one to time.
     """
 
     workload: Workload
@@ -51,6 +53,7 @@ class Trial:
     score_along: bool = True
     stop_on_plateau: int | None = None
     patience: float = 120.0
+    noise: bool = False
 
     @property
     def threads_per_rank(self) -> int:

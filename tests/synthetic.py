@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,63 @@ def null_test(logs: Sequence[float], workload: str = "digits", missed: bool = Fa
                     stop_at_target=True, score_along=True,
                 )
             )  # fmt: skip
+    return found
+
+
+def noise_of(noise_scale: float, steps: tuple[int, ...], parts: int = 4, **columns: Any) -> dict[str, list[Any]]:
+    """Return what a run observes whose |G|² is 1 and whose tr Σ is ``noise_scale`` times the step's place, from 1.
+
+    Every method sees the squares that it should on average; the training set has 1000 samples.
+    """
+    traces = [noise_scale * (i + 1) for i in range(len(steps))]
+
+    def squares(batch: float) -> list[float]:
+        return [1 + trace * (1 / batch - 1 / 1000) for trace in traces]
+
+    found: dict[str, list[Any]] = {
+        "step": list(steps),
+        "samples": [64 * step for step in steps],
+        "small_batch": [8] * len(steps),
+        "big_batch": [500] * len(steps),
+        "small_squares": [[s - 0.01 * s, s, s + 0.01 * s] for s in squares(8)],
+        "big_squares": [[s, s, s] for s in squares(500)],
+        "batch_sizes": [[8, 64, 500]] * len(steps),
+        "variances": [[trace * (1 / b - 1 / 1000) for b in (8, 64, 500)] for trace in traces],
+        "exact_n": [100] * len(steps),
+        "exact_mean_square": squares(1),
+        "exact_big_batch": [1000] * len(steps),
+        "exact_big_square": squares(1000),
+        "parts_step": list(steps),
+        "parts": [parts] * len(steps),
+        "parts_batch": [64] * len(steps),
+        "parts_small_square": squares(64 / parts),
+        "parts_big_square": squares(64),
+    }
+    return found | columns
+
+
+def noises(
+    scales: Sequence[float],
+    name: str = "Accumulate",
+    optimizer: str = "Sgd",
+    steps: tuple[int, ...] = (1, 2, 4, 8),
+    workload: str = "digits",
+    observed: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> list[Record]:
+    """Return trials whose noise scale is ``scales[block]`` at their first point, twice that at the second, and so on.
+
+    ``observed`` replaces columns of what they saw.
+    """
+    found = []
+    for block, scale in enumerate(scales):
+        points = [(step, 64 * step, 0.01 * step, 1.0, 0.5) for step in steps]
+        hyper = {"optimizer": {"name": optimizer, "lr": 0.1}, "batch_size": 64}
+        values: dict[str, Any] = {
+            "comparison": "noise_scale", "workload": workload, "trainer": name, "hyperparameters": hyper,
+            "status": "missed", "noise": noise_of(scale, steps, **(observed or {})),
+        }  # fmt: skip
+        found.append(_record(f"{workload}-{name}", block, points, 5.0, **values | changes))
     return found
 
 

@@ -37,6 +37,8 @@ ANALYSIS = [
     "least_squares",
     "sensitivity",
     "optimizer_claims",
+    "noise_scale",
+    "noise_report",
 ]
 
 

@@ -25,7 +25,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, null_test, searched
+from tests.synthetic import failed_gate, noises, null_test, searched
 
 MB = 1_000_000
 TWELVE = (
@@ -201,6 +201,7 @@ def ranks_of(
 
 SCALING = ranks_of({2: 1.9, 4: 3.4, 8: 5.0, 16: 4.0}, weak={2: 1.95, 4: 3.8, 8: 7.0, 16: 6.0})
 LONG = "a-workload-of-mine-with-a-name-that-nobody-would-ever-want-to-type-$twice$"
+NOISE = noises([20.0, 30.0, 50.0]) + noises([25.0, 30.0, 45.0], "Adam", "Adam", steps=(1, 3, 9, 27, 30))
 MISSED = path([1.0, 4.0], [0.3, 0.5])
 
 
@@ -248,13 +249,14 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned(),
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned() + NOISE,
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
         + batch_sizes(seeds=1)[:1]
         + precisions(seeds=1, widths=(64,))[:2]
-        + ranks_of({2: 1.5}, seeds=1),
+        + ranks_of({2: 1.5}, seeds=1)
+        + noises([40.0], steps=(1,)),
         "partly": partly + batch_sizes(seeds=1) + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
         "missed": [replace(r, status="missed", curve=MISSED) for r in strategies()],
         "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],
@@ -263,6 +265,9 @@ def nasty() -> dict[str, list[Record]]:
         + strategies(("Amp", "MiniBatch"))
         + [replace(r, workload=LONG) for r in SCALING]
         + null_test([0.01, 0.02, -0.03], LONG)
+        + noises([30.0, 5000.0], workload=LONG)
+        + noises([30.0, 50.0], "Adam", "Adam", workload=LONG)
+        + noises([-3.0, -5.0], "Ddp", "AdamW", workload="hidden", observed={"parts_step": []})
         + noisy(0.002, 3),
         "falling": falling
         + [
@@ -357,7 +362,13 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 assert re.search(r"\(.+\)$", axes.get_xlabel())
                 continue
             assert re.search(r"\(.+\)$", axes.get_xlabel()), (case, key, axes.get_xlabel())
-            shares = key in ("convergence", "null", "precision", "time_to_target")  # there the left panel's, or names
+            shares = key in (
+                "convergence",
+                "noise_scale",
+                "null",
+                "precision",
+                "time_to_target",
+            )  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())
     units = {
         key: [a.get_ylabel() for a in figures["usual", key].get_axes()] for key in ("pareto", "batch_size", "scaling")
@@ -385,7 +396,8 @@ def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
     drawn = {case: [key for key in PLOTS if (case, key) in figures] for case in NASTY}
     assert drawn["empty"] == []
     assert drawn["usual"] == [
-        "null", "convergence", "time_to_target", "batch_size", "precision", "scaling", "pareto", "tuning", "optimizers",
+        "null", "convergence", "time_to_target", "batch_size", "noise_scale", "precision", "scaling", "pareto",
+        "tuning", "optimizers",
     ]  # fmt: skip
     assert drawn["missed"] == ["convergence", "time_to_target"]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
@@ -822,3 +834,40 @@ def test_optimizers_are_told_apart_by_name_though_one_strategy_trains_them_all()
     assert all(named.count(name) >= 2 for name in OPTIMIZERS)  # above the left panel, and beside the right one
     for name in OPTIMIZERS:
         assert only(left, name).get_color() == only(right, name).get_color()
+
+
+# --- the noise scale
+
+
+class Sweep:
+    critical_batch_size, low, high, identifiable, reason = 60.0, 45.0, 80.0, True, ""
+
+
+def test_the_noise_scale_is_the_median_over_seeds_at_every_step() -> None:
+    plain, adam = axes_of(PLOTS["noise_scale"](results_of(*NOISE)))
+    assert (plain.get_title(loc="left"), adam.get_title(loc="left")) == ("under Sgd", "under Adam")
+    for method in ("single samples", "two batch sizes", "micro-batches"):
+        line = only(plain, method)
+        assert list(line.get_xdata()) == [1, 2, 4, 8]
+        assert list(line.get_ydata()) == pytest.approx([30, 60, 90, 120], rel=1e-6)
+        assert list(only(adam, method).get_ydata()) == pytest.approx([30, 60, 90, 120, 150], rel=1e-6)
+
+
+def test_of_strategies_that_make_the_same_steps_each_method_is_drawn_once() -> None:
+    ranks = noises([20.0, 30.0, 50.0], "Ddp", world_size=2)
+    [axes] = axes_of(PLOTS["noise_scale"](results_of(*[r for r in NOISE if r.trainer != "Adam"], *ranks)))
+    names = [line.get_label() for line in axes.lines if not line.get_label().startswith("_")]
+    assert sorted(names) == ["micro-batches", "ranks", "single samples", "two batch sizes"]
+
+
+def test_the_critical_batch_size_of_a_sweep_lies_across_with_its_interval() -> None:
+    from bench.plots.noise_scale import noise_scale
+
+    for axes in axes_of(noise_scale(results_of(*NOISE), {"digits": Sweep()})):
+        assert any(set(line.get_ydata()) == {60.0} for line in axes.lines)
+        [band] = [patch for patch in axes.patches if patch.get_height() == pytest.approx(35)]
+        assert band.get_y() == 45
+    unknown = Sweep()
+    unknown.identifiable = False
+    for axes in axes_of(noise_scale(results_of(*NOISE), {"digits": unknown})):
+        assert not axes.patches

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.frames import Results
 from bench.plots.batch_size import batch_size
 from bench.plots.convergence import convergence
+from bench.plots.noise_scale import noise_scale
 from bench.plots.null import null
 from bench.plots.pareto import pareto
 from bench.plots.precision import precision
@@ -22,6 +23,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "convergence": convergence,
     "time_to_target": time_to_target,
     "batch_size": batch_size,
+    "noise_scale": noise_scale,
     "precision": precision,
     "scaling": scaling,
     "pareto": pareto,
