@@ -567,7 +567,7 @@ def _sentence(standing: Standing) -> str:
     else:
         said += "; with so few rates nothing is known of how that depends on the effort."
     if seeds < 3:
-        return f"{said} No difference is resolved with {seeds} seed{'s' * (seeds != 1)}: run at least 3."
+        return f"{said} No difference is resolved with {seeds} seed{'s' * (seeds != 1)} of the search."
     shown = range(len(standing.efforts)) if standing.label == "tuning-dependent" else [-1]
     return " ".join([said, *(_resolved(standing.efforts[i], standing.tied[i]) for i in shown)])
 
