@@ -23,9 +23,9 @@ EXPONENT = 0.75
 
 
 def cells(plan: Plan) -> dict[str, Search]:
-    """Return one search a batch size: powers of ``plan``'s factor, then the whole training set."""
-    seconds = plan.of_suite(quick=3.0, standard=5.0, full=20.0)
-    coarse, refinements = plan.of_suite(quick=(3, 1), standard=(3, 2), full=(3, 2))
+    """Return one search a batch size: powers of ``plan``'s factor, and the whole training set."""
+    seconds = plan.of_suite(quick=1.5, standard=4.0, full=20.0)
+    coarse, refinements = plan.of_suite(quick=(2, 1), standard=(3, 2), full=(3, 2))
     seeds = plan.of_suite(quick=1, standard=1, full=3)
     found = {}
     for workload in plan.workloads_or("mnist5k"):
@@ -51,12 +51,14 @@ def cells(plan: Plan) -> dict[str, Search]:
 
 def _sizes(plan: Plan, train_samples: int) -> list[int]:
     first, factor = plan.of_suite(quick=(4, 8), standard=(1, 4), full=(1, 2))
-    return [first * factor**k for k in range(64) if first * factor**k < 0.75 * train_samples] + [train_samples]
+    sizes = [first * factor**k for k in range(64) if first * factor**k < 0.75 * train_samples]
+    # Full batch takes long, and a first look at where larger batches stop paying does not need it.
+    return sizes if plan.suite == "quick" and len(sizes) >= 4 else [*sizes, train_samples]
 
 
 def blocks(plan: Plan) -> int:
     """Return the number of seeds at each best rate."""
-    return plan.seeds or plan.of_suite(quick=2, standard=4, full=6)
+    return plan.seeds or plan.of_suite(quick=2, standard=3, full=6)
 
 
 def test_critical_batch(replay: Callable[[Callable[[Record], float]], None]) -> None:

@@ -17,13 +17,13 @@ from trainers import Adam, MiniBatch
 
 
 def cells(plan: Plan) -> dict[str, Trial]:
-    """Return accumulation, whose every step has parts; beyond the quick suite, ranks and Adam; in full, mini-batch.
+    """Return accumulation, whose every step has parts; beyond the quick suite Adam; in full, ranks and mini-batch.
 
-    Mini-batch training at the same batch and rate makes the steps that accumulation makes, and has no parts to show.
+    Mini-batch training, and ranks, at the same batch and rate make the steps that accumulation makes.
     """
     seconds = plan.of_suite(quick=2.0, standard=10.0, full=60.0)
-    usual = ["Accumulate"] + (["Ddp"] if plan.suite != "quick" and plan.most_ranks() > 1 else [])
-    usual += ["MiniBatch"] if plan.suite == "full" else []
+    usual = ["Accumulate"] + (["MiniBatch"] if plan.suite == "full" else [])
+    usual += ["Ddp"] if plan.suite == "full" and plan.most_ranks() > 1 else []
     found = {}
     for workload in plan.workloads_or("mnist5k"):
         trainers = {name: plan.tuned(trainer, workload) for name, trainer in plan.trainers_or(*usual).items()}
