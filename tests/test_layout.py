@@ -25,6 +25,7 @@ ANALYSIS = [
     "sequential",
     "exchange",
     "crossing",
+    "batch_size",
 ]
 
 
