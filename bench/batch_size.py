@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-CONFIDENCE = 0.95
+from bench.statistics import CONFIDENCE, Floats
 
 # B_crit is claimed only if so many batch sizes were measured, ...
 FEWEST = 4
@@ -28,8 +28,6 @@ REACH = 5.0
 RESAMPLES = 1000
 # B_crit is sought so many times below the smallest and above the largest batch size; beyond it is 0 or infinite.
 SOUGHT = 1e4
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -282,10 +280,9 @@ def _objection(x: Floats, b: float, low: float, high: float, left_out: tuple[flo
         return f"B_crit lies beyond {REACH:g} times the largest batch size, {x[-1]:g}{missed}: larger ones are needed"
     if b < x[0] / REACH:
         return f"B_crit lies below a {REACH:g}th of the smallest batch size, {x[0]:g}{missed}: smaller ones are needed"
-    factor = max(b / low, high / b) if low > 0 else np.inf
-    if not factor < LARGEST_FACTOR:
-        known = f"a factor of {factor:.3g}" if np.isfinite(factor) else "any factor"
-        return f"B_crit is known to {known}{missed}: less than {LARGEST_FACTOR:g} is needed"
+    if not (low > 0 and max(b / low, high / b) < LARGEST_FACTOR):
+        known = f"[{low:.3g}, {high:.3g}]"
+        return f"the 95 % interval {known} of B_crit reaches further than by a factor of {LARGEST_FACTOR:g}{missed}"
     return ""
 
 

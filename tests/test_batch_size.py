@@ -92,7 +92,7 @@ def test_nothing_is_fitted_where_everything_missed() -> None:
         (BATCHES[:5], 1000 * (1 + BATCHES[:5] / 1000), "larger ones are needed"),
         (BATCHES, [1000.0] * 9, "larger ones are needed"),  # flat: B_crit is infinite
         (BATCHES + 99, 50 * (BATCHES + 99), "smaller ones are needed"),  # as many steps everywhere: B_crit is 0
-        (BATCHES, 1000 * (1 + BATCHES / 40) * np.tile([2, 0.5, 1.0], 3), "is known to"),
+        (BATCHES, 1000 * (1 + BATCHES / 40) * np.tile([2, 0.5, 1.0], 3), "reaches further than by a factor of 2"),
     ],
 )
 def test_it_is_not_identifiable_and_says_why(sizes: object, samples: object, reason: str) -> None:

@@ -94,7 +94,7 @@ def test_the_smallest_batch_that_saturates_is_chosen() -> None:
     choice, why = row(run, "saturates")
     assert choice == "B=64"
     assert "Best at B=256" in why
-    assert "not measured yet" in why
+    assert "run bench_critical_batch.py for the samples and seconds" in why
 
 
 def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:

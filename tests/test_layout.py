@@ -26,6 +26,7 @@ ANALYSIS = [
     "exchange",
     "crossing",
     "batch_size",
+    "critical_batch",
 ]
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.frames import Results
 from bench.plots.batch_size import batch_size
 from bench.plots.convergence import convergence
+from bench.plots.critical_batch import best_rate, critical_batch
 from bench.plots.null import null
 from bench.plots.pareto import pareto
 from bench.plots.precision import precision
@@ -21,6 +22,8 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "convergence": convergence,
     "time_to_target": time_to_target,
     "batch_size": batch_size,
+    "critical_batch": critical_batch,
+    "best_rate": best_rate,
     "precision": precision,
     "scaling": scaling,
     "pareto": pareto,
