@@ -269,7 +269,7 @@ def _time_to_target(results: Results, cell: Cell) -> str:
 
 def _of_sweeps(results: Results) -> list[Decision]:
     rows = [Decision(*row) for row in critical_batch.decisions(results)]
-    return rows or _not_run("batch size fastest to target", critical_batch.BENCHMARK)
+    return rows or _not_run("batch size at its own best learning rate", critical_batch.BENCHMARK)
 
 
 def _share(results: Results, cell: Cell, best: Cell) -> Comparison:

@@ -141,8 +141,8 @@ def test_mixed_precision_is_recommended_where_it_pays_only() -> None:
 
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
-    assert list(table["choice"]) == ["not measured"] * 4
-    for name in ("strategies", "batch_size", "scaling", "precision"):
+    assert list(table["choice"]) == ["not measured"] * 5
+    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision"):
         assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
 
 

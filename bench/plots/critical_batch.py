@@ -193,7 +193,7 @@ def best_rate(results: Results) -> Figure | None:
         log_axis(axes, "x", *log_limits(chosen["batch_size"], pad=0.06))
         log_axis(axes, "y", *log_limits(chosen["lr"], pad=0.08), spacing=0.3)
         axes.set_xlabel("batch size (samples per step)")
-        axes.set_ylabel("learning rate")
+        axes.set_ylabel("learning rate (no unit)")
         for i, sweep in enumerate(own):
             # Strategies beside each other, where there are several.
             shift = 1.0 if len(own) == 1 else 1.06 ** (i - (len(own) - 1) / 2)
