@@ -333,8 +333,9 @@ def exponent(sweep: Sweep) -> Exponent:
         with_end = max(min(found), (len(x) - 3) * rounding)
         f = (squares - with_end) / (with_end / (len(x) - 3))
         if stats.f.sf(f, 1, len(x) - 3) < (1 - CONFIDENCE) / len(found):
-            end = float(candidates[int(np.argmin(found))])
-            least, squares, ends, x = 3, min(found), math.exp(end), np.minimum(x, end)
+            which = int(np.argmin(found))
+            least, squares, ends = 3, found[which], sizes[2 + which]
+            x = np.minimum(x, candidates[which])
     slope, level = (float(v) for v in np.polyfit(x, y, 1))
     degrees = len(x) - least
     spread = math.sqrt(max(squares / degrees, rounding) / float(((x - x.mean()) ** 2).sum()))

@@ -23,7 +23,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, null_test
+from tests.synthetic import failed_gate, null_test, swept
 
 MB = 1_000_000
 TWELVE = (
@@ -224,15 +224,20 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12),
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + swept(),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
+        + swept((16, 64), (0.1,), blocks=1)
         + batch_sizes(seeds=1)[:1]
         + precisions(seeds=1, widths=(64,))[:2]
         + ranks_of({2: 1.5}, seeds=1),
-        "partly": partly + batch_sizes(seeds=1) + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
-        "missed": [replace(r, status="missed", curve=MISSED) for r in strategies()],
+        "partly": partly
+        + swept(missed=lambda batch, rate, block: batch == 4 or (batch > 200 and block != 1))
+        + batch_sizes(seeds=1)
+        + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
+        "missed": swept(missed=lambda batch, rate, block: True)
+        + [replace(r, status="missed", curve=MISSED) for r in strategies()],
         "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],
         "unmeasured": [replace(r, ranks=[]) for r in strategies() + batch_sizes()],
         "long": strategies(workload=LONG)
@@ -240,8 +245,11 @@ def nasty() -> dict[str, list[Record]]:
         + [replace(r, workload=LONG) for r in SCALING]
         + null_test([0.01, 0.02, -0.03], LONG)
         + noisy(0.002, 3),
-        "falling": falling,
-        "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6) + noisy(0.8, 30),
+        "falling": falling + swept(spread=0.1) + swept(trainer="FullBatch", critical=300, samples_min=20_000),
+        "many seeds": swept(critical=1e9, spread=0.2, blocks=6, workload="digits")
+        + strategies(TWELVE[:4], seeds=10)
+        + precisions(0.5, seeds=6)
+        + noisy(0.8, 30),
         "empty": [],
     }
 
