@@ -50,8 +50,17 @@ def critical_batch(results: Results) -> Figure | None:
             drawn.append((axes, chosen, *_panel(axes, metric, own, chosen, results)))
     for axes, chosen, labels, lines in drawn:  # after all panels have their final size
         size_ticks(axes, chosen["batch_size"])
-        around(axes, labels, lines)
+        around(axes, labels, lines + [_circle(axes, label) for label in labels])
     return figure
+
+
+def _circle(axes: Axes, label: Label) -> tuple[object, object]:
+    """Return the ring around a label's point, in data units: no text is to lie on it."""
+    angle = np.linspace(0, 2 * np.pi, 13)
+    radius = 6 * axes.figure.dpi / 72  # pixels, of 6 points
+    ring = axes.transData.transform((label.x, label.y)) + radius * np.column_stack([np.cos(angle), np.sin(angle)])
+    x, y = axes.transData.inverted().transform(ring).T
+    return x, y
 
 
 Lines = list[tuple[object, object]]
