@@ -29,6 +29,8 @@ __all__ = ["Comparison", "Record", "Results", "Trial", "Workload", "compare", "l
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use: results are read on machines that have no torch."""
+    if name == "batch_size":  # a module of its own, for its ``fit``
+        return import_module("bench.batch_size")
     if name not in _HOME:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

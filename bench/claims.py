@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bench import optimizer_claims
+from bench import critical_batch, optimizer_claims
 from bench.frames import Results
 from bench.noise_report import cells as noise_cells
 from bench.noise_report import optimizer_of
@@ -366,6 +366,49 @@ def _larger_batches_vary_less(results: Results) -> Judged:
     return _together(findings, "bench_noise_scale.py")
 
 
+def _rate_should_grow(results: Results) -> Judged:
+    findings = []
+    for sweep in critical_batch.sweeps(results):
+        power, where = critical_batch.exponent(sweep), f"On {sweep.workload} ({sweep.trainer})"
+        if power.reason:
+            findings.append(Finding(None, f"{where} no exponent is known: {power.reason}."))
+            continue
+        rules = [name for name, rule in (("linear", 1.0), ("root", 0.5)) if power.low <= rule <= power.high]
+        fits = f"the {listed(rules, 'or')} rule fits" if rules else "neither rule fits"
+        grown = f"{number(power.value)} [{number(power.low)}, {number(power.high)}]"
+        ended = power.ends < power.batch_sizes[-1]
+        end = f"and no more from B={number_of(power.ends)} on" if ended else "and no end of it was seen"
+        text = f"{where} the best rate grows as the batch size to the power of {grown}: {fits}, {end}."
+        if power.high < 0.5 or power.low > 1:
+            findings.append(Finding("fails", text))
+        elif power.low <= 0:
+            findings.append(Finding(None, text))
+        elif ended or not rules:
+            findings.append(Finding("depends", f"It depends on the batch size. {text}" if ended else text))
+        else:
+            findings.append(Finding("holds", text))
+    return _together(findings, critical_batch.BENCHMARK)
+
+
+def _large_batches_generalize_worse(results: Results) -> Judged:
+    needs = (
+        "final scores over batch size, each tuned, in trials that do not stop at the target, once at equal steps and "
+        "once at equal samples: the two can contradict each other"
+    )
+    seen = []
+    for sweep in critical_batch.sweeps(results):
+        reached = [cell for cell in sweep.cells if cell["n_reached"] == cell["n"]]
+        if reached and all(
+            record.stop_at_target for record in results.records if record.comparison == critical_batch.COMPARISON
+        ):
+            seen.append(
+                f"On {sweep.workload} ({sweep.trainer}) every batch size from {number_of(reached[0]['batch_size'])} to "
+                f"{number_of(reached[-1]['batch_size'])} that reached the target in every trial got as far as that "
+                f"({len(reached)} of {len(sweep.cells)} did); what lies beyond it was not trained for."
+            )
+    return "not measured here", " ".join([f"It needs {needs}.", *seen])
+
+
 # The claims that need a benchmark which does not exist yet
 
 
@@ -396,7 +439,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ),
     (
         "The learning rate should grow with the batch size (linearly; as the square root)",
-        _none_yet("the best rate searched at every batch size"),
+        _rate_should_grow,
     ),
     (
         "Decaying the learning rate trains better than a fixed one",
@@ -422,10 +465,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("More workers shorten training", _more_workers_are_faster),
     ("Synchronization is what costs", _none_yet("the share of a step spent waiting in collectives")),
     ("Gradient accumulation equals the large batch", _accumulation_equals_the_large_batch),
-    (
-        "Large batches generalize worse",
-        _none_yet("final scores over batch size at equal tuning, in steps, samples and seconds"),
-    ),
+    ("Large batches generalize worse", _large_batches_generalize_worse),
     (
         "Regularization (L1, L2, dropout, early stopping, augmentation) prevents overfitting",
         _none_yet("the gap between training and held-out loss with and without it"),

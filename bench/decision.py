@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from bench import critical_batch
 from bench.frames import Results
 from bench.null import headline
 from bench.statistics import SPENT, Comparison
@@ -74,6 +75,7 @@ def decide(results: Results) -> pd.DataFrame:
     rows = [
         *_of_strategies(results),
         *_of_batch_sizes(results),
+        *_of_sweeps(results),
         *_of_workers(results),
         *_of_precision(results),
     ]
@@ -254,8 +256,20 @@ def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decisio
     if perhaps is not surely:
         choice = f"between B={_b(perhaps)} and B={_b(surely)}"
         sentences.append(f"B={_b(perhaps)} may do as well: {times(shares[_b(perhaps)])} that throughput.")
-    sentences.append("Throughput only: how many samples the target takes at each batch is not measured yet.")
+    sentences.append(f"Throughput only: {_time_to_target(results, best)}.")
     return Decision(constraint, choice, " ".join(sentences))
+
+
+def _time_to_target(results: Results, cell: Cell) -> str:
+    """Return where to read how long the target takes at each batch size."""
+    if any(swept["workload"] == cell["workload"] for swept in cells_of(results, critical_batch.COMPARISON)):
+        return f'the time to the target is another matter: see "{cell["workload"]}: batch size fastest to target"'
+    return f"run {critical_batch.BENCHMARK} for the samples and seconds that the target takes at each batch size"
+
+
+def _of_sweeps(results: Results) -> list[Decision]:
+    rows = [Decision(*row) for row in critical_batch.decisions(results)]
+    return rows or _not_run("batch size at its own best learning rate", critical_batch.BENCHMARK)
 
 
 def _share(results: Results, cell: Cell, best: Cell) -> Comparison:

@@ -2,9 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bench.frames import Results, curves_frame, trials_frame
 from bench.record import Record, append
@@ -235,6 +237,60 @@ def ranks(speedups: dict[int, float], cores: int = 4, weak: bool = True, **chang
                 "scaling", f"digits-Ddp-{kind}-x{count}", trainer="Ddp", batch_size=256 * factor,
                 seconds_per_step=0.01 * factor / speedup, world_size=count, threads=1, cores=cores, **changes,
             )  # fmt: skip
+    return found
+
+
+def swept(
+    batch_sizes: Sequence[int] = (4, 8, 16, 32, 64, 128, 256, 512),
+    rates: Sequence[float] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28),
+    *,
+    samples_min: float = 10_000,
+    critical: float = 64.0,
+    power: float = 0.5,
+    ends: float = math.inf,
+    spread: float = 0.02,
+    seconds_per_step: float = 1e-3,
+    seconds_per_sample: float = 1e-5,
+    missed: Callable[[int, float, int], bool] = lambda batch, rate, block: False,
+    blocks: int = 3,
+    workload: str = "digits",
+    trainer: str = "MiniBatch",
+    **changes: Any,
+) -> list[Record]:
+    """Return the searches of a sweep over batch sizes, and what was measured at the best of the ``rates`` of each.
+
+    Samples to target follow a hyperbola at the best rate.
+
+    The best rate is 0.04 at the smallest batch size, and grows as its ``power`` up to the batch size ``ends``. At twice
+    or half the best a trial takes 27 % more samples; at more than six times the best it diverges. Trials differ by
+    ``spread``. Those for which ``missed(batch_size, rate, block)`` is true stop short of the target.
+    """
+    random, found = np.random.default_rng(0), []
+    for batch in batch_sizes:
+        best = 0.04 * (min(batch, ends) / batch_sizes[0]) ** power
+        name = f"{workload}-{trainer}-B{batch}"
+        nearest = min(rates, key=lambda rate, best=best: abs(math.log(rate / best)))
+        for rate, search in [*((rate, name) for rate in rates), (nearest, "")]:
+            cell = f"{name}-lr{rate:g}" if search else name
+            for block in range(blocks):
+                apart = math.log(rate / best)
+                wanted = samples_min * (1 + batch / critical) * math.exp(apart**2 / 2 + random.normal(0, spread))
+                steps = max(2, round(wanted / batch))
+                spent = steps * (seconds_per_step + seconds_per_sample * batch) * DRIFT[block % 6] * noise(cell, block)
+                status = "diverged" if apart > 1.8 else "missed" if missed(batch, rate, block) else "reached"
+                if status == "diverged":
+                    steps, spent = max(2, steps // 10), spent / 10
+                points = [
+                    (steps // 2, steps // 2 * batch, spent / 2, 1.0, 0.8),
+                    (steps, steps * batch, spent, 0.5, {"reached": 0.91, "missed": 0.85, "diverged": 0.1}[status]),
+                ]
+                values = {
+                    "comparison": "critical_batch", "workload": workload, "trainer": trainer, "status": status,
+                    "hyperparameters": {"optimizer": {"name": "Sgd", "lr": rate}, "batch_size": batch},
+                    "stop_at_target": True, "score_along": True, "search": search,
+                    "seed": 1000 + block if search else block,
+                }  # fmt: skip
+                found.append(_record(cell, block, points, 5.0, **{**values, **changes}))
     return found
 
 

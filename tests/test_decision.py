@@ -99,7 +99,7 @@ def test_the_smallest_batch_that_saturates_is_chosen() -> None:
     choice, why = row(run, "saturates")
     assert choice == "B=64"
     assert "Best at B=256" in why
-    assert "not measured yet" in why
+    assert "run bench_critical_batch.py for the samples and seconds" in why
 
 
 def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:
@@ -146,8 +146,8 @@ def test_mixed_precision_is_recommended_where_it_pays_only() -> None:
 
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
-    assert list(table["choice"]) == ["not measured"] * 4
-    for name in ("strategies", "batch_size", "scaling", "precision"):
+    assert list(table["choice"]) == ["not measured"] * 5
+    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision"):
         assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
 
 

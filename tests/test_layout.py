@@ -39,6 +39,8 @@ ANALYSIS = [
     "optimizer_claims",
     "noise_scale",
     "noise_report",
+    "batch_size",
+    "critical_batch",
 ]
 
 

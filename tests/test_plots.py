@@ -25,7 +25,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, noises, null_test, searched
+from tests.synthetic import failed_gate, noises, null_test, searched, swept
 
 MB = 1_000_000
 TWELVE = (
@@ -249,16 +249,21 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned() + NOISE,
+        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned() + NOISE + swept(),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
+        + swept((16, 64), (0.1,), blocks=1)
         + batch_sizes(seeds=1)[:1]
         + precisions(seeds=1, widths=(64,))[:2]
         + ranks_of({2: 1.5}, seeds=1)
         + noises([40.0], steps=(1,)),
-        "partly": partly + batch_sizes(seeds=1) + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
-        "missed": [replace(r, status="missed", curve=MISSED) for r in strategies()],
+        "partly": partly
+        + swept(missed=lambda batch, rate, block: batch == 4 or (batch > 200 and block != 1))
+        + batch_sizes(seeds=1)
+        + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
+        "missed": swept(missed=lambda batch, rate, block: True)
+        + [replace(r, status="missed", curve=MISSED) for r in strategies()],
         "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],
         "unmeasured": [replace(r, ranks=[]) for r in strategies() + batch_sizes()],
         "long": strategies(workload=LONG)
@@ -270,6 +275,8 @@ def nasty() -> dict[str, list[Record]]:
         + noises([-3.0, -5.0], "Ddp", "AdamW", workload="hidden", observed={"parts_step": []})
         + noisy(0.002, 3),
         "falling": falling
+        + swept(spread=0.1)
+        + swept(trainer="FullBatch", critical=300, samples_min=20_000)
         + [
             replace(r, higher_is_better=False, target=0.1, curve=r.curve | {"score": [1 - s for s in r.curve["score"]]})
             for r in tuned(optimizers=OPTIMIZERS[:6])
@@ -279,7 +286,10 @@ def nasty() -> dict[str, list[Record]]:
         "one rate": searched("Online", {0.1: 3000.0}, blocks=1)
         + searched("Sgd", {0.1: 0.95}, comparison="optimizers", blocks=1),
         "two workloads": tuned(TWELVE[:2], OPTIMIZERS[:2]) + tuned(TWELVE[:9], OPTIMIZERS[5:9], workload=LONG),
-        "many seeds": strategies(TWELVE[:4], seeds=10) + precisions(0.5, seeds=6) + noisy(0.8, 30),
+        "many seeds": swept(critical=1e9, spread=0.2, blocks=6, workload="digits")
+        + strategies(TWELVE[:4], seeds=10)
+        + precisions(0.5, seeds=6)
+        + noisy(0.8, 30),
         "empty": [],
     }
 
@@ -395,11 +405,12 @@ def test_files_are_written_for_exactly_the_plots_that_there_are_results_for(tmp_
 def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
     drawn = {case: [key for key in PLOTS if (case, key) in figures] for case in NASTY}
     assert drawn["empty"] == []
-    assert drawn["usual"] == [
-        "null", "convergence", "time_to_target", "batch_size", "noise_scale", "precision", "scaling", "pareto",
-        "tuning", "optimizers",
-    ]  # fmt: skip
-    assert drawn["missed"] == ["convergence", "time_to_target"]  # no strategy has a time, so none has a point
+    assert drawn["usual"] == list(PLOTS)
+    assert drawn["missed"] == [
+        "convergence",
+        "time_to_target",
+        "best_rate",
+    ]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
     assert drawn["unmeasured"] == ["convergence", "time_to_target", "batch_size"]
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.frames import Results
 from bench.plots.batch_size import batch_size
 from bench.plots.convergence import convergence
+from bench.plots.critical_batch import best_rate, critical_batch
 from bench.plots.noise_scale import noise_scale
 from bench.plots.null import null
 from bench.plots.pareto import pareto
@@ -23,6 +24,8 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "convergence": convergence,
     "time_to_target": time_to_target,
     "batch_size": batch_size,
+    "critical_batch": critical_batch,
+    "best_rate": best_rate,
     "noise_scale": noise_scale,
     "precision": precision,
     "scaling": scaling,
