@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from bench.batch_size import CriticalBatch, LeaveOneOut, fit, leave_one_out, predicted_best
+from bench.batch_size import CriticalBatch, LeaveOneOut, fit, leave_one_out
 from bench.frames import Results
 from bench.statistics import CONFIDENCE, Floats
 from bench.tables import (
@@ -136,6 +136,11 @@ def _sweep(results: Results, workload: str, trainer: str, trials: pd.DataFrame) 
     cells = in_order(cells_of(own_results, COMPARISON), "batch_size")
     hyperbola, left_out = fit(sizes, samples), leave_one_out(sizes, samples)
     return Sweep(workload, trainer, searched, own_results, list(cells), rates, hyperbola, left_out)
+
+
+def of_mini_batch(results: Results) -> dict[str, Sweep]:
+    """Return mini-batch training's sweep by workload: what noise scales and goodput are held against."""
+    return {sweep.workload: sweep for sweep in sweeps(results) if sweep.trainer == "MiniBatch"}
 
 
 def regime(found: CriticalBatch, batch_size: float) -> str:
@@ -304,52 +309,6 @@ def exponent(sweep: Sweep) -> Exponent:
 def _scatter(x: Floats, y: Floats) -> float:
     """Return the sum of squares about the straight line."""
     return float(((y - np.polyval(np.polyfit(x, y, 1), x)) ** 2).sum())
-
-
-# What goodput predicts from a short run
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The batch size that goodput predicts to be fastest, held against the sweep.
-
-    Attributes:
-        batch_size: predicted at the noise scale.
-        low: the smallest that is predicted anywhere within its interval.
-        high: the largest.
-        fastest: what the sweep found; NaN if no batch size reached the target in every trial.
-        regret: seconds to target at the predicted one over those at the fastest; None where they are the same one, or
-            there is no fastest.
-    """
-
-    batch_size: float
-    low: float
-    high: float
-    fastest: float
-    regret: Pair | None
-
-
-def predicted(sweep: Sweep, noise_scale: float, low: float = np.nan, high: float = np.nan) -> Predicted:
-    """Predict the fastest batch size from measured throughput and a noise scale, and measure its regret.
-
-    Args:
-        sweep: whose median throughput at each batch size is taken.
-        noise_scale: in samples, from a short run; see ``bench.batch_size.efficiency``.
-        low: lower end of its interval; NaN if there is none.
-        high: upper end.
-
-    Raises:
-        ValueError: if the noise scale is not positive, or no throughput was measured.
-    """
-    timed = [cell for cell in sweep.cells if cell["samples_per_second"] > 0]
-    sizes = [float(cell["batch_size"]) for cell in timed]
-    rates = [float(cell["samples_per_second"]) for cell in timed]
-    scales = [noise_scale, *(end for end in (low, high) if 0 < end < math.inf)]
-    at = [predicted_best(sizes, rates, scale).batch_size for scale in scales]
-    fastest = best(sweep, "seconds_to_target")
-    found = np.nan if fastest.cell is None else float(fastest.cell["batch_size"])
-    # Goodput's best batch size grows with the noise scale, so that the ends give the ends.
-    return Predicted(at[0], min(at), max(at), found, None if fastest.cell is None else fastest.others.get(at[0]))
 
 
 # The tables

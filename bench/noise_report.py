@@ -1,12 +1,13 @@
 """The gradient noise scale as tables to read: along the run, beside the sweep's critical batch size, and as advice."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from bench.batch_size import CriticalBatch, predicted_best
+from bench.critical_batch import Sweep, best, of_mini_batch
 from bench.frames import Results
 from bench.noise_scale import Series, series
 from bench.record import Record
@@ -20,44 +21,6 @@ UNDER_ADAPTIVE = (
     "it is no critical batch size here: {optimizer} rescales the gradient entry by entry, and under Adam the noise "
     "scale underestimated that size by orders of magnitude (Merrill et al. 2025, arXiv 2505.23971)"
 )
-
-
-class Critical(Protocol):
-    """What a sweep over batch sizes says: ``bench.batch_size.CriticalBatch``."""
-
-    @property
-    def critical_batch_size(self) -> float:
-        """B_crit, in samples."""
-        ...
-
-    @property
-    def low(self) -> float:
-        """Lower end of its 95 % interval."""
-        ...
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        ...
-
-    @property
-    def identifiable(self) -> bool:
-        """Whether the sweep tells it."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why not."""
-        ...
-
-
-class Advice(Protocol):
-    """What goodput says: ``bench.batch_size.Prediction``."""
-
-    @property
-    def batch_size(self) -> float:
-        """The best of those that were measured."""
-        ...
 
 
 def cells(results: Results) -> dict[str, list[Record]]:
@@ -128,16 +91,12 @@ def _without(of: Sequence[Series]) -> str:
     return f"{len(reasons)} of {len(scales)} points: {not_above}"
 
 
-def against_the_sweep(results: Results, critical: Mapping[str, Critical] | None = None) -> pd.DataFrame:
-    """Return the noise scale beside the critical batch size that a sweep of batch sizes found, and their ratio.
-
-    Args:
-        results: of a run.
-        critical: by workload, what its sweep says; None or missing where there was none.
-    """
-    rows = []
+def against_the_sweep(results: Results) -> pd.DataFrame:
+    """Return the noise scale beside the critical batch size that the sweep of batch sizes found, and their ratio."""
+    sweeps, rows = of_mini_batch(results), []
     for cell, records in cells(results).items():
-        found, sweep = averages(records), (critical or {}).get(records[0].workload)
+        found = averages(records)
+        sweep = sweeps[records[0].workload].fit if records[0].workload in sweeps else None
         optimizer = optimizer_of(records[0])
         notes = [UNDER_ADAPTIVE.format(optimizer=optimizer)] if optimizer in ADAPTIVE else []
         if sweep is None:
@@ -158,16 +117,16 @@ def against_the_sweep(results: Results, critical: Mapping[str, Critical] | None 
     return pd.DataFrame(rows)
 
 
-def _with_ends(sweep: Critical) -> str:
+def _with_ends(sweep: CriticalBatch) -> str:
     return f"{number(sweep.critical_batch_size)} [{number(sweep.low)}, {number(sweep.high)}]"
 
 
-def _ratio(noise: Interval, sweep: Critical) -> str:
+def _ratio(noise: Interval, sweep: CriticalBatch) -> str:
     ratio, low, high = ratio_to(noise, sweep)
     return with_interval(ratio, low, high, noise.n)
 
 
-def ratio_to(noise: Interval, sweep: Critical) -> tuple[float, float, float]:
+def ratio_to(noise: Interval, sweep: CriticalBatch) -> tuple[float, float, float]:
     """Return noise scale over critical batch size with its 95 % interval; NaN ends where either has none.
 
     The two come from different trials, so that their uncertainties, on logarithms, add as squares.
@@ -182,42 +141,52 @@ def _log(high: float, low: float) -> float:
     return math.inf if low == 0 or math.isinf(high) else math.log(high / low)
 
 
-Predict = Callable[[Sequence[float], Sequence[float], float], Advice]
+def prediction(results: Results) -> pd.DataFrame:
+    """Return the batch size that throughput and the noise scale predict to be the fastest, and what it would cost.
 
-
-def prediction(results: Results, predict: Predict, fastest: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """Return the batch size that throughput and the noise scale predict to be the fastest to the target.
-
-    Args:
-        results: of a run, with throughput over batch size (bench_batch_size.py).
-        predict: ``bench.batch_size.predicted_best``.
-        fastest: by workload, the batch size that was the fastest in a sweep.
+    Throughput is that of short trials at each batch size (bench_batch_size.py), the noise scale that of short runs: the
+    sweep, which takes far longer, is only what the prediction is held against.
     """
     throughput = by_workload(in_order(cells_of(results, "batch_size"), "workload", "batch_size"))
-    rows = []
+    sweeps, rows = of_mini_batch(results), []
     for cell, records in cells(results).items():
         workload, noise = records[0].workload, averages(records)
         measured = [c for c in throughput.get(workload, []) if c["trainer"] == "MiniBatch"]
         if optimizer_of(records[0]) in ADAPTIVE or not measured or not noise.median > 0:
             continue
         sizes, rates = ([float(c[name]) for c in measured] for name in ("batch_size", "samples_per_second"))
-        best = {
-            end: predict(sizes, rates, value).batch_size
+        at = {
+            end: predicted_best(sizes, rates, value).batch_size
             for end, value in (("at", noise.median), ("low", noise.low), ("high", noise.high))
-            if np.isfinite(value)
+            if np.isfinite(value) and value > 0
         }
-        found = (fastest or {}).get(workload)
         rows.append(
             {
                 "workload": workload,
                 "strategy": cell.removeprefix(f"{workload}-"),
                 "noise scale": with_interval(noise.median, noise.low, noise.high, noise.n),
                 "throughput known at": listed(map(number_of, sizes)),
-                "predicted fastest": _predicted(best),
-                "fastest in the sweep": MISSING if found is None else number_of(found),
+                "predicted fastest": _predicted(at),
+                **_held_against(sweeps.get(workload), at["at"]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _held_against(sweep: Sweep | None, predicted: float) -> dict[str, str]:
+    """Return what the sweep found to be the fastest, and the seconds of the predicted batch size over its own."""
+    fastest = None if sweep is None else best(sweep, "seconds_to_target")
+    if fastest is None or fastest.cell is None:
+        return {"fastest in the sweep": MISSING, "regret": MISSING}
+    also = f" (not resolved from it: {listed(map(number_of, fastest.tied))})" if fastest.tied else ""
+    size = float(fastest.cell["batch_size"])
+    if predicted == size:
+        regret = "none: it is the fastest"
+    elif predicted in fastest.others:
+        regret = f"{fastest.others[predicted].ratio} the seconds"
+    else:
+        regret = f"not known: B={number_of(predicted)} is not in the sweep"
+    return {"fastest in the sweep": number_of(size) + also, "regret": regret}
 
 
 def _predicted(best: Mapping[str, float]) -> str:

@@ -130,17 +130,6 @@ def test_generalization_is_not_judged_from_trials_that_stop_at_the_target() -> N
     assert "every batch size from 4 to 512" in found.why
 
 
-def test_goodput_predicts_the_fastest_of_the_sweep(usual: cb.Sweep) -> None:
-    found = cb.predicted(usual, 64.0, 32.0, 128.0)
-    assert found.batch_size in (64, 128)
-    assert found.low <= found.batch_size <= found.high
-    # A noise scale that is far too small names a batch size that is too small, and the sweep says what it costs.
-    wrong = cb.predicted(usual, 0.1)
-    assert wrong.batch_size < 32
-    assert wrong.regret is not None
-    assert wrong.regret.comparison.low > 1.2
-
-
 def test_the_row_on_throughput_points_to_the_sweep() -> None:
     table = decide(results(batch_sizes({16: 1e4, 64: 1e5}), swept()))
     why = table.loc[table["constraint"].str.contains("saturates"), "why"].iloc[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench import noise_report
+from bench.critical_batch import of_mini_batch
 from bench.noise_scale import (
     exact,
     noise_scale,
@@ -16,7 +17,7 @@ from bench.noise_scale import (
     variance_exponent,
 )
 from tests.records import a_record
-from tests.synthetic import batch_sizes, noise_of, noises, results
+from tests.synthetic import batch_sizes, noise_of, noises, results, swept
 
 D = 20  # features of the streaming problem
 
@@ -178,14 +179,6 @@ class TestAlongARun:
         assert variance_exponent(a_record(noise=columns, train_samples=1000)) == pytest.approx(-1, abs=1e-9)
 
 
-class Sweep:
-    critical_batch_size, low, high, identifiable, reason = 60.0, 30.0, 120.0, True, ""
-
-
-class Unknown(Sweep):
-    identifiable, reason = False, "three batch sizes only"
-
-
 SEEDS = [40.0, 42.0, 38.0]
 
 
@@ -211,23 +204,26 @@ class TestReport:
         assert row["end"] == "—"
 
     def test_the_ratio_to_the_sweep_carries_both_uncertainties(self):
-        run = results(noises(SEEDS))
-        row = noise_report.against_the_sweep(run, {"digits": Sweep()}).iloc[0]
-        noise = noise_report.averages(list(run.records))
-        assert row["critical batch size (sweep)"] == "60.0 [30.0, 120]"
-        ratio, low, high = noise_report.ratio_to(noise, Sweep())
-        assert ratio == pytest.approx(noise.median / 60)
-        assert math.log(high / ratio) == pytest.approx(math.hypot(math.log(2), math.log(noise.high / noise.median)))
-        assert math.log(ratio / low) == pytest.approx(math.hypot(math.log(2), math.log(noise.median / noise.low)))
+        run = results(noises(SEEDS), swept(critical=64.0))
+        row = noise_report.against_the_sweep(run).iloc[0]
+        noise = noise_report.averages([record for record in run.records if record.comparison == "noise_scale"])
+        sweep = of_mini_batch(run)["digits"].fit
+        assert sweep.low <= 64 <= sweep.high
+        ratio, low, high = noise_report.ratio_to(noise, sweep)
+        assert ratio == pytest.approx(noise.median / sweep.critical_batch_size)
+        of_sweep = math.log(sweep.critical_batch_size / sweep.low), math.log(sweep.high / sweep.critical_batch_size)
+        up, down = math.log(noise.high / noise.median), math.log(noise.median / noise.low)
+        assert math.log(high / ratio) == pytest.approx(math.hypot(of_sweep[0], up))
+        assert math.log(ratio / low) == pytest.approx(math.hypot(of_sweep[1], down))
         assert row["ratio"].startswith(f"{ratio:.2f} [")
         assert row["beware"] == "—"
 
     def test_a_sweep_that_tells_nothing_gives_no_ratio(self):
-        run = results(noises(SEEDS))
-        missing, unknown = (noise_report.against_the_sweep(run, c).iloc[0] for c in (None, {"digits": Unknown()}))
+        without, too_few = results(noises(SEEDS)), results(noises(SEEDS), swept((4, 8, 16)))
+        missing, unknown = (noise_report.against_the_sweep(run).iloc[0] for run in (without, too_few))
         assert missing["ratio"] == unknown["ratio"] == "—"
         assert "bench_critical_batch.py" in missing["beware"]
-        assert "three batch sizes only" in unknown["beware"]
+        assert "3 batch sizes" in unknown["beware"]
 
     def test_an_adaptive_optimizer_is_warned_of(self):
         table = noise_report.against_the_sweep(results(noises(SEEDS), noises(SEEDS, "Adam", "Adam"))).set_index(
@@ -236,21 +232,26 @@ class TestReport:
         assert "under Adam" in table.loc["Adam", "beware"]
         assert "under" not in table.loc["Accumulate", "beware"]
 
-    def test_goodput_predicts_from_throughput_and_the_noise_scale(self):
-        """Efficiency φ / (φ + B): with φ = 107 and a throughput that doubles up to 64 the best is 64."""
+    def test_goodput_predicts_from_throughput_and_the_noise_scale_and_the_sweep_says_what_it_costs(self):
+        """Efficiency φ / (φ + B): with φ = 107 and a throughput that doubles up to 64 the best of these is 64.
 
-        def predict(sizes, rates, phi):
-            class Best:
-                batch_size = max(zip(sizes, rates, strict=True), key=lambda p: p[1] * phi / (phi + p[0]))[0]
-
-            return Best()
-
-        run = results(noises(SEEDS), batch_sizes({16: 1e4, 64: 4e4, 256: 5e4}), noises(SEEDS, "Adam", "Adam"))
-        [row] = noise_report.prediction(run, predict, {"digits": 128}).to_dict("records")
+        The planted sweep takes (1 + B / 64) / B x (1 ms + B x 10 us): 80 is fastest, and a larger first step moves it.
+        """
+        short = [noises(SEEDS), batch_sizes({16: 1e4, 64: 4e4, 256: 5e4}), noises(SEEDS, "Adam", "Adam")]
+        [row] = noise_report.prediction(results(*short)).to_dict("records")
         assert row["strategy"] == "Accumulate"
         assert row["predicted fastest"] == "64 [64, 64]"
-        assert row["fastest in the sweep"] == "128"
         assert row["throughput known at"] == "16, 64 and 256"
+        assert (row["fastest in the sweep"], row["regret"]) == ("—", "—")
+        [row] = noise_report.prediction(results(*short, swept())).to_dict("records")
+        assert row["fastest in the sweep"].startswith(("64", "128"))
+        slow = swept(seconds_per_step=1.0, seconds_per_sample=0.0)  # every step takes as long: the largest batch
+        [row] = noise_report.prediction(results(*short, slow)).to_dict("records")
+        assert row["fastest in the sweep"].startswith("512")
+        ratio = (1 + 64 / 64) / 64 / ((1 + 512 / 64) / 512)  # 1.78
+        assert float(row["regret"].split()[0]) == pytest.approx(ratio, rel=0.05)
+        [row] = noise_report.prediction(results(*short, swept((4, 16, 256, 512)))).to_dict("records")
+        assert row["regret"] == "not known: B=64 is not in the sweep"
 
     def test_an_empty_run_has_empty_tables(self):
         run = results()

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from bench.critical_batch import of_mini_batch
 from bench.equivalence import BATCH_NORM
 from bench.frames import Results, curves_frame, summary, trials_frame
 from bench.plots import PLOTS, save_plots
@@ -850,10 +851,6 @@ def test_optimizers_are_told_apart_by_name_though_one_strategy_trains_them_all()
 # --- the noise scale
 
 
-class Sweep:
-    critical_batch_size, low, high, identifiable, reason = 60.0, 45.0, 80.0, True, ""
-
-
 def test_the_noise_scale_is_the_median_over_seeds_at_every_step() -> None:
     plain, adam = axes_of(PLOTS["noise_scale"](results_of(*NOISE)))
     assert (plain.get_title(loc="left"), adam.get_title(loc="left")) == ("under Sgd", "under Adam")
@@ -872,13 +869,11 @@ def test_of_strategies_that_make_the_same_steps_each_method_is_drawn_once() -> N
 
 
 def test_the_critical_batch_size_of_a_sweep_lies_across_with_its_interval() -> None:
-    from bench.plots.noise_scale import noise_scale
-
-    for axes in axes_of(noise_scale(results_of(*NOISE), {"digits": Sweep()})):
-        assert any(set(line.get_ydata()) == {60.0} for line in axes.lines)
-        [band] = [patch for patch in axes.patches if patch.get_height() == pytest.approx(35)]
-        assert band.get_y() == 45
-    unknown = Sweep()
-    unknown.identifiable = False
-    for axes in axes_of(noise_scale(results_of(*NOISE), {"digits": unknown})):
-        assert not axes.patches
+    run = results_of(*NOISE, *swept(critical=64.0))
+    found = of_mini_batch(run)["digits"].fit
+    for axes in axes_of(PLOTS["noise_scale"](run)):
+        assert any(set(line.get_ydata()) == {found.critical_batch_size} for line in axes.lines)
+        [band] = [patch for patch in axes.patches if patch.get_height() == pytest.approx(found.high - found.low)]
+        assert band.get_y() == pytest.approx(found.low)
+    for axes in axes_of(PLOTS["noise_scale"](results_of(*NOISE, *swept((4, 8, 16))))):
+        assert not axes.patches  # three batch sizes do not tell it

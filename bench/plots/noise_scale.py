@@ -1,13 +1,15 @@
 """The gradient noise scale along a run, by each way of measuring it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.batch_size import CriticalBatch
+from bench.critical_batch import of_mini_batch
 from bench.frames import Results
-from bench.noise_report import ADAPTIVE, Critical, cells, method_name, optimizer_of
+from bench.noise_report import ADAPTIVE, cells, method_name, optimizer_of
 from bench.noise_scale import series
 from bench.plots.labels import Label, beside
 from bench.plots.style import (
@@ -38,7 +40,7 @@ Lines = dict[str, dict[int, list[float]]]  # by method, the values of each trial
 
 
 @styled
-def noise_scale(results: Results, critical: Mapping[str, Critical] | None = None) -> Figure | None:
+def noise_scale(results: Results) -> Figure | None:
     """Draw the noise scale over steps, both logarithmic: one panel for plain gradients, one for adaptive optimizers.
 
     Lines join medians over seeds, where every seed has a value; bands reach from the least to the most of them. Dots
@@ -46,7 +48,6 @@ def noise_scale(results: Results, critical: Mapping[str, Critical] | None = None
 
     Args:
         results: of a run.
-        critical: by workload, what its sweep of batch sizes says.
 
     Returns:
         The figure; None if no noise was observed.
@@ -60,12 +61,11 @@ def noise_scale(results: Results, critical: Mapping[str, Critical] | None = None
     kinds = [kind for kind, there in ((False, plain), (True, adaptive)) if there]
     question = "How noisy is the gradient: which batch is as much noise as signal?"
     figure, rows = panels(question, results, trials, len(kinds), 3.9, sharey=True)
-    drawn = []
+    drawn, sweeps = [], of_mini_batch(results)
     for workload, _, columns in rows:
         of = [records for records in found.values() if records[0].workload == workload]
         lines = {kind: _lines([r for r in of if (optimizer_of(r[0]) in ADAPTIVE) == kind]) for kind in kinds}
-        sweep = (critical or {}).get(workload)
-        band = sweep if sweep is not None and sweep.identifiable else None
+        band = sweeps[workload].fit if workload in sweeps and sweeps[workload].fit.identifiable else None
         values = [v for each in lines.values() for line in each.values() for some in line.values() for v in some]
         limits = log_limits(values, [] if band is None else [band.critical_batch_size])
         for kind, axes in zip(kinds, columns, strict=True):
@@ -92,7 +92,7 @@ def _lines(cells: Sequence[Sequence[Record]]) -> Lines:
     return found
 
 
-def _panel(axes: Axes, lines: Lines, limits: tuple[float, float], critical: Critical | None) -> list[Label]:
+def _panel(axes: Axes, lines: Lines, limits: tuple[float, float], critical: CriticalBatch | None) -> list[Label]:
     """Draw the lines and the critical batch size; return what is to be written beside them."""
     steps = [step for line in lines.values() for step in line] or [1]
     log_axis(axes, "x", *log_limits(steps, pad=0.04))
