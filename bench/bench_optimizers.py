@@ -78,7 +78,7 @@ def cells(plan: Plan) -> dict[str, Search]:
                     replace(trial, steps=steps, stop_at_target=False),
                     log_grid(optimizer.lr, SPACING, rates),
                     refinements,
-                    plan.of_suite(quick=1, standard=2, full=3),
+                    plan.of_suite(quick=1, standard=1, full=3),
                 )
     return found
 

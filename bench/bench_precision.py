@@ -30,7 +30,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     for workload in workloads:
         for batch_size in batch_sizes:
             # Fewer steps where each is long; enough that the shortest still time a tenth of a second.
-            steps = plan.of_suite(quick=8_000, standard=20_000, full=60_000) // batch_size
+            steps = plan.of_suite(quick=8_000, standard=12_000, full=60_000) // batch_size
             for trainer in (MiniBatch(OPTIMIZER), Amp(OPTIMIZER)):
                 trial = plan.trial(workload, scaled_down(trainer, batch_size), seconds=60.0)
                 found[f"{workload.name}-{type(trainer).__name__}-B{batch_size}"] = replace(

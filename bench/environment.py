@@ -18,6 +18,7 @@ from bench.cgroup import cpu_limit, memory_limit_bytes
 from bench.doctor import governors
 from bench.nvml import Gpu, gpus
 from bench.trial import cores
+from bench.workloads.characters import text_sha256
 
 # What tells the libraries that compute how many threads to use, and where.
 VARIABLES = (
@@ -55,6 +56,7 @@ def capture() -> dict[str, Any]:
         "variables": {name: os.environ.get(name) for name in VARIABLES},
         "gpus": [describe(gpu) for gpu in found],
         "no_gpu_because": reason,
+        "characters_sha256": text_sha256(),  # the text of the workload "characters" comes with Python
         "packages": sorted(f"{d.metadata['Name']}=={d.version}" for d in distributions()),
     }
 

@@ -9,16 +9,31 @@ from typing import Any
 import cloudpickle
 
 from bench.workload import Workload
-from bench.workloads.fashion_mnist import FASHION_MNIST
+from bench.workloads.characters import CHARACTERS
+from bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
+from bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
 from bench.workloads.linear import LINEAR
+from bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
 from bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
 from bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
 
+# What strategies are compared on: the learning rate of each was searched (``bench/learning_rates.csv``).
 BUILT_IN = {
     workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
 }
 
-__all__ = ["BUILT_IN", "find_workload", "from_file"]
+# What other benchmarks measure, each at rates of its own: published results reproduced, and regularization.
+OF_ONE_QUESTION = {
+    workload.name: workload
+    for workload in (
+        FASHION_MNIST_VALIDATION,
+        *(FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED),
+        *(MNIST1D_LINEAR, MNIST1D_MLP, MNIST1D_CNN, MNIST1D_GRU),
+        CHARACTERS,
+    )
+}
+
+__all__ = ["BUILT_IN", "OF_ONE_QUESTION", "find_workload", "from_file"]
 
 
 def find_workload(name: str) -> Workload:
@@ -33,9 +48,10 @@ def find_workload(name: str) -> Workload:
         if not isinstance(value, Workload):
             raise ValueError(f"{name} is a {type(value).__name__}, not a bench.Workload")
         return value
-    if name not in BUILT_IN:
-        raise ValueError(f"unknown workload {name!r}: known are {', '.join(BUILT_IN)}, or FILE.py:NAME")
-    return BUILT_IN[name]
+    known = BUILT_IN | OF_ONE_QUESTION
+    if name not in known:
+        raise ValueError(f"unknown workload {name!r}: known are {', '.join(known)}, or FILE.py:NAME")
+    return known[name]
 
 
 def from_file(reference: str) -> Any:
