@@ -41,6 +41,7 @@ ANALYSIS = [
     "noise_report",
     "batch_size",
     "critical_batch",
+    "reproductions",
 ]
 
 

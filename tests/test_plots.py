@@ -26,7 +26,7 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, noises, null_test, searched, swept
+from tests.synthetic import failed_gate, noises, null_test, searched, swept, timed
 
 MB = 1_000_000
 TWELVE = (
@@ -232,6 +232,19 @@ def tuned(
     return [record for records in found for record in records]
 
 
+def published(labels: tuple[str, ...] = ("Adam-B64", "Adam-B1", "Adam-B1-scaled", "Sgd-B1")) -> list[Record]:
+    cells = [("mnist1d-linear", "mnist1d-linear", 0.315), ("mnist1d-cnn", "mnist1d-cnn", 0.8)]
+    cells += [(f"mnist5k-{label}", "mnist5k", 0.9 + 0.01 * i) for i, label in enumerate(labels)]
+    return [
+        record
+        for cell, workload, score in cells
+        for record in timed(
+            "reproductions", cell, trainer="Cyclic", seconds_per_step=1e-3, batch_size=64, score=score,
+            workload=workload,
+        )
+    ]  # fmt: skip
+
+
 def nasty() -> dict[str, list[Record]]:
     """Results that have broken a plot before, or could."""
     crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
@@ -250,7 +263,15 @@ def nasty() -> dict[str, list[Record]]:
         for r in strategies()
     ]
     return {
-        "usual": strategies() + batch_sizes() + precisions() + SCALING + noisy(0.04, 12) + tuned() + NOISE + swept(),
+        "usual": strategies()
+        + batch_sizes()
+        + precisions()
+        + SCALING
+        + noisy(0.04, 12)
+        + tuned()
+        + NOISE
+        + swept()
+        + published(),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)

@@ -13,6 +13,7 @@ from bench.plots.noise_scale import noise_scale
 from bench.plots.null import null
 from bench.plots.pareto import pareto
 from bench.plots.precision import precision
+from bench.plots.reproductions import reproductions
 from bench.plots.scaling import scaling
 from bench.plots.style import DPI
 from bench.plots.time_to_target import time_to_target
@@ -32,6 +33,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "pareto": pareto,
     "tuning": tuning,
     "optimizers": optimizers,
+    "reproductions": reproductions,
 }
 
 
