@@ -26,7 +26,8 @@ from bench.plots.pareto import undominated
 from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
-from tests.synthetic import failed_gate, noises, null_test, searched, swept, timed
+from tests import synthetic
+from tests.synthetic import failed_gate, noises, null_test, searched, swept
 
 MB = 1_000_000
 TWELVE = (
@@ -238,7 +239,7 @@ def published(labels: tuple[str, ...] = ("Adam-B64", "Adam-B1", "Adam-B1-scaled"
     return [
         record
         for cell, workload, score in cells
-        for record in timed(
+        for record in synthetic.timed(
             "reproductions", cell, trainer="Cyclic", seconds_per_step=1e-3, batch_size=64, score=score,
             workload=workload,
         )
