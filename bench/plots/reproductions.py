@@ -37,7 +37,7 @@ def reproductions(results: Results) -> Figure | None:
     figure = new_figure("Do published results come out here?", 1.1 + 0.55 * count)
     trials = results.trials[results.trials["comparison"] == COMPARISON]
     if len(trials):
-        figure.text(0.008, 0.0, context(results, trials, None), size=8.5, color=GREY)
+        figure.supxlabel(context(results, trials, None), x=0.008, ha="left", size=8.5, color=GREY)
     kinds = [kind for kind, there in (("numbers", numbers), ("statements", judged)) if there]
     for kind, axes in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0], strict=True):
         if kind == "numbers":
@@ -57,7 +57,7 @@ def _numbers(axes: Axes, numbers: list[tuple[Reproduction, Interval]]) -> None:
         if not math.isnan(found.low):
             axes.hlines(place, least, most, color=color, lw=2.2, alpha=0.6)
         axes.plot([value], [place], "o", color=color, ms=6, mec="white", mew=0.6, zorder=4)
-        text = f"{wanted.what}: {number(found.median)} {wanted.unit}".strip()
+        text = f"{wanted.what}: {number(found.median)} {wanted.unit}".strip() + f" ({wanted.verdict(found)})"
         axes.text(0.0, place - 0.36, text, transform=axes.get_yaxis_transform(), size=8.5, color="#222222", va="bottom")
         ends += [end for end in (low, high, value, least, most) if not math.isnan(end)]
     axes.axvline(1.0, color=FAINT, lw=1, ls=":", zorder=0)
