@@ -60,3 +60,11 @@ def test_its_script_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", README, re.MULTILINE))
 def test_its_make_targets_exist(target):
     assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_its_own_runs_tell_their_critical_batch_size(capsys):
+    (block,) = [block for block in code_blocks("python") if "batch_size import fit" in block]
+    exec(compile(block, "README.md", "exec"), {})
+    value, low, high, identifiable = capsys.readouterr().out.split()[:4]
+    assert float(low) < float(value) < float(high)
+    assert identifiable == "True"
