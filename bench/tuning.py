@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.record import Record
     from bench.trial import Trial
     from bench.workload import Workload
     from trainers.task import Trainer
 
 BUILT_IN_RATES = Path(__file__).with_name("learning_rates.csv")
 
-# Half a decade apart, then a quarter to either side of the best.
+# Half a decade apart; then as many more as ``bench.search`` places around the best, or beyond it at an edge.
 COARSE = tuple(10 ** (k / 2) for k in range(-5, 1))
-FINE = (10**-0.25, 10**0.25)
+REFINEMENTS = 2
 
 # Far from the seeds 0, 1, 2, ... of the benchmarks: a rate is not judged on the seeds it was chosen on.
 FIRST_SEED = 1000
@@ -73,35 +74,31 @@ def search(
     seeds: int,
     tell: Callable[[TuningTrial], None],
 ) -> None:
-    """Try ``len(COARSE) + len(FINE)`` rates with ``seeds`` seeds each, and ``tell`` each trial as it ends."""
-    from bench.trial import run_trial  # here: what only reads the rates needs no torch
+    """Search as ``bench.search`` does, and ``tell`` each trial as it ends."""
+    from bench.search import Search, rate_of  # here: what only reads the rates needs no torch
+    from bench.trial import run_trial
 
-    done: list[TuningTrial] = []
-
-    def try_rate(lr: float) -> None:
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-            record = run_trial(replace(make_trial(workload, with_rate(trainer, lr)), seed=seed))
-            scores = [score for score in record.curve["score"] if score is not None]
-            done.append(
-                TuningTrial(
-                    workload.name,
-                    record.trainer,
-                    lr,
-                    seed,
-                    record.status,
-                    record.curve["samples"][-1] if record.status == "reached" else math.inf,
-                    scores[-1] if scores else math.nan,
-                    (record.curve["seconds"] or [0.0])[-1],
-                    math.nan if record.wall_seconds is None else record.wall_seconds,
+    wanted = Search(make_trial(workload, trainer), COARSE, REFINEMENTS, seeds)
+    tried: dict[Trainer, list[Record]] = {}
+    for turn in range(1 + REFINEMENTS):
+        for candidate in [wanted.following(tried)] if turn else wanted.first():
+            for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+                record = run_trial(replace(wanted.trial, trainer=candidate, seed=seed))
+                tried.setdefault(candidate, []).append(record)
+                scores = [score for score in record.curve["score"] if score is not None]
+                tell(
+                    TuningTrial(
+                        workload.name,
+                        record.trainer,
+                        rate_of(candidate),
+                        seed,
+                        record.status,
+                        record.curve["samples"][-1] if record.status == "reached" else math.inf,
+                        scores[-1] if scores else math.nan,
+                        (record.curve["seconds"] or [0.0])[-1],
+                        math.nan if record.wall_seconds is None else record.wall_seconds,
+                    )
                 )
-            )
-            tell(done[-1])
-
-    for lr in COARSE:
-        try_rate(float(f"{lr:.3g}"))
-    center = best_rate(done) or nearest_miss(done, workload.target)
-    for factor in FINE:
-        try_rate(float(f"{center * factor:.3g}"))
 
 
 def best_rate(trials: Iterable[TuningTrial]) -> float | None:
@@ -119,11 +116,6 @@ def best_rate(trials: Iterable[TuningTrial]) -> float | None:
         return len(reaching[lr]) - len(hits), statistics.fmean(hits)
 
     return min(reaching, key=rank, default=None)
-
-
-def nearest_miss(trials: Iterable[TuningTrial], target: float) -> float:
-    """Return the rate whose final scores came nearest to the target, for a search in which all rates missed."""
-    return min(trials, key=lambda t: abs(t.final_score - target) if math.isfinite(t.final_score) else math.inf).lr
 
 
 def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:

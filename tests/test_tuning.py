@@ -8,7 +8,7 @@ import pytest
 from bench import tuning
 from bench.plan import Plan, make_plan, scaled_down
 from bench.trial import Trial
-from bench.tuning import BUILT_IN_RATES, COARSE, FINE, TuningTrial, best_rate, learning_rates, nearest_miss
+from bench.tuning import BUILT_IN_RATES, COARSE, REFINEMENTS, TuningTrial, best_rate, learning_rates
 from bench.workloads import BUILT_IN, find_workload
 from tests.problems import Sleeper
 from trainers import FullBatch, MiniBatch, Online, Sgd
@@ -31,14 +31,13 @@ def test_a_rate_that_missed_once_ranks_behind_one_that_never_did():
 def test_where_all_missed_nothing_was_found():
     missed = [trial(0.1, math.inf, score=0.3), trial(0.2, math.inf, score=0.8), trial(0.3, math.inf, score=math.nan)]
     assert best_rate(missed) is None
-    assert nearest_miss(missed, target=0.9) == 0.2
 
 
 def test_gradient_descent_finds_its_best_rate():
     """On `linear` every eigenvalue is in [0.03, 1], and descent is stable below a rate of 1: the best is near it."""
     workload, done = find_workload("linear"), []
     tuning.search(workload, FullBatch(), lambda w, t: Trial(w, t, steps=300, threads=1), seeds=1, tell=done.append)
-    assert len(done) == len(COARSE) + len(FINE)
+    assert len(done) == len(COARSE) + REFINEMENTS
     assert {t.lr for t in done} >= {float(f"{lr:.3g}") for lr in COARSE}
     assert 0.5 < best_rate(done) < 1
     assert next(t for t in done if t.lr == 1.0).status in ("missed", "diverged")
