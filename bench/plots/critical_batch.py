@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.critical_batch import COMPARISON, METRICS, Best, Exponent, Sweep, best, exponent, sweeps
+from bench.critical_batch import METRICS, Best, Exponent, Sweep, best, exponent, sweeps
 from bench.frames import Results
 from bench.plots.labels import Label, around
 from bench.plots.style import FAINT, Style, log_axis, log_limits, number, panels, short, size_ticks, styled, styles
@@ -194,7 +194,9 @@ def best_rate(results: Results) -> Figure | None:
     found = sweeps(results)
     if not found:
         return None
-    trials = results.trials[results.trials["comparison"] == COMPARISON]
+    trials = pd.concat([sweep.searched for sweep in found])
+    if trials.empty:
+        return None
     figure, rows = panels("Which learning rate does each batch size need?", results, trials, 1, 3.4)
     drawn = []
     for workload, chosen, (axes,) in rows:
