@@ -11,12 +11,12 @@ from typing import Literal
 
 import pandas as pd
 
-from bench import critical_batch, optimizer_claims
+from bench import critical_batch, optimizer_claims, regularization
 from bench.frames import Results
 from bench.noise_report import cells as noise_cells
 from bench.noise_report import optimizer_of
 from bench.noise_scale import variance_exponent
-from bench.statistics import Comparison, median_interval
+from bench.statistics import Comparison, Interval, median_interval
 from bench.tables import (
     Cell,
     Pair,
@@ -409,6 +409,27 @@ def _large_batches_generalize_worse(results: Results) -> Judged:
     return "not measured here", " ".join([f"It needs {needs}.", *seen])
 
 
+def _regularization_prevents_overfitting(results: Results) -> Judged:
+    points = [
+        Point(
+            f"{regularization.LABELS[found.label]} on {found.problem}",
+            regularization.holds(found, SCORE_MARGIN),
+            f"score better by {_with_ends(found.better)}, gap of the losses narrower by {_with_ends(found.narrower)}",
+        )
+        for found in regularization.effects(results)
+        if found.label != "none"
+    ]
+    measure = (
+        "Against training without, in equally many steps: it holds where the gap between held-out and training loss is "
+        "narrower and the final score better"
+    )
+    return _over(points, "the regularizer", measure, "bench_regularization.py")
+
+
+def _with_ends(found: Interval) -> str:
+    return with_interval(found.median, found.low, found.high, found.n)
+
+
 # The claims that need a benchmark which does not exist yet
 
 
@@ -468,7 +489,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Large batches generalize worse", _large_batches_generalize_worse),
     (
         "Regularization (L1, L2, dropout, early stopping, augmentation) prevents overfitting",
-        _none_yet("the gap between training and held-out loss with and without it"),
+        _regularization_prevents_overfitting,
     ),
     ("Normalized inputs train better", _none_yet("samples to target with and without it, both tuned")),
     (

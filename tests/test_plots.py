@@ -27,7 +27,7 @@ from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
 from tests import synthetic
-from tests.synthetic import failed_gate, noises, null_test, searched, swept
+from tests.synthetic import failed_gate, noises, null_test, regularized, searched, swept
 
 MB = 1_000_000
 TWELVE = (
@@ -272,7 +272,8 @@ def nasty() -> dict[str, list[Record]]:
         + tuned()
         + NOISE
         + swept()
-        + published(),
+        + published()
+        + regularized(),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
