@@ -32,7 +32,7 @@ def optimizers(workload: str) -> dict[str, tuple[Optimizer, int]]:
     to 1002 on the digits and with the seed 1000 on the text.
     """
     batch_size = LARGER[workload]
-    beta2, rates = (0.999, (0.003, 3e-4, 3e-4, 0.01)) if workload == "mnist5k" else (0.95, (0.003, 0.003, 0.001, 0.3))
+    beta2, rates = (0.999, (0.003, 3e-4, 3e-4, 0.01)) if workload == "mnist5k" else (0.95, (0.003, 0.003, 0.003, 0.3))
     # The second moment's half-life, counted in samples, stays what it is at the larger batch.
     scaled = beta2 ** (1 / batch_size)
     return {
