@@ -28,7 +28,7 @@ SAMPLES = {"mnist5k": 20_000, LANGUAGE: 3_072}
 def optimizers(workload: str) -> dict[str, tuple[Optimizer, int]]:
     """Return what is compared on a workload: optimizer and batch size by label.
 
-    Each at the best of the learning rates, a factor of three apart, that were tried: four or five with the seeds 1000 to
+    Each at the best of the learning rates, a factor of three apart, tried: four or five with the seeds 1000 to
     1002 on the digits, three (of Adam with beta2 scaled two) with the seed 1000 on the text.
     """
     batch_size = LARGER[workload]
