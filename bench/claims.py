@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bench import critical_batch, optimizer_claims
+from bench import critical_batch, optimizer_claims, regularization
 from bench.frames import Results
 from bench.noise_report import cells as noise_cells
 from bench.noise_report import optimizer_of
@@ -468,7 +468,12 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Large batches generalize worse", _large_batches_generalize_worse),
     (
         "Regularization (L1, L2, dropout, early stopping, augmentation) prevents overfitting",
-        _none_yet("the gap between training and held-out loss with and without it"),
+        lambda results: _over(
+            [Point(*point) for point in regularization.points(results)],
+            "the regularizer and on what is counted",
+            regularization.MEASURE,
+            "bench_regularization.py",
+        ),
     ),
     ("Normalized inputs train better", _none_yet("samples to target with and without it, both tuned")),
     (

@@ -42,6 +42,7 @@ ANALYSIS = [
     "batch_size",
     "critical_batch",
     "reproductions",
+    "regularization",
 ]
 
 

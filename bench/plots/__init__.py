@@ -13,6 +13,7 @@ from bench.plots.noise_scale import noise_scale
 from bench.plots.null import null
 from bench.plots.pareto import pareto
 from bench.plots.precision import precision
+from bench.plots.regularization import regularization
 from bench.plots.reproductions import reproductions
 from bench.plots.scaling import scaling
 from bench.plots.style import DPI
@@ -33,6 +34,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     "pareto": pareto,
     "tuning": tuning,
     "optimizers": optimizers,
+    "regularization": regularization,
     "reproductions": reproductions,
 }
 
