@@ -60,23 +60,22 @@ def effects(results: Results) -> list[Effect]:
     trials = results.trials[results.trials["comparison"] == COMPARISON]
     if trials.empty:
         return []
-    higher = all(record.higher_is_better for record in results.records if record.comparison == COMPARISON)
+    sign = trials["trial"].map({record.trial: 1 if record.higher_is_better else -1 for record in results.records})
     scores = results.curves.groupby("trial")["score"]
-    best = scores.max() if higher else scores.min()
-    trials = trials.assign(
-        gap=trials["held_out_loss"] - trials["train_loss"], best_score=trials["trial"].map(best)
-    ).set_index(["seed", "block"])
-    return [effect for _, own in trials.groupby("environment", sort=False) for effect in _effects(own, higher)]
+    best = trials["trial"].map(scores.max()).where(sign > 0, trials["trial"].map(scores.min()))
+    gap = trials["held_out_loss"] - trials["train_loss"]
+    trials = trials.assign(gap=gap, best_score=best, sign=sign).set_index(["seed", "block"])
+    return [effect for _, own in trials.groupby("environment", sort=False) for effect in _effects(own)]
 
 
-def _effects(trials: pd.DataFrame, higher: bool) -> Iterator[Effect]:
+def _effects(trials: pd.DataFrame) -> Iterator[Effect]:
     for cell, base in trials.groupby("cell", sort=False):
         if not str(cell).endswith(f"-{NONE}"):
             continue
         for kind in (NONE, *KINDS):
             own = trials[trials["cell"] == str(cell).removesuffix(NONE) + kind]
             if not own.empty:
-                better = (own["final_score"] - base["final_score"]) * (1 if higher else -1)
+                better = (own["final_score"] - base["final_score"]) * own["sign"]
                 yield Effect(
                     str(base["workload"].iloc[0]), kind, own.assign(better=better, wider=own["gap"] - base["gap"])
                 )

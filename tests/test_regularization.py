@@ -41,6 +41,7 @@ def test_a_lower_score_is_the_better_one_where_the_workload_says_so() -> None:
     turned = results([replace(record, higher_is_better=False) for record in run().records])
     by_kind = {effect.kind: effect for effect in effects(turned)}
     assert by_kind["dropout"].interval("better").median == pytest.approx(-0.05, abs=0.003)
+    assert by_kind["early-stopping"].interval("best_score").median == pytest.approx(0.86, abs=0.003)
 
 
 def test_early_stopping_tells_its_best_score_beside_its_last() -> None:
