@@ -489,7 +489,12 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Large batches generalize worse", _large_batches_generalize_worse),
     (
         "Regularization (L1, L2, dropout, early stopping, augmentation) prevents overfitting",
-        _regularization_prevents_overfitting,
+        lambda results: _over(
+            [Point(*point) for point in regularization.points(results)],
+            "the regularizer and on what is counted",
+            regularization.MEASURE,
+            "bench_regularization.py",
+        ),
     ),
     ("Normalized inputs train better", _none_yet("samples to target with and without it, both tuned")),
     (

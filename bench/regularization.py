@@ -1,142 +1,120 @@
-"""What each regularizer does: to the final score, and to the gap between held-out and training loss."""
+"""Regularization: what each kind does to the final score and to the gap between held-out and training loss.
 
+The gap is the mean held-out loss minus the mean training loss at the end of training, both of the model as it
+is scored: without dropout, on samples that are not shifted.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.frames import Results
-from bench.pairs import Cell, cells_of, score_difference
 from bench.statistics import Interval, median_interval
-from bench.words import MISSING, with_interval
+from bench.words import with_interval
 
 COMPARISON = "regularization"
+NONE = "none"
+KINDS = ("L1", "L2", "dropout", "shifts", "early-stopping")
 
-# The ends of the cells' names, in the order of tables and plots; the first is what the others are held against.
-LABELS = {
-    "none": "none",
-    "L1": "L1",
-    "L2": "L2 (weight decay)",
-    "dropout": "dropout",
-    "shifts": "random shifts (augmentation)",
-    "early-stopping": "early stopping",
-}
+# Scores within this share of each other are called equal, if the whole interval is.
+MARGIN = 0.01
+
+MEASURE = (
+    "Paired differences to training without any: final score, positive where the regularizer is better, where one "
+    f"within {100 * MARGIN:g} % of the score counts as none; and gap (held-out loss minus training loss), negative "
+    "where it is narrower"
+)
+
+# Where, whether the claim holds there (None: undecided), and the numbers: ``bench.claims.Point``.
+Point = tuple[str, bool | None, str]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one regularizer did; intervals are over seeds, differences paired by seed.
+    """What one kind of regularization did, its trials paired by seed with those without any.
 
     Attributes:
-        problem: what was trained on, the regularizer apart.
-        label: a key of ``LABELS``.
-        cell: the measured cell.
-        better: by how much the final score is better than without; NaN for "none".
-        gap: held-out less training loss of the last model.
-        narrower: by how much that gap is smaller than without.
-        losses: training and held-out loss.
-        best: the best score along the way.
-        steps: how many were made.
+        workload: the one without any; a kind that is a part of the model has a workload of its own.
+        kind: "none", or one of ``KINDS``.
+        trials: its rows, with the columns ``gap``, ``best_score`` (along the way), ``better`` (final score above that
+            without any, or below it where lower is better) and ``wider`` (gap minus that without any).
     """
 
-    problem: str
-    label: str
-    cell: Cell
-    better: Interval
-    gap: Interval
-    narrower: Interval
-    losses: tuple[Interval, Interval]
-    best: Interval
-    steps: Interval
+    workload: str
+    kind: str
+    trials: pd.DataFrame
+
+    def interval(self, column: str) -> Interval:
+        """Return the median of a column with its interval."""
+        return median_interval(self.trials[column].tolist(), positive=False)
+
+    def text(self, column: str) -> str:
+        """Return the same as in a table."""
+        found = self.interval(column)
+        return with_interval(found.median, found.low, found.high, found.n)
 
 
 def effects(results: Results) -> list[Effect]:
-    """Return the effect of every regularizer, by problem; none where what it is held against did not run."""
-    cells = {(cell["cell"].removesuffix(f"-{label}"), label): cell for cell in cells_of(results, COMPARISON)
-             for label in LABELS if cell["cell"].endswith(f"-{label}")}  # fmt: skip
-    found = []
-    for problem in dict.fromkeys(problem for problem, _ in cells):
-        none = cells.get((problem, "none"))
-        if none is not None:
-            found += [
-                _effect(results, problem, label, cells[problem, label], none)
-                for label in LABELS
-                if (problem, label) in cells
-            ]
-    return found
-
-
-def _effect(results: Results, problem: str, label: str, cell: Cell, none: Cell) -> Effect:
-    trials, plain = _trials(results, cell), _trials(results, none)
-    gap = trials["held_out_loss"] - trials["train_loss"]
-    narrower = (plain["held_out_loss"] - plain["train_loss"] - gap).dropna()
-    nothing = median_interval([])
-    return Effect(
-        problem,
-        label,
-        cell,
-        nothing if label == "none" else Interval(*score_difference(results, cell, none)),
-        _over_seeds(gap),
-        nothing if label == "none" else _over_seeds(narrower),
-        (_over_seeds(trials["train_loss"]), _over_seeds(trials["held_out_loss"])),
-        _over_seeds(_best_scores(results, cell)),
-        _over_seeds(trials["steps"]),
-    )
-
-
-def _trials(results: Results, cell: Cell) -> pd.DataFrame:
+    """Return what was measured, by workload, first without any regularization; only where that was run too."""
     trials = results.trials[results.trials["comparison"] == COMPARISON]
-    return trials[trials["cell"] == cell["cell"]].set_index(["seed", "block"])
+    if trials.empty:
+        return []
+    sign = trials["trial"].map({record.trial: 1 if record.higher_is_better else -1 for record in results.records})
+    scores = results.curves.groupby("trial")["score"]
+    best = trials["trial"].map(scores.max()).where(sign > 0, trials["trial"].map(scores.min()))
+    gap = trials["held_out_loss"] - trials["train_loss"]
+    trials = trials.assign(gap=gap, best_score=best, sign=sign).set_index(["seed", "block"])
+    return [effect for _, own in trials.groupby("environment", sort=False) for effect in _effects(own)]
 
 
-def _best_scores(results: Results, cell: Cell) -> "pd.Series[float]":
-    records = [r for r in results.records if r.comparison == COMPARISON and r.cell == cell["cell"]]
-    best = []
-    for record in records:
-        scores = [score for score in record.curve["score"] if score is not None]
-        best += [max(scores) if record.higher_is_better else min(scores)] if scores else []
-    return pd.Series(best, dtype=float)
-
-
-def _over_seeds(values: "pd.Series[float]") -> Interval:
-    return median_interval(values.dropna().astype(float).tolist(), positive=False)
+def _effects(trials: pd.DataFrame) -> Iterator[Effect]:
+    for cell, base in trials.groupby("cell", sort=False):
+        if not str(cell).endswith(f"-{NONE}"):
+            continue
+        for kind in (NONE, *KINDS):
+            own = trials[trials["cell"] == str(cell).removesuffix(NONE) + kind]
+            if not own.empty:
+                better = (own["final_score"] - base["final_score"]) * own["sign"]
+                yield Effect(
+                    str(base["workload"].iloc[0]), kind, own.assign(better=better, wider=own["gap"] - base["gap"])
+                )
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Return what each regularizer did, a row each."""
-    return pd.DataFrame(
-        [
-            {
-                "workload": found.problem,
-                "regularizer": LABELS[found.label],
-                "final score": _words(_final(found.cell)),
-                "better than none by": _words(found.better),
-                "best on the way": _words(found.best),
-                "steps": _words(found.steps),
-                "training loss": _words(found.losses[0]),
-                "held-out loss": _words(found.losses[1]),
-                "gap": _words(found.gap),
-                "gap narrower by": _words(found.narrower),
-            }
-            for found in effects(results)
-        ]
-    )
+    """Return the effects as a table to read, a row a kind and workload."""
+    return pd.DataFrame([_row(effect) for effect in effects(results)])
 
 
-def _final(cell: Cell) -> Interval:
-    median, low, high = (float(cell[f"final_score{end}"]) for end in ("", "_low", "_high"))
-    return Interval(median, low, high, int(cell["final_score_n"]))
+def _row(effect: Effect) -> dict[str, str]:
+    plain = effect.kind == NONE
+    return {
+        "workload": effect.workload,
+        "regularization": effect.kind,
+        "final score": effect.text("final_score"),
+        "better than none by": "" if plain else effect.text("better"),
+        "training loss": effect.text("train_loss"),
+        "held-out loss": effect.text("held_out_loss"),
+        "gap": effect.text("gap"),
+        "gap minus that of none": "" if plain else effect.text("wider"),
+        "steps": f"{effect.interval('steps').median:,.0f}",
+        "best score along the way": effect.text("best_score"),
+    }
 
 
-def _words(found: Interval) -> str:
-    return with_interval(found.median, found.low, found.high, found.n) if found.n else MISSING
-
-
-def holds(found: Effect, margin: float) -> bool | None:
-    """Return whether a regularizer prevents overfitting: it narrows the gap, and the score is better for it.
-
-    Not if the gap is wider, the score worse, or the score resolved to be better by less than ``margin`` of itself; None
-    where the intervals leave it open.
-    """
-    if found.narrower.high < 0 or found.better.high < margin * abs(float(found.cell["final_score"])):
-        return False
-    return True if found.narrower.low > 0 and found.better.low > 0 else None
+def points(results: Results) -> list[Point]:
+    """Return, for each regularizer, whether it narrows the gap, and whether it improves the final score."""
+    found = effects(results)
+    plain = {effect.workload: effect.interval("final_score").median for effect in found if effect.kind == NONE}
+    points: list[Point] = []
+    for effect in found:
+        if effect.kind == NONE:
+            continue
+        where, gap, score = f"{effect.workload} {effect.kind}", effect.interval("wider"), effect.interval("better")
+        narrower = True if gap.high < 0 else False if gap.low > 0 else None
+        margin = MARGIN * abs(plain[effect.workload])
+        same = -margin <= score.low and score.high <= margin
+        improved = True if score.low > 0 else False if score.high < 0 or same else None
+        points.append((f"{where} in the gap", narrower, effect.text("wider")))
+        points.append((f"{where} in the score", improved, effect.text("better")))
+    return points

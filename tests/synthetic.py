@@ -203,6 +203,27 @@ def searched(
     return found
 
 
+def regularized(
+    kind: str, score: float, *, gap: float, best: float | None = None, workload: str = "few-digits", **changes: Any
+) -> list[Record]:
+    """Return trials of few-digits with this final score and this gap between held-out loss and a training loss of 0.1.
+
+    ``best`` is the score halfway, if that was the best one; a regularizer that is a part of the model has its own
+    ``workload``.
+    """
+    cell, found = f"few-digits-{kind}", []
+    for block in range(6):
+        away = (noise(cell, block) - 1) / 20
+        points = [(1000, 50_000, 0.5, 0.2, best or score - 0.05), (2000, 100_000, 1.0, 0.1, score + away)]
+        values: dict[str, Any] = {
+            "comparison": "regularization", "workload": workload, "trainer": "MiniBatch", "status": "missed",
+            "hyperparameters": {"optimizer": {"name": "Sgd", "lr": 0.1}, "batch_size": 50}, "score_along": True,
+            "final_losses": {"train": 0.1, "held_out": 0.1 + gap + away},
+        }  # fmt: skip
+        found.append(_record(cell, block, points, 5.0, **values | changes))
+    return found
+
+
 def batch_sizes(rates: dict[int, float], **changes: Any) -> list[Record]:
     """Return trials over batch size with these samples/s."""
     return [

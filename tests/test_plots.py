@@ -246,6 +246,13 @@ def published(labels: tuple[str, ...] = ("Adam-B64", "Adam-B1", "Adam-B1-scaled"
     ]  # fmt: skip
 
 
+REGULARIZED = [
+    record
+    for kind, score, gap in (("none", 0.87, 0.5), ("L1", 0.80, 0.6), ("L2", 0.87, 0.5), ("early-stopping", 0.88, 0.3))
+    for record in synthetic.regularized(kind, score, gap=gap)
+]
+
+
 def nasty() -> dict[str, list[Record]]:
     """Results that have broken a plot before, or could."""
     crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
@@ -273,7 +280,7 @@ def nasty() -> dict[str, list[Record]]:
         + NOISE
         + swept()
         + published()
-        + regularized(),
+        + REGULARIZED,
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
@@ -401,6 +408,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 "noise_scale",
                 "null",
                 "precision",
+                "regularization",
                 "time_to_target",
             )  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())

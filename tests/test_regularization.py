@@ -1,91 +1,95 @@
-"""Regularizers whose effects are planted, and the workloads on which the real ones are measured."""
+"""Regularization: planted effects are found, and the workloads regularize where they train and nowhere else."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from bench import regularization as reg
 from bench.claims import judge
-from bench.plots import PLOTS
-from bench.workloads import few_digits
-from bench.workloads.mnist5k import digits
-from tests.synthetic import REGULARIZED, regularized, results
+from bench.frames import Results
+from bench.regularization import effects, points, table
+from bench.workloads.few_digits import Shift, few_digits, with_dropout
+from tests.synthetic import regularized, results
 
 
-def test_the_planted_effects_are_found():
-    found = {effect.label: effect for effect in reg.effects(results(regularized()))}
-    assert list(found) == list(REGULARIZED)
-    assert found["L1"].better.median == pytest.approx(0.03, abs=0.001)
-    assert found["L1"].better.low > 0
-    assert found["L2"].better.high < 0
-    assert found["L1"].gap.median == pytest.approx(0.30, abs=0.001)
-    assert found["L1"].narrower.median == pytest.approx(0.30, abs=0.002)
-    assert found["none"].better.n == found["none"].narrower.n == 0
-    assert [reg.holds(found[label], 0.01) for label in ("L1", "L2", "dropout")] == [True, False, False]
+def run() -> Results:
+    """One that helps (its workload is its own), one that hurts, one that changes nothing."""
+    return results(
+        regularized("none", 0.87, gap=0.5),
+        regularized("dropout", 0.92, gap=0.3, workload="few-digits-dropout"),
+        regularized("L1", 0.80, gap=0.6),
+        regularized("L2", 0.87, gap=0.5),
+        regularized("early-stopping", 0.86, gap=0.2, best=0.89, status="plateaued", stop_on_plateau=20),
+    )
 
 
-def test_what_noise_hides_is_left_open():
-    found = {effect.label: effect for effect in reg.effects(results(regularized(spread=0.2)))}
-    assert reg.holds(found["L1"], 0.01) is None
+def test_what_helps_what_hurts_and_what_does_nothing_are_told_apart() -> None:
+    found = {where: holds for where, holds, _ in points(run())}
+    assert (found["few-digits dropout in the gap"], found["few-digits dropout in the score"]) == (True, True)
+    assert (found["few-digits L1 in the gap"], found["few-digits L1 in the score"]) == (False, False)
+    assert (found["few-digits L2 in the gap"], found["few-digits L2 in the score"]) == (None, False)
 
 
-def test_a_stop_in_time_is_told_with_the_best_score_on_the_way():
-    stopped = [
-        replace(r, status="plateaued", reason="", curve=r.curve | {"score": [0.95, 0.90], "step": [20, 40]})
-        for r in regularized({"early-stopping": (0.9, 0.2, 0.4)})
-    ]
-    row = reg.table(results(regularized(), stopped)).set_index("regularizer").loc["early stopping"]
-    assert row["best on the way"].startswith("0.95")
-    assert row["final score"].startswith("0.90")
-    assert row["steps"].startswith("40.0")
+def test_the_gap_and_its_difference_are_those_planted() -> None:
+    by_kind = {effect.kind: effect for effect in effects(run())}
+    assert by_kind["none"].interval("gap").median == pytest.approx(0.5, abs=0.01)
+    assert by_kind["dropout"].interval("wider").median == pytest.approx(-0.2, abs=0.01)
+    assert by_kind["dropout"].interval("better").median == pytest.approx(0.05, abs=0.003)
 
 
-def test_the_claim_depends_on_the_regularizer():
-    found = judge(results(regularized()))[16]
-    assert found.verdict == "depends"
-    assert "It holds at L1" in found.why
-    only = judge(results(regularized({label: REGULARIZED[label] for label in ("none", "L1")})))[16]
-    assert only.verdict == "holds"
-    assert judge(results())[16].verdict == "not measured here"
+def test_a_lower_score_is_the_better_one_where_the_workload_says_so() -> None:
+    turned = results([replace(record, higher_is_better=False) for record in run().records])
+    by_kind = {effect.kind: effect for effect in effects(turned)}
+    assert by_kind["dropout"].interval("better").median == pytest.approx(-0.05, abs=0.003)
+    assert by_kind["early-stopping"].interval("best_score").median == pytest.approx(0.86, abs=0.003)
 
 
-def test_without_what_it_is_held_against_there_is_no_effect():
-    assert reg.effects(results(regularized({"L1": REGULARIZED["L1"]}))) == []
-    assert reg.table(results()).empty
-    assert PLOTS["regularization"](results()) is None
+def test_early_stopping_tells_its_best_score_beside_its_last() -> None:
+    row = table(run()).set_index("regularization").loc["early-stopping"]
+    assert row["best score along the way"].startswith("0.89")
+    assert row["final score"].startswith("0.86")
 
 
-def test_few_digits_are_fifty_of_each_and_the_held_out_ones_all():
-    x, y, held_out_x, _ = few_digits.few_digits()
-    assert y.bincount().tolist() == [50] * 10
-    assert torch.equal(held_out_x, digits()[2])
-    of_the_whole = {image.numpy().tobytes() for image in digits()[0]}
-    assert all(image.numpy().tobytes() in of_the_whole for image in x)
-    assert len(set(y[:50].tolist())) > 5  # not sorted by class
+@pytest.mark.parametrize(
+    ("score", "gap", "verdict"), [(0.92, 0.3, "holds"), (0.80, 0.6, "fails"), (0.80, 0.3, "depends")]
+)
+def test_the_claim_turns_with_the_planted_numbers(score: float, gap: float, verdict: str) -> None:
+    planted = results(regularized("none", 0.87, gap=0.5), regularized("L2", score, gap=gap))
+    found = judge(planted)[16]
+    assert found.verdict == verdict
+    assert "few-digits L2 in the gap" in found.why
 
 
-def test_a_shift_moves_images_by_up_to_so_many_pixels_and_only_while_training():
-    shift = few_digits.Shift(2)
-    images = torch.full((500, 28, 28), -0.4)
-    images[:, 10, 12] = 3.0
-    flat = images.flatten(1)
+def test_a_kind_without_its_base_is_not_judged() -> None:
+    alone = results(regularized("L2", 0.9, gap=0.1))
+    assert judge(alone)[16].verdict == "not measured here"
+    assert table(alone).empty
+
+
+def test_the_training_set_holds_fifty_of_each_digit() -> None:
+    x, y, held_out_x, _ = few_digits()
+    assert (x.shape, len(held_out_x)) == ((500, 784), 1000)
+    assert torch.bincount(y).tolist() == [50] * 10
+
+
+def test_a_shift_moves_a_pixel_by_up_to_its_size_and_fills_in_background() -> None:
     torch.manual_seed(0)
-    moved = shift(flat).view(-1, 28, 28)
-    assert moved.shape == images.shape
-    assert sorted(set(moved.unique().tolist())) == pytest.approx([-0.4, 3.0])  # what comes in is background
-    rows, columns = (moved == 3.0).nonzero()[:, 1:].T
-    assert len(rows) == 500
-    assert set(rows.tolist()) == {8, 9, 10, 11, 12}
-    assert set(columns.tolist()) == {10, 11, 12, 13, 14}
+    images = torch.full((1000, 28, 28), -0.5)
+    images[:, 10, 20] = 1.0
+    shift, flat = Shift(2), images.flatten(1)
+    moved = shift(flat).view(1000, 28, 28)
+    _, rows, columns = (moved == 1.0).nonzero().T
+    assert len(rows) == 1000  # one bright pixel each
+    assert set(zip((rows - 10).tolist(), (columns - 20).tolist(), strict=True)) == {
+        (down, right) for down in range(-2, 3) for right in range(-2, 3)
+    }
+    assert ((moved == 1.0) | (moved == -0.5)).all()
     assert torch.equal(shift.eval()(flat), flat)
 
 
-def test_dropout_drops_half_of_the_hidden_units_while_training_alone():
-    model = few_digits.FEW_DIGITS_DROPOUT.model()
-    x = torch.ones(1, 784)
-    hidden = model[:2](x)
-    dropped = (model[2](hidden) == 0) & (hidden > 0)
-    assert 0.3 < dropped.sum().item() / (hidden > 0).sum().item() < 0.7
+def test_dropout_drops_while_training_only() -> None:
+    torch.manual_seed(0)
+    model, x = with_dropout(0.5), torch.randn(4, 784)
+    assert not torch.equal(model(x), model(x))
     model.eval()
-    assert torch.equal(model[2](hidden), hidden)
+    assert torch.equal(model(x), model(x))
