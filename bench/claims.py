@@ -16,7 +16,7 @@ from bench.frames import Results
 from bench.noise_report import cells as noise_cells
 from bench.noise_report import optimizer_of
 from bench.noise_scale import variance_exponent
-from bench.statistics import Comparison, Interval, median_interval
+from bench.statistics import Comparison, median_interval
 from bench.tables import (
     Cell,
     Pair,
@@ -407,27 +407,6 @@ def _large_batches_generalize_worse(results: Results) -> Judged:
                 f"({len(reached)} of {len(sweep.cells)} did); what lies beyond it was not trained for."
             )
     return "not measured here", " ".join([f"It needs {needs}.", *seen])
-
-
-def _regularization_prevents_overfitting(results: Results) -> Judged:
-    points = [
-        Point(
-            f"{regularization.LABELS[found.label]} on {found.problem}",
-            regularization.holds(found, SCORE_MARGIN),
-            f"score better by {_with_ends(found.better)}, gap of the losses narrower by {_with_ends(found.narrower)}",
-        )
-        for found in regularization.effects(results)
-        if found.label != "none"
-    ]
-    measure = (
-        "Against training without, in equally many steps: it holds where the gap between held-out and training loss is "
-        "narrower and the final score better"
-    )
-    return _over(points, "the regularizer", measure, "bench_regularization.py")
-
-
-def _with_ends(found: Interval) -> str:
-    return with_interval(found.median, found.low, found.high, found.n)
 
 
 # The claims that need a benchmark which does not exist yet

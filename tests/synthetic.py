@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,29 +312,6 @@ def swept(
                     "seed": 1000 + block if search else block,
                 }  # fmt: skip
                 found.append(_record(cell, block, points, 5.0, **{**values, **changes}))
-    return found
-
-
-# By label: final score, training loss, held-out loss.
-REGULARIZED = {
-    "none": (0.88, 0.01, 0.61),
-    "L1": (0.91, 0.10, 0.40),  # better, and a gap of 0.3 for 0.6
-    "L2": (0.84, 0.20, 0.60),  # narrower, but worse
-    "dropout": (0.882, 0.05, 0.60),  # narrower, and as good
-}
-
-
-def regularized(ends: Mapping[str, tuple[float, float, float]] = REGULARIZED, spread: float = 0.001) -> list[Record]:
-    """Return five seeds of each, which differ by ``spread`` in the score and in the held-out loss."""
-    found = []
-    for i, (label, (score, train, held_out)) in enumerate(ends.items()):
-        trials = timed(
-            "regularization", f"digits-{label}", trainer="MiniBatch", seconds_per_step=1e-3, batch_size=50, score=score,
-            blocks=5, workload="digits-dropout" if label == "dropout" else "digits", score_along=True,
-        )  # fmt: skip
-        for record, away in zip(trials, np.roll([-1, 1, 0, 0.5, -0.5], i), strict=True):
-            record.curve["score"][:] = [score - 0.1, score + spread * away]
-            found.append(replace(record, final_losses={"train": train, "held_out": held_out + spread * away}))
     return found
 
 

@@ -27,7 +27,7 @@ from bench.plots.scaling import speed_ups
 from bench.plots.style import number, short, styles
 from bench.record import Record
 from tests import synthetic
-from tests.synthetic import failed_gate, noises, null_test, regularized, searched, swept
+from tests.synthetic import failed_gate, noises, null_test, searched, swept
 
 MB = 1_000_000
 TWELVE = (
@@ -409,6 +409,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 "null",
                 "precision",
                 "regularization",
+                "reproductions",
                 "time_to_target",
             )  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())
