@@ -15,26 +15,28 @@ SPACING = 10**0.5  # between the rates of a grid
 
 
 def cells(plan: Plan) -> dict[str, Search]:
-    """Return a search of each strategy and workload, on a grid around the strategy's own default rate."""
-    names = plan.of_suite(quick=("MiniBatch",), standard=("MiniBatch", "Accumulate"), full=tuple(STRATEGIES))
-    seconds = plan.of_suite(quick=1.0, standard=3.0, full=10.0)
-    rates, refinements = plan.of_suite(quick=(3, 0), standard=(3, 0), full=(7, 2))
+    """Return a search of each strategy and workload, on a grid around the strategy's own default rate.
+
+    In the full suite: the trials of a rate that misses take their whole budget.
+    """
+    if plan.suite != "full":
+        return {}
     return {
         f"{workload.name}-{name}": Search(
-            plan.trial(workload, trainer, seconds),
-            log_grid(rate_of(trainer), SPACING, rates),
-            refinements,
-            plan.of_suite(quick=1, standard=1, full=3),  # where online training misses, every trial takes its budget
+            plan.trial(workload, trainer, seconds=10.0),
+            log_grid(rate_of(trainer), SPACING, 7),
+            refinements=2,
+            seeds=3,
         )
         for workload in plan.workloads_or("mnist5k")
-        for name, trainer in plan.trainers_or(*names).items()
+        for name, trainer in plan.trainers_or(*STRATEGIES).items()
         if hasattr(trainer, "optimizer")  # one without has no rate to search
     }
 
 
 def blocks(plan: Plan) -> int:
     """Return the number of seeds at the best rate."""
-    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
+    return plan.seeds or 6
 
 
 def test_tuning(replay: Callable[[Callable[[Record], float]], None]) -> None:
