@@ -98,10 +98,10 @@ def _critical(results: Results) -> Interval:
 
 
 def _noise(results: Results) -> Interval:
-    for records in noise_cells(results).values():
-        if records[0].workload == FASHION and optimizer_of(records[0]) == "Sgd":
-            return averages(records)
-    return NOTHING
+    own = [r for r in noise_cells(results).values() if r[0].workload == FASHION and optimizer_of(r[0]) == "Sgd"]
+    # Where mini-batch training was observed itself, it: its rate is the one that the sweep begins from.
+    own.sort(key=lambda records: records[0].trainer != "MiniBatch")
+    return averages(own[0]) if own else NOTHING
 
 
 def _noise_over_critical(results: Results) -> Interval:
