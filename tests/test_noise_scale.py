@@ -245,7 +245,7 @@ class TestReport:
         assert (row["fastest in the sweep"], row["regret"]) == ("—", "—")
         [row] = noise_report.prediction(results(*short, swept())).to_dict("records")
         assert row["fastest in the sweep"].startswith(("64", "128"))
-        slow = swept(seconds_per_step=1.0, seconds_per_sample=0.0)  # every step takes as long: the largest batch
+        slow = swept(seconds_per_step=1.0, seconds_per_sample=0.0, power=0.0)  # every step as long: the largest batch
         [row] = noise_report.prediction(results(*short, slow)).to_dict("records")
         assert row["fastest in the sweep"].startswith("512")
         ratio = (1 + 64 / 64) / 64 / ((1 + 512 / 64) / 512)  # 1.78
