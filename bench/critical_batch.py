@@ -5,7 +5,7 @@ step costs on this machine. So three batch sizes are best, one for each, and wha
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -367,7 +367,7 @@ def fits(results: Results) -> pd.DataFrame:
             {
                 "workload": sweep.workload,
                 "strategy": sweep.trainer,
-                "batch sizes": _sizes(found.batch_sizes),
+                "batch sizes": _range(found.batch_sizes),
                 "S_min (steps)": number(found.steps_min),
                 "E_min (samples)": number(found.samples_min),
                 "B_crit (samples)": _with(found.critical_batch_size, found.low, found.high),
@@ -400,6 +400,10 @@ def _remarks(sweep: Sweep) -> list[str]:
 
 def _sizes(sizes: Iterable[float]) -> str:
     return ", ".join(f"{size:g}" for size in sizes) or MISSING
+
+
+def _range(sizes: Sequence[float]) -> str:
+    return f"{len(sizes)}: {sizes[0]:g} to {sizes[-1]:g}" if len(sizes) > 1 else _sizes(sizes)
 
 
 def _with(value: float, low: float, high: float) -> str:
