@@ -15,7 +15,7 @@ from bench.trial import DATA_FILES, Trial
 
 def cells(plan: Plan) -> dict[str, Trial]:
     """Return one cell a batch size: powers of ``plan``'s factor, then the whole training set."""
-    seconds = plan.of_suite(quick=0.2, standard=0.7, full=3.0)
+    seconds = plan.of_suite(quick=0.2, standard=0.5, full=3.0)
     factor = plan.of_suite(quick=16, standard=4, full=2)
     found = {}
     for workload in plan.workloads_or("mnist5k"):

@@ -23,7 +23,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     """Return float32 and autocast over width and batch size; over batch size alone for the user's own workload."""
     if not (plan.allows("MiniBatch") and plan.allows("Amp")):
         return {}  # there is nothing to compare
-    batch_sizes = plan.of_suite(quick=(32, 512), standard=(32, 128, 512), full=(8, 32, 128, 512, 2048))
+    batch_sizes = plan.of_suite(quick=(32, 512), standard=(32, 512), full=(8, 32, 128, 512, 2048))
     widths = plan.of_suite(quick=(64, 1024), standard=(64, 256, 1024), full=(64, 256, 1024, 2048))
     workloads: tuple[Workload, ...] = plan.workloads or tuple(of_width(width) for width in widths)
     found = {}

@@ -19,7 +19,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     """Return DDP over ranks 1, 2, 4, ... up to the cores, then one size beyond in the full suites."""
     if not plan.allows("Ddp"):
         return {}
-    seconds = plan.of_suite(quick=0.3, standard=1.0, full=5.0)
+    seconds = plan.of_suite(quick=0.3, standard=0.7, full=5.0)
     room = plan.most_ranks()
     ranks = [2**k for k in range(16) if 2**k <= room]
     if plan.device == "cpu" and plan.suite != "quick":
