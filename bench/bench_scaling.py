@@ -16,13 +16,13 @@ PER_RANK = 256  # samples per step and rank at the start of both kinds of scalin
 
 
 def cells(plan: Plan) -> dict[str, Trial]:
-    """Return DDP over ranks 1, 2, 4, ... up to the cores, then one size beyond in the full suites."""
+    """Return DDP over ranks 1, 2, 4, ... up to the cores, then one size beyond in the full suite."""
     if not plan.allows("Ddp"):
         return {}
     seconds = plan.of_suite(quick=0.3, standard=0.7, full=5.0)
     room = plan.most_ranks()
     ranks = [2**k for k in range(16) if 2**k <= room]
-    if plan.device == "cpu" and plan.suite != "quick":
+    if plan.device == "cpu" and plan.suite == "full":
         ranks.append(2 * ranks[-1])  # oversubscribed; GPUs cannot be
     found = {}
     for workload in plan.workloads_or("mnist5k-wide"):
