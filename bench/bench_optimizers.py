@@ -58,13 +58,12 @@ def optimizers(steps: int) -> dict[str, Optimizer]:
 
 
 def cells(plan: Plan) -> dict[str, Search]:
-    """Return a search of each optimizer and workload, of as many rates for all."""
-    if not plan.allows("MiniBatch"):
+    """Return a search of each optimizer and workload, of as many rates for all; none in the quick suite."""
+    if plan.suite == "quick" or not plan.allows("MiniBatch"):
         return {}
-    few: tuple[str, ...] = ("Sgd", "Adam", "SgdCosine")
-    chosen = plan.of_suite(quick=few, standard=("Sgd", "Momentum", "Adam", "SgdCosine"), full=tuple(optimizers(1)))
-    epochs = plan.of_suite(quick=4, standard=8, full=16)
-    rates, refinements = plan.of_suite(quick=(3, 0), standard=(3, 1), full=(7, 2))
+    full = plan.suite == "full"
+    chosen = tuple(optimizers(1)) if full else ("Sgd", "Momentum", "Adam", "SgdCosine")
+    epochs, rates, refinements, seeds = (16, 7, 2, 3) if full else (8, 3, 1, 1)
     found = {}
     for workload in plan.workloads_or("mnist5k"):
         _, train_samples = DATA_FILES.prepare(workload)
@@ -73,19 +72,19 @@ def cells(plan: Plan) -> dict[str, Search]:
         for label, optimizer in optimizers(steps).items():
             if label in chosen:
                 # The steps are the budget: far more seconds than they take.
-                trial = plan.trial(workload, MiniBatch(optimizer, batch_size), plan.of_suite(60.0, 120.0, 600.0))
+                trial = plan.trial(workload, MiniBatch(optimizer, batch_size), seconds=600.0)
                 found[f"{workload.name}-{label}"] = Search(
                     replace(trial, steps=steps, stop_at_target=False),
                     log_grid(optimizer.lr, SPACING, rates),
                     refinements,
-                    plan.of_suite(quick=1, standard=1, full=3),
+                    seeds,
                 )
     return found
 
 
 def blocks(plan: Plan) -> int:
     """Return the number of seeds at the best rate: no difference between optimizers has an interval below three."""
-    return plan.seeds or plan.of_suite(quick=1, standard=3, full=6)
+    return plan.seeds or plan.of_suite(quick=3, standard=3, full=6)
 
 
 def test_optimizers(replay: Callable[[Callable[[Record], float]], None]) -> None:
