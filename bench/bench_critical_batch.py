@@ -18,7 +18,7 @@ from bench.trial import DATA_FILES
 PLATEAU = 30
 
 # Where a rate is known for one batch size, the best one for smaller batches grows about so, and hardly beyond it.
-# Measured on Fashion-MNIST and mnist5k with plain SGD; the search corrects it where it is wrong.
+# Measured with plain SGD: 0.54 [0.43, 0.65] on Fashion-MNIST, 0.94 [0.76, 1.11] on mnist5k. The search corrects it.
 EXPONENT = 0.75
 
 

@@ -1,7 +1,7 @@
 """scaling: training seconds per step.
 
 What do more workers buy? DDP over ranks, one thread a rank: strong scaling holds the global batch fixed, weak
-scaling the batch of each rank. More ranks than cores are run too, and marked as oversubscribed.
+scaling the batch of each rank. The full suite runs more ranks than cores too, marked as oversubscribed.
 """
 
 from collections.abc import Callable
