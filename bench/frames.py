@@ -246,6 +246,7 @@ def _derived(record: Record) -> dict[str, Any]:
         **_memory(record),
         "energy_joules": _energy(record),
         "runqueue_wait_seconds": _sum(record, "runqueue_wait_seconds"),
+        "others_seconds": _others_seconds(record),
         "cpu_seconds": _sum(record, "cpu_seconds"),
         "steal_seconds": _of_the_machine(record, "steal_seconds"),
         "throttled_seconds": _of_the_machine(record, "throttled_seconds"),
@@ -321,15 +322,25 @@ def contaminated(record: Record) -> bool:
 
     Its times are then not its own.
 
-    More threads than cores must wait for each other, which says nothing of anybody else.
+    More threads than cores must wait for each other, which says nothing of anybody else. So do the threads of one
+    rank (with DDP, those that communicate): others kept them waiting for no longer than they ran.
     """
     if _gpu_throttled(record):
         return True
     seconds = _sum(record, "train_seconds")
     # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
     counts = (_of_the_machine(record, name) for name in ("steal_seconds", "throttled_seconds"))
-    lost = np.nanmax([0.0, _sum(record, "runqueue_wait_seconds"), *counts])
+    waited = np.fmin(_sum(record, "runqueue_wait_seconds"), _others_seconds(record))
+    lost = np.nanmax([0.0, waited, *counts])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not _oversubscribed(record)
+
+
+def _others_seconds(record: Record) -> float:
+    """Return the CPU seconds that other processes took of this trial's cores, from its first step to its last.
+
+    NaN where the system does not tell. Counted in ticks, so to some 0.02 s.
+    """
+    return float(np.maximum(0.0, _of_the_machine(record, "busy_seconds") - _sum(record, "own_seconds")))
 
 
 def memory_parts(record: Record) -> dict[str, float]:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,8 @@ class LeastSquares:
 
         Without noise this is ``best_rate``, which then is the same at every step.
         """
+        from scipy.optimize import minimize_scalar  # here: every trial loads this module, and would wait for scipy
+
         k = 1 + (self.features + 1) / batch_size
         highest = 2 * share / (self.features * self.noise**2 / batch_size + share * k)  # there the floor is the share
         found = minimize_scalar(

@@ -108,6 +108,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
     if not config.getoption("budget") > 0:
         raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
+    results = config.getoption("results").resolve()
+    if config.inipath is None and config.rootpath == results != config.invocation_params.dir:
+        # pytest looks for its configuration before it knows our options, and takes the folder for one of its own.
+        raise pytest.UsageError(
+            f"write --results={config.getoption('results')}, with '=': pytest looks there for tests"
+        )
     typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"

@@ -37,6 +37,8 @@ class Probes:
         self._window_seconds = 0.0
         self._window_began = second_clock()
         self._began = time.monotonic()
+        self._busy_start: float | None = None
+        self._own_start = 0.0
         self._package_start: dict[str, tuple[int, int]] | None = None
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
@@ -61,7 +63,8 @@ class Probes:
         self._start_rss = procfs.rss_bytes()
         self._began, self._package_start = time.monotonic(), rapl.counters()
         self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
-        self._cpu_mark = time.process_time()
+        self._cpu_mark = self._own_start = time.process_time()
+        self._busy_start = procfs.busy_seconds()
         if procfs.reset_peak_rss():
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
         self.resume()
@@ -111,6 +114,12 @@ class Probes:
             "cpu_seconds": self._cpu,
         }
         unmeasured: dict[str, str] = {}
+        busy = procfs.busy_seconds()
+        # Over the whole run, evaluations included: a window is often shorter than the tick in which this is counted.
+        if busy is not None and self._busy_start is not None:
+            seen |= {"busy_seconds": busy - self._busy_start, "own_seconds": time.process_time() - self._own_start}
+        else:
+            unmeasured["others_seconds"] = "this system does not say how busy its cores are (/proc/stat)"
         if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.

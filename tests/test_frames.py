@@ -163,6 +163,14 @@ class TestContention:
         assert not self.found(0.0, 0.0, steal=0.39).contaminated
         assert self.found(0.0, 0.0, steal=0.41).contaminated
 
+    @pytest.mark.parametrize(("others", "contaminated"), [(0.0, False), (0.39, False), (0.41, True), (5.0, True)])
+    def test_others_kept_it_waiting_for_no_longer_than_they_ran(self, others, contaminated):
+        """Two ranks of 2 s waited for 2 s in all, for their own threads or for others. 10 % of 4 s is 0.4 s."""
+        seen = {"train_seconds": 2.0, "runqueue_wait_seconds": 1.0, "busy_seconds": 3.0 + others, "own_seconds": 1.5}
+        found = row(ranks=[seen, seen], world_size=2, threads=1)
+        assert found.others_seconds == pytest.approx(others)
+        assert found.contaminated == contaminated
+
     def test_a_quota_that_holds_the_container_back_contaminates_and_is_no_sum_over_ranks(self):
         assert not self.found(0.0, 0.0, throttled=0.39).contaminated
         held_back = self.found(0.0, 0.0, throttled=0.41)
@@ -181,6 +189,7 @@ class TestContention:
         assert not found.contaminated
         assert math.isnan(found.steal_seconds)
         assert math.isnan(found.throttled_seconds)
+        assert math.isnan(found.others_seconds)
 
 
 def test_a_repeat_counts_in_place_of_the_trial_it_repeats(tmp_path):

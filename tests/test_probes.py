@@ -69,6 +69,28 @@ os.write(1, f"{share}\\n".encode())
     assert sum(shares) / 3 > 0.4
 
 
+def test_what_others_take_of_the_cores_is_told_from_what_this_process_takes():
+    """Two processes on one core for 0.6 s: to each the other is busy for about half of it."""
+    program = """
+import os, time
+core = min(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {core})
+from bench import procfs
+os.fork()
+before, own, began = procfs.busy_seconds(), time.process_time(), time.perf_counter()
+while time.perf_counter() - began < 0.6:
+    pass
+busy, own = procfs.busy_seconds() - before, time.process_time() - own
+os.write(1, f"{busy} {own}\\n".encode())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    seen = [tuple(map(float, line.split())) for line in printed.splitlines()]
+    assert len(seen) == 2
+    for busy, own in seen:
+        assert busy == pytest.approx(0.6, abs=0.1)  # of this one core, not of all
+        assert 0.1 < busy - own < 0.5
+
+
 class FakeGpuProbe:
     """Tells planted readings, and keeps what it was told to do."""
 
