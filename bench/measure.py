@@ -81,7 +81,9 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
         run = Run(trial, task, held_out, ranks, probes, send, noise=noise)
         ended = run.train()
+        finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
+        run.evaluation_seconds += time.perf_counter() - finishing
         unmeasured |= run.noise.unmeasured if run.noise else {}
         if warmup.flops_per_sample is None:
             unmeasured["flops_per_sample"] = "the trainer made no step while warming up"
@@ -250,8 +252,8 @@ class Run:
         ended, self._score = self.ranks.from_first((ended, self._score))
         if self.noise is not None and ended is None:
             self.noise.listen(number, step.model)
-        self.evaluation_seconds += time.perf_counter() - began
         self.probes.resume()
+        self.evaluation_seconds += time.perf_counter() - began
         return ended
 
     def _decide(self, number: int, step: Step, loss: float, trainer_ended: bool) -> tuple[str, str] | None:

@@ -108,12 +108,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
     if not config.getoption("budget") > 0:
         raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
-    results = config.getoption("results").resolve()
-    if config.inipath is None and config.rootpath == results != config.invocation_params.dir:
-        # pytest looks for its configuration before it knows our options, and takes the folder for one of its own.
-        raise pytest.UsageError(
-            f"write --results={config.getoption('results')}, with '=': pytest looks there for tests"
-        )
+    results = config.getoption("results")
+    # pytest looks for its configuration before it knows our options, and takes an existing folder for one of tests.
+    apart = "--results" in config.invocation_params.args and results.is_dir()
+    if apart and config.inipath is None and config.args_source is not pytest.Config.ArgsSource.ARGS:
+        raise pytest.UsageError(f"write --results={results}, with '=': pytest takes what stands apart for tests")
     typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"

@@ -155,6 +155,11 @@ class TestBadInput:
         result = run("--benchmark-only", "--workload", f"{mine}:MINE", "--results", where)
         self.check(result, pytester, rf"cannot write results to {where}.*choose another folder with --results")
 
+    def test_results_that_pytest_takes_for_the_folder_of_tests(self, pytester):
+        (pytester.path / "there").mkdir()
+        result = pytester.runpytest_subprocess("--benchmark-only", "--results", "there")
+        self.check(result, pytester, "write --results=there, with '='")
+
 
 class TestRun:
     ARGUMENTS = ("--benchmark-only", "--suite", "quick", "--seeds", "3", "--seconds", "30")
@@ -300,6 +305,12 @@ def test_the_plugin_is_silent_in_other_projects(pytester):
 def test_without_pytest_benchmark_the_plugin_still_loads(pytester):
     pytester.makepyfile("def test_theirs(): pass")
     pytester.runpytest_subprocess("-p", "no:benchmark").assert_outcomes(passed=1)
+
+
+def test_benchmarks_alone_are_collected_when_nothing_else_is_to_run():
+    command = [sys.executable, "-m", "pytest", "--benchmark-only", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    found = subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {line.split("/")[0] for line in found if "::" in line} == {"bench"}
 
 
 def test_the_suites_of_all_benchmarks_collect(run):

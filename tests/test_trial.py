@@ -1,6 +1,8 @@
 """The harness, on trainers whose answer is known."""
 
+import gc
 import os
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -191,6 +193,22 @@ class TestFreshProcess:
 
         losses = [run_trial(Trial(POINTS, Counts(), steps=1)).curve["loss"] for _ in range(2)]
         assert losses == [[2.0], [2.0]]
+
+    def test_it_loads_no_analysis_and_its_garbage_collection_passes_over_what_is_loaded(self):
+        """Either would take every trial some 0.2 s, and a full collection that time out of training."""
+
+        @dataclass(frozen=True)
+        class Tells:
+            def __call__(self, task):
+                model = task.model()
+                model(task.x)
+                found = [name in sys.modules for name in ("scipy", "pandas", "matplotlib")]
+                for fact in (*found, len(gc.get_objects()) / gc.get_freeze_count()):
+                    yield Step(model, torch.tensor(float(fact)), samples=1)
+
+        *loaded, left = run_trial(Trial(find_workload("linear"), Tells(), steps=4)).curve["loss"]
+        assert loaded == [0.0, 0.0, 0.0]
+        assert left < 0.1
 
     def test_threads_are_set_and_recorded(self):
         @dataclass(frozen=True)
