@@ -86,9 +86,11 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from bench.decision import decision_text
-    from bench.report import open_run, render
+    from bench.report import open_run, render, write_summary_and_plots
 
     page = render(arguments.results)
+    if not ((page.parent / "summary.csv").exists() and (page.parent / "plots").exists()):  # merged, or cut short
+        write_summary_and_plots(page.parent)
     print(decision_text(open_run(arguments.results)))
     print(f"\nplots   {page.parent / 'plots'}\nreport  {page}")
 

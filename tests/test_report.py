@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import bench
 from bench import claims, tables
+from bench.__main__ import main
 from bench.decision import decision_text
 from bench.frames import Results
 from bench.record import Record
@@ -312,3 +314,18 @@ def test_the_environment_names_the_library_that_ran() -> None:
     ):
         run = results(raced("MiniBatch", seconds=1.0), environment={"kernel_libraries": libraries})
         assert tables.environment(run).set_index("what").loc["matrix library", "value"] == said
+
+
+def test_the_command_draws_what_a_merged_run_lacks_and_leaves_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "run", raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0))
+    monkeypatch.setattr("bench.report.render", lambda path: Path(path) / "report.html")
+    monkeypatch.setattr(sys, "argv", ["bench", "report", str(folder)])
+    main()
+    assert f"plots   {folder / 'plots'}" in capsys.readouterr().out
+    assert (folder / "summary.csv").exists()
+    assert (folder / "plots" / "convergence.png").exists()
+    (folder / "summary.csv").write_text("kept")
+    main()
+    assert (folder / "summary.csv").read_text() == "kept"

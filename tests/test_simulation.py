@@ -66,9 +66,13 @@ def test_identical_strategies_are_rarely_called_different(noise):
 
 
 def test_drift_makes_a_winner_of_what_runs_first_and_blocks_do_not(noise):
-    """A machine that slows down by 5 % over the run; A and B are the same."""
+    """A machine that slows down by 5 % over the run; A and B are the same.
+
+    How often the first one wins is a matter of the noise, too: of 5 % it is a third of the runs, of 4 % half.
+    """
     wrong = verdicts(one_after_the_other, 1.0, noise, DRIFT)
-    assert wrong.get("faster", 0) / REPETITIONS > 0.5  # A ran first
+    assert wrong.get("faster", 0) / REPETITIONS > 4 * 0.05  # A ran first; 5 % is what the interval promises
+    assert wrong.get("slower", 0) == 0
     assert different(verdicts(blocked, 1.0, noise, DRIFT)) <= AT_MOST
 
 
