@@ -112,7 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest looks for its configuration before it knows our options, and takes an existing folder for one of tests.
     apart = "--results" in config.invocation_params.args and results.is_dir()
     if apart and config.inipath is None and config.args_source is not pytest.Config.ArgsSource.ARGS:
-        raise pytest.UsageError(f"write --results={results}, with '=': pytest takes what stands apart for tests")
+        raise pytest.UsageError(f"write --results={results}, with '=': after a space pytest looks there for tests")
     typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
