@@ -10,7 +10,7 @@ from dataclasses import replace
 from bench.durations import seconds_per_step
 from bench.plan import Plan, scaled_down
 from bench.record import Record
-from bench.trial import Trial
+from bench.trial import DATA_FILES, Trial
 from bench.workload import Workload
 from bench.workloads.mnist5k import of_width
 from trainers import Amp, MiniBatch, Sgd
@@ -28,7 +28,8 @@ def cells(plan: Plan) -> dict[str, Trial]:
     workloads: tuple[Workload, ...] = plan.workloads or tuple(of_width(width) for width in widths)
     found = {}
     for workload in workloads:
-        for batch_size in batch_sizes:
+        _, train_samples = DATA_FILES.prepare(workload)
+        for batch_size in sorted({min(size, train_samples) for size in batch_sizes}):
             # Fewer steps where each is long; enough that the shortest still time a tenth of a second.
             steps = plan.of_suite(quick=8_000, standard=12_000, full=60_000) // batch_size
             for trainer in (MiniBatch(OPTIMIZER), Amp(OPTIMIZER)):

@@ -15,9 +15,9 @@ import psutil
 import torch
 
 from bench.cgroup import cpu_limit, memory_limit_bytes
+from bench.cores import cores
 from bench.doctor import governors
 from bench.nvml import Gpu, gpus
-from bench.trial import cores
 from bench.workloads.characters import text_sha256
 
 # What tells the libraries that compute how many threads to use, and where.

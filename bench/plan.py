@@ -1,10 +1,14 @@
 """What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
 
+import os
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from bench.trial import Trial, cores, is_distributed
+from bench.cores import cores, cores_of_a_trial
+from bench.processes import call_in_processes
+from bench.trial import DATA_FILES, Trial, is_distributed
 from bench.tuning import BUILT_IN_RATES, learning_rates, with_rate
 from bench.workload import Workload
 from bench.workloads import find_workload, from_file
@@ -39,6 +43,17 @@ SUITES: tuple[Suite, ...] = ("quick", "standard", "full")
 
 T = TypeVar("T")
 
+# Samples that a rank of a strategy is given of a batch at least, where the user asks for no number of ranks: one
+# sample a rank measures communication, and breaks batch normalization.
+LEAST_PER_RANK = 16
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """In place of a cell: why this machine or this workload cannot run it, in one line."""
+
+    why: str
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,7 +67,11 @@ class Plan:
         seeds: trials of each cell; None leaves it to each benchmark.
         seconds: training budget of one trial; None leaves it to each benchmark.
         device: "cpu" or "cuda".
+        cores: CPU cores that a trial takes; None is all that it may (``bench.cores``).
+        ranks: of a distributed trainer; None leaves it to the plan.
+        gpus: that CUDA shows to this process.
         rates: learning rates found by search, by (workload, trainer).
+        notes: what was decided for the user, a line each.
     """
 
     suite: Suite = "standard"
@@ -62,7 +81,11 @@ class Plan:
     seeds: int | None = None
     seconds: float | None = None
     device: str = "cpu"
+    cores: int | None = None
+    ranks: int | None = None
+    gpus: int = 0
     rates: tuple[tuple[tuple[str, str], float], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of_suite(self, quick: T, standard: T, full: T) -> T:
         """Return the value that belongs to this plan's suite."""
@@ -90,30 +113,62 @@ class Plan:
         return dict(self.rates).get((workload.name, trainer))
 
     def trial(self, workload: Workload, trainer: Trainer, seconds: float) -> Trial:
-        """Return a trial of ``trainer`` on all cores: as ranks of one thread, or as threads of one rank.
+        """Return a trial of ``trainer`` on all cores: as ranks of some threads, or as threads of one rank.
 
         Args:
             workload: what to train on.
-            trainer: the strategy; its rate is taken as it is.
+            trainer: the strategy; its rate is taken as it is, and so is the batch size that a user wrote. Our own
+                default is cut to the training set.
             seconds: training budget, unless the user set one.
         """
-        ranks = self.most_ranks() if is_distributed(trainer) else 1
-        batch_size = getattr(trainer, "batch_size", ranks)
+        trainer = _fitted(trainer, workload)
+        ranks = self.ranks_of(trainer)
         return Trial(
             workload,
             trainer,
-            world_size=min(ranks, batch_size),
+            world_size=ranks,
+            threads=max(1, self.cores_of_a_trial() // ranks),
             device=self.device,
             seconds=self.seconds if self.seconds is not None else seconds,
         )
 
-    def most_ranks(self) -> int:
-        """Return how many ranks this machine has room for: its GPUs, or its cores."""
-        if self.device == "cuda":
-            from bench.nvml import gpus
+    def ranks_of(self, trainer: Trainer) -> int:
+        """Return on how many ranks ``trainer`` runs: as asked for; else few enough that each has work to do.
 
-            return max(1, len(gpus()[0]))
-        return cores()
+        On CPUs the cores are shared out evenly where their number allows it, so that ranks x threads are as many as
+        the threads of the strategies that it is compared with.
+        """
+        if not is_distributed(trainer):
+            return 1
+        if self.ranks is not None:
+            return self.ranks
+        fed = max(1, getattr(trainer, "batch_size", 1) // LEAST_PER_RANK)
+        if self.device == "cuda":
+            return min(self.most_ranks(), fed)
+        most = min(self.cores_of_a_trial(), fed)
+        even = max(ranks for ranks in range(1, most + 1) if self.cores_of_a_trial() % ranks == 0)
+        return even if even > 1 else min(2, most)  # a prime number of cores: better one of them idle than one rank
+
+    def most_ranks(self) -> int:
+        """Return how many ranks there is room for: the GPUs that CUDA shows, or the cores."""
+        return max(1, self.gpus) if self.device == "cuda" else self.cores or cores()
+
+    def cores_of_a_trial(self) -> int:
+        """Return how many cores each trial of a comparison of strategies takes."""
+        return self.cores or cores_of_a_trial()
+
+
+def _fitted(trainer: Trainer, workload: Workload) -> Trainer:
+    """Return ``trainer`` with the batch size that is only our default cut to the training set of ``workload``."""
+    ours = TRAINERS.get(type(trainer).__name__)
+    size = getattr(trainer, "batch_size", None)
+    if size is None or type(trainer) is not type(ours) or size != getattr(ours, "batch_size", None):
+        return trainer
+    _, train_samples = DATA_FILES.prepare(workload)
+    fitted: Any = replace(trainer, batch_size=min(size, train_samples))
+    if hasattr(fitted, "micro_batch_size"):
+        fitted = replace(fitted, micro_batch_size=min(fitted.micro_batch_size, train_samples))
+    return fitted  # type: ignore[no-any-return]
 
 
 def make_plan(
@@ -125,6 +180,8 @@ def make_plan(
     seeds: int | None = None,
     seconds: float | None = None,
     device: str = "auto",
+    cores: int | None = None,
+    ranks: int | None = None,
     results: Path = Path("results"),
 ) -> Plan:
     """Check what the user typed and return the plan.
@@ -141,7 +198,11 @@ def make_plan(
         raise ValueError(f"--batch-size must be at least 1, got {min(batch_sizes or ())}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"--seconds must be more than 0, got {seconds:g}")
+    for name, count in (("cores", cores), ("ranks", ranks)):
+        if count is not None and count < 1:
+            raise ValueError(f"--{name} must be at least 1, got {count}")
     rates = learning_rates(BUILT_IN_RATES, results / "learning_rates.csv")
+    chosen, gpus, notes = _device(device)
     return Plan(
         suite=matching,
         workloads=tuple(find_workload(name) for name in workloads or ()),
@@ -149,8 +210,12 @@ def make_plan(
         batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
         seeds=seeds,
         seconds=seconds,
-        device=_device(device),
+        device=chosen,
+        cores=cores,
+        ranks=ranks,
+        gpus=gpus,
         rates=tuple(rates.items()),
+        notes=notes,
     )
 
 
@@ -174,23 +239,49 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
     return name, TRAINERS[name]
 
 
-def _device(name: str) -> str:
+def _device(name: str) -> tuple[str, int, tuple[str, ...]]:
+    """Return the device, how many GPUs CUDA shows (0 for the CPU), and what was decided for the user, a line each."""
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"unknown device {name!r}: known are auto, cpu, cuda")
     if name == "cpu":
-        return name
+        return name, 0, ()
     import torch
-
-    from bench.nvml import gpus
 
     if not torch.backends.cuda.is_built():
         if name == "cuda":
             raise ValueError(f"--device cuda: the installed torch {torch.__version__} was built without CUDA")
-        return "cpu"
-    found, reason = gpus()  # through NVML: CUDA itself is never touched in this process
-    if name == "cuda" and not found:
-        raise ValueError(f"--device cuda: no GPU found ({reason})")
-    return "cuda" if found else "cpu"
+        return "cpu", 0, ()
+    count, reason = cuda_devices()
+    if count:
+        return "cuda", count, ()
+    if name == "cuda":
+        raise ValueError(f"--device cuda: CUDA shows no GPU to this process ({reason})")
+    return "cpu", 0, (f"measuring on the CPU: this torch has CUDA, which shows no GPU ({reason})",)
+
+
+@cache  # a process of its own
+def cuda_devices() -> tuple[int, str]:
+    """Return how many GPUs CUDA shows to a trial, and why none if so.
+
+    Asked of CUDA itself, in a throw-away process, since this one must never touch it: NVML neither knows
+    ``CUDA_VISIBLE_DEVICES``, MIG slices and drivers that are too old, nor is it everywhere that CUDA is.
+    """
+    try:
+        (found,) = call_in_processes(_count_cuda_devices, (), 1, patience=60.0)
+    except ValueError as error:
+        return 0, str(error)
+    return found  # type: ignore[no-any-return]
+
+
+def _count_cuda_devices(rank: int) -> tuple[int, str]:
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return 0, "no driver or no device" if visible is None else f"CUDA_VISIBLE_DEVICES={visible!r}"
+    torch.cuda.init()  # raises where the driver does not serve this torch
+    return count, ""
 
 
 def scaled_down(trainer: Trainer, batch_size: int) -> Trainer:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from bench.blocks import Blocks
-    from bench.plan import Plan
+    from bench.plan import LeftOut, Plan
     from bench.record import Record
     from bench.search import Search
     from bench.trial import Trial
@@ -81,6 +81,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
     group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
     group.addoption(
+        "--cores",
+        type=int,
+        metavar="N",
+        help="CPU cores that a trial takes (default: the physical cores here, within a quota and OMP_NUM_THREADS)",
+    )
+    group.addoption(
+        "--ranks", type=int, metavar="N", help="ranks of a distributed trainer (default: as fits the batch)"
+    )
+    group.addoption(
         "--until-decided", action="store_true", help="add blocks until each strategy's verdict falls, or --budget ends"
     )
     group.addoption(
@@ -113,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
     apart = "--results" in config.invocation_params.args and results.is_dir()
     if apart and config.inipath is None and config.args_source is not pytest.Config.ArgsSource.ARGS:
         raise pytest.UsageError(f"write --results={results}, with '=': after a space pytest looks there for tests")
-    typed = ("workload", "trainer", "batch_size", "seeds", "seconds")
+    typed = ("workload", "trainer", "batch_size", "seeds", "seconds", "cores", "ranks")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
     ):
@@ -133,6 +142,8 @@ def _plan(config: pytest.Config) -> Plan:
                 seeds=config.getoption("seeds"),
                 seconds=config.getoption("seconds"),
                 device=config.getoption("device"),
+                cores=config.getoption("cores"),
+                ranks=config.getoption("ranks"),
                 results=config.getoption("results"),
             )
     return config.stash[PLAN]
@@ -151,25 +162,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a benchmark one test a cell."""
     if "replay" not in metafunc.fixturenames:
         return
+    from bench.plan import LeftOut
+
     config, module = metafunc.config, metafunc.module
     plan = _plan(config)
-    cells: dict[str, Trial | Search] = {}
+    asked: dict[str, Trial | Search | LeftOut] = {}
     try:
-        cells = module.cells(plan)
+        asked = module.cells(plan)
     except (ValueError, OSError) as error:  # raised here it would be printed as a traceback
         config.stash.setdefault(WRONG, str(error))
     name = _comparison_of(metafunc.definition)
-    config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan))
-    metafunc.parametrize("cell", list(cells))
+    cells = {cell: what for cell, what in asked.items() if not isinstance(what, LeftOut)}
+    left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
+    config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan), left_out)
+    skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
+    metafunc.parametrize("cell", [*cells, *skipped])
 
 
 @dataclass
 class Comparison:
-    """A benchmark file's question: its cells, by name, and how many blocks of them to run."""
+    """A benchmark file's question: its cells, by name, how many blocks of them to run, and why some are left out."""
 
     name: str
     cells: dict[str, Trial | Search]
     blocks: int
+    left_out: dict[str, str]
 
 
 def _comparison_of(item: pytest.Item) -> str:
@@ -212,9 +229,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if not selected or config.getoption("collectonly") or config.getoption("benchmark_skip", False):
         return
     comparisons = config.stash[COMPARISONS]
+    for note in _plan(config).notes:
+        _tell(config, note)
     for comparison in comparisons.values():
         chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
         comparison.cells = {name: cell for name, cell in comparison.cells.items() if name in chosen}
+        for cell, why in comparison.left_out.items():
+            _tell(config, f"left out: {comparison.name} {cell}: {why}")
     from bench.blocks import Blocks, planned
     from bench.environment import capture
 
@@ -223,7 +244,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         for comparison in comparisons.values():
             blocks.check(comparison.cells)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
-        environment = capture() | asked
+        left_out = {f"{c.name} {cell}": why for c in comparisons.values() for cell, why in c.left_out.items()}
+        environment = capture() | asked | ({"left_out": left_out} if left_out else {})
         if config.getoption("resume"):
             folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
         else:

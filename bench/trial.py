@@ -1,7 +1,6 @@
 """A trial: one trainer on one workload with one seed, in a fresh process (or one group of ranks)."""
 
 import atexit
-import os
 import shutil
 import tempfile
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from bench.cores import cores, cores_of_a_trial
 from bench.processes import run_in_processes
 from bench.record import Record
 from bench.workload import Data, Workload
@@ -58,7 +58,7 @@ class Trial:
     @property
     def threads_per_rank(self) -> int:
         """CPU threads of each rank: as asked for, or an even share of the cores, at least one."""
-        return self.threads or max(1, cores() // self.world_size)
+        return self.threads or max(1, cores_of_a_trial() // self.world_size)
 
     def check(self, train_samples: int) -> None:
         """Check that this trial can run on ``train_samples`` samples.
@@ -94,11 +94,6 @@ class Trial:
             raise ValueError(f"device must be 'cpu' or 'cuda', got {self.device!r}")
         if self.device == "cuda" and not torch.backends.cuda.is_built():
             raise ValueError(f"device 'cuda': the installed torch {torch.__version__} was built without CUDA")
-
-
-def cores() -> int:
-    """Return the number of CPU cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_distributed(trainer: Trainer) -> bool:
