@@ -8,15 +8,15 @@ SUITE ?= standard
 # The benchmarks, then the report: ends with the decision and where the plots and the page are.
 bench: $(VENV)/report
 	$(VENV)/bin/pytest --benchmark-only --suite $(SUITE) $(ARGS)
-	$(VENV)/bin/python -m bench report
+	$(VENV)/bin/paceline report
 
 report: $(VENV)/report
-	$(VENV)/bin/python -m bench report $(RESULTS)
+	$(VENV)/bin/paceline report $(RESULTS)
 
 test: $(VENV)/dev
 	$(VENV)/bin/pytest tests $(ARGS)
 
-lint: $(VENV)/dev
+lint: $(VENV)/dev $(VENV)/mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -29,6 +29,12 @@ $(VENV)/bin/python:
 $(VENV)/report $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	touch $@
+
+# mypy does not follow setuptools' finder: the folders under the names that they are installed by.
+$(VENV)/mypy: | $(VENV)/bin/python
+	mkdir -p $@/paceline
+	ln -sfn ../../../bench $@/paceline/bench
+	ln -sfn ../../../trainers $@/paceline/trainers
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache

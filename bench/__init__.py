@@ -1,27 +1,29 @@
 """Measure training strategies and compare them.
 
-``bench`` knows ``trainers``; ``trainers`` does not know ``bench``.
+Data flow one way: workloads and trainers -> harness, with its probes -> ``record`` -> analysis -> report. What one runs
+or reads first stands here, at the top: the benchmarks, one question a file, the pytest plugin and the command line.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.frames import Results, load_results
-    from bench.record import Record
-    from bench.statistics import Comparison, compare
-    from bench.trial import Trial, run_trial
-    from bench.workload import Workload
+    from paceline.bench.analysis.frames import Results, load_results
+    from paceline.bench.analysis.statistics import Comparison, compare
+    from paceline.bench.harness.run import run_trial
+    from paceline.bench.harness.trial import Trial
+    from paceline.bench.records.record import Record
+    from paceline.bench.workloads.workload import Workload
 
 _HOME = {
-    "Comparison": "bench.statistics",
-    "Record": "bench.record",
-    "Results": "bench.frames",
-    "Trial": "bench.trial",
-    "Workload": "bench.workload",
-    "compare": "bench.statistics",
-    "load_results": "bench.frames",
-    "run_trial": "bench.trial",
+    "Comparison": "paceline.bench.analysis.statistics",
+    "Record": "paceline.bench.records.record",
+    "Results": "paceline.bench.analysis.frames",
+    "Trial": "paceline.bench.harness.trial",
+    "Workload": "paceline.bench.workloads.workload",
+    "compare": "paceline.bench.analysis.statistics",
+    "load_results": "paceline.bench.analysis.frames",
+    "run_trial": "paceline.bench.harness.run",
 }
 
 __all__ = ["Comparison", "Record", "Results", "Trial", "Workload", "compare", "load_results", "run_trial"]
@@ -29,8 +31,6 @@ __all__ = ["Comparison", "Record", "Results", "Trial", "Workload", "compare", "l
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use: results are read on machines that have no torch."""
-    if name == "batch_size":  # a module of its own, for its ``fit``
-        return import_module("bench.batch_size")
     if name not in _HOME:
-        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+        raise AttributeError(f"module 'paceline.bench' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -1,4 +1,4 @@
-"""The command line beside pytest: ``python -m bench`` with tune, report, merge, export or doctor."""
+"""The command ``paceline``."""
 
 import argparse
 import shlex
@@ -8,7 +8,7 @@ from pathlib import Path
 
 def main() -> None:
     """Run one command; an error is one line on stderr and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Paceline's commands beside pytest.")
+    parser = argparse.ArgumentParser(prog="paceline", description="Paceline's commands beside pytest.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     tune = commands.add_parser("tune", help="search the learning rate of each trainer on a workload")
@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def _tune(arguments: argparse.Namespace) -> None:
-    from bench import tuning
-    from bench.plan import STRATEGIES, make_plan
+    from paceline.bench.harness import learning_rates
+    from paceline.bench.harness.plan import STRATEGIES, make_plan
 
     plan = make_plan(
         workloads=arguments.workload,
@@ -62,12 +62,12 @@ def _tune(arguments: argparse.Namespace) -> None:
         seconds=arguments.seconds,
         device=arguments.device,
     )
-    command = f"python -m bench {shlex.join(sys.argv[1:])}"
+    command = f"paceline {shlex.join(sys.argv[1:])}"
     for workload in plan.workloads:
         for name, trainer in plan.trainers:
-            done: list[tuning.TuningTrial] = []
+            done: list[learning_rates.TuningTrial] = []
 
-            def tell(trial: tuning.TuningTrial, done: list[tuning.TuningTrial] = done) -> None:
+            def tell(trial: learning_rates.TuningTrial, done: list[learning_rates.TuningTrial] = done) -> None:
                 done.append(trial)
                 print(
                     f"{trial.workload} {trial.trainer} lr {trial.lr:g} seed {trial.seed}: {trial.status}, "
@@ -75,18 +75,20 @@ def _tune(arguments: argparse.Namespace) -> None:
                     flush=True,
                 )
 
-            tuning.search(workload, trainer, lambda w, t: plan.trial(w, t, arguments.seconds), arguments.seeds, tell)
+            learning_rates.search(
+                workload, trainer, lambda w, t: plan.trial(w, t, arguments.seconds), arguments.seeds, tell
+            )
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            tuning.write(arguments.output, command, done)
-            best = tuning.best_rate(done)
+            learning_rates.write(arguments.output, command, done)
+            best = learning_rates.best_rate(done)
             found = "no rate reached the target: allow more --seconds" if best is None else f"{best:g}"
             print(f"best learning rate of {name} on {workload.name}: {found}", flush=True)
     print(f"written to {arguments.output}")
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bench.decision import decision_text
-    from bench.report import open_run, render, write_summary_and_plots
+    from paceline.bench.report.decision import decision_text
+    from paceline.bench.report.page import open_run, render, write_summary_and_plots
 
     page = render(arguments.results)
     if not ((page.parent / "summary.csv").exists() and (page.parent / "plots").exists()):  # merged, or cut short
@@ -96,14 +98,15 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> None:
-    from bench.exchange import merge
+    from paceline.bench.report.exchange import merge
 
     count = merge(arguments.sources, arguments.output, arguments.across_environments)
     print(f"{count} trials in {arguments.output}")
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from bench.exchange import export, write_whole
+    from paceline.bench.records.files import write_whole
+    from paceline.bench.report.exchange import export
 
     text, left_out = export(arguments.results, arguments.format, arguments.metric)
     write_whole(arguments.output, text)
@@ -113,7 +116,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _doctor(_: argparse.Namespace) -> None:
-    from bench.doctor import examine, read_machine
+    from paceline.bench.harness.doctor import examine, read_machine
 
     findings = examine(read_machine())
     print(*findings, sep="\n")

@@ -7,10 +7,11 @@ time at each batch size; this says nothing yet of how many samples the target ta
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan, scaled_down
-from bench.record import Record
-from bench.trial import DATA_FILES, Trial
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan, scaled_down
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
 
 
 def cells(plan: Plan) -> dict[str, Trial]:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.durations import seconds_to_target
-from bench.plan import Plan
-from bench.record import Record
-from bench.search import Search, log_grid
-from bench.trial import DATA_FILES
+from paceline.bench.analysis.round_seconds import seconds_to_target
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.rate_search import Search, log_grid
+from paceline.bench.records.record import Record
 
 # A rate that brings no better score while the number of steps doubles and more is given up: 1.03^30 is 2.4.
 PLATEAU = 30

@@ -9,11 +9,11 @@ their seconds are no timing of a strategy.
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan
-from bench.record import Record
-from bench.trial import Trial
-from trainers import Adam, MiniBatch
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
+from paceline.trainers import Adam, MiniBatch
 
 
 def cells(plan: Plan) -> dict[str, Trial]:

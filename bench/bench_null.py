@@ -5,10 +5,10 @@ Could this run see a difference? A and B are the same strategy on the same seeds
 
 from collections.abc import Callable
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan
-from bench.record import Record
-from bench.trial import Trial
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
 
 
 def cells(plan: Plan) -> dict[str, Trial]:

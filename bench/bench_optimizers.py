@@ -2,18 +2,18 @@
 
 Which optimizer, and which schedule, trains best when each is tuned equally well? Mini-batches of 64 and a fixed number
 of samples for all: training goes on beyond the target, so that there is a final score too. The searches are the
-result, rate by rate: see ``bench.sensitivity``.
+result, rate by rate: see ``analysis.rate_sensitivity``.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan
-from bench.record import Record
-from bench.search import Search, log_grid
-from bench.trial import DATA_FILES
-from trainers import (
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.rate_search import Search, log_grid
+from paceline.bench.records.record import Record
+from paceline.trainers import (
     Adadelta,
     Adagrad,
     Adam,

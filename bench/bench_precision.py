@@ -7,13 +7,14 @@ same number of steps from the same initial weights over the same batches, at one
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan, scaled_down
-from bench.record import Record
-from bench.trial import DATA_FILES, Trial
-from bench.workload import Workload
-from bench.workloads.mnist5k import of_width
-from trainers import Amp, MiniBatch, Sgd
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan, scaled_down
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
+from paceline.bench.workloads.mnist5k import of_width
+from paceline.bench.workloads.workload import Workload
+from paceline.trainers import Amp, MiniBatch, Sgd
 
 # Small enough for the widest network at the largest batch; the same for all, for this compares precisions.
 OPTIMIZER = Sgd(lr=0.05)

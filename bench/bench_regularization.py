@@ -8,13 +8,14 @@ so few samples that training on to the end learns them by heart.
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.durations import seconds_per_step
-from bench.plan import Plan
-from bench.record import Record
-from bench.trial import DATA_FILES, Trial
-from bench.workload import Workload
-from bench.workloads import find_workload
-from trainers import MiniBatch, Sgd
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
+from paceline.bench.workloads import find_workload
+from paceline.bench.workloads.workload import Workload
+from paceline.trainers import MiniBatch, Sgd
 
 STEPS = 2000
 BATCH_SIZE = 50

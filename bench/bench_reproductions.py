@@ -10,14 +10,15 @@ only. A third one, the critical batch size of Fashion-MNIST, is the sweep of ``b
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.cyclic import Cyclic
-from bench.durations import seconds_per_step
-from bench.plan import Plan
-from bench.record import Record
-from bench.reproductions import LANGUAGE, LARGER, MNIST1D
-from bench.trial import DATA_FILES, Trial
-from bench.workloads import find_workload
-from trainers import Adam, MiniBatch, Optimizer, Sgd
+from paceline.bench.analysis.reproductions import LANGUAGE, LARGER, MNIST1D
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
+from paceline.bench.workloads import find_workload
+from paceline.bench.workloads.cyclic_trainer import Cyclic
+from paceline.trainers import Adam, MiniBatch, Optimizer, Sgd
 
 STEPS = 6_000  # of MNIST-1D's recipe
 

@@ -6,11 +6,12 @@ scaling the batch of each rank. The full suite runs more ranks than cores too, m
 
 from collections.abc import Callable
 
-from bench.durations import seconds_per_step
-from bench.plan import LEAST_PER_RANK, LeftOut, Plan, scaled_down
-from bench.record import Record
-from bench.trial import DATA_FILES, Trial
-from trainers import Ddp
+from paceline.bench.analysis.round_seconds import seconds_per_step
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.plan import LEAST_PER_RANK, LeftOut, Plan, scaled_down
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
+from paceline.trainers import Ddp
 
 PER_RANK = 256  # samples per step and rank at the start of both kinds of scaling; fewer where there are fewer
 

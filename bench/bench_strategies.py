@@ -6,10 +6,10 @@ Every strategy gets all cores: one rank of as many threads, or as many ranks of 
 
 from collections.abc import Callable
 
-from bench.durations import seconds_to_target
-from bench.plan import STRATEGIES, Plan
-from bench.record import Record
-from bench.trial import Trial
+from paceline.bench.analysis.round_seconds import seconds_to_target
+from paceline.bench.harness.plan import STRATEGIES, Plan
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import Record
 
 
 def cells(plan: Plan) -> dict[str, Trial]:

@@ -1,15 +1,15 @@
 """tuning: training seconds to target, at the best learning rate.
 
 What does each strategy owe to its learning rate, and what does it cost to find it? Each is searched with equally many
-rates, seeds and seconds. The searches are the result, rate by rate: see ``bench.sensitivity``.
+rates, seeds and seconds. The searches are the result, rate by rate: see ``analysis.rate_sensitivity``.
 """
 
 from collections.abc import Callable
 
-from bench.durations import seconds_to_target
-from bench.plan import STRATEGIES, Plan
-from bench.record import Record
-from bench.search import Search, log_grid, rate_of
+from paceline.bench.analysis.round_seconds import seconds_to_target
+from paceline.bench.harness.plan import STRATEGIES, Plan
+from paceline.bench.harness.rate_search import Search, log_grid, rate_of
+from paceline.bench.records.record import Record
 
 SPACING = 10**0.5  # between the rates of a grid
 

@@ -8,6 +8,7 @@ comparison runs all of its blocks; each test then replays its own cell's duratio
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 import shutil
@@ -25,11 +26,13 @@ import pytest
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from bench.blocks import Blocks
-    from bench.plan import LeftOut, Plan
-    from bench.record import Record
-    from bench.search import Search
-    from bench.trial import Trial
+    from paceline.bench.harness.blocks import Blocks
+    from paceline.bench.harness.plan import LeftOut, Plan
+    from paceline.bench.harness.rate_search import Search
+    from paceline.bench.harness.trial import Trial
+    from paceline.bench.records.record import Record
+
+HERE = Path(__file__).parent
 
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
 BLOCKS: pytest.StashKey[Blocks] = pytest.StashKey()
@@ -131,7 +134,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _plan(config: pytest.Config) -> Plan:
     if PLAN not in config.stash:
-        from bench.plan import make_plan
+        from paceline.bench.harness.plan import make_plan
 
         with _usage_errors():
             config.stash[PLAN] = make_plan(
@@ -158,11 +161,29 @@ def _usage_errors() -> Iterator[None]:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Keep pytest from importing this folder as a package called "bench", which may well be a user's own."""
+    return pytest.Dir.from_parent(parent, path=path) if path == HERE else None
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Have the benchmarks come in under their full names."""
+    ours = module_path.parent == HERE and module_path.name.startswith("bench_")
+    return BenchmarkFile.from_parent(parent, path=module_path) if ours else None
+
+
+class BenchmarkFile(pytest.Module):
+    """A benchmark of ours."""
+
+    def _getobj(self) -> Any:
+        return importlib.import_module(f"paceline.bench.{self.path.stem}")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a benchmark one test a cell."""
     if "replay" not in metafunc.fixturenames:
         return
-    from bench.plan import LeftOut
+    from paceline.bench.harness.plan import LeftOut
 
     config, module = metafunc.config, metafunc.module
     plan = _plan(config)
@@ -236,8 +257,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         comparison.cells = {name: cell for name, cell in comparison.cells.items() if name in chosen}
         for cell, why in comparison.left_out.items():
             _tell(config, f"left out: {comparison.name} {cell}: {why}")
-    from bench.blocks import Blocks, planned
-    from bench.environment import capture
+    from paceline.bench.harness.blocks import Blocks, planned
+    from paceline.bench.harness.environment import capture
 
     blocks = Blocks(config.getoption("results"), _plan(config).suite, lambda line: _tell(config, line))
     with _usage_errors():
@@ -271,8 +292,8 @@ def _end_on_sigterm_as_on_ctrl_c(config: pytest.Config) -> None:
 
 def _peaks(config: pytest.Config, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Measure what the matrix multiplications of this machine reach: the share of it that a step uses is its MFU."""
-    from bench.blocks import trial_of
-    from bench.peak import measured
+    from paceline.bench.harness.blocks import trial_of
+    from paceline.bench.harness.peak import measured
 
     trials = [trial_of(cell) for comparison in comparisons for cell in comparison.cells.values()]
     return measured(trials, lambda line: _tell(config, line))
@@ -291,8 +312,8 @@ def _tell(config: pytest.Config, line: str) -> None:
 
 def _until_decided(config: pytest.Config, comparison: str) -> Callable[[Mapping[str, list[Record]]], bool]:
     """Return what says, after a block, whether another one is to be run; at the end it prints the verdicts."""
-    from bench.sequential import verdicts
-    from bench.words import ratio
+    from paceline.bench.analysis.sequential import verdicts
+    from paceline.bench.report.wording import ratio
 
     ends: list[float] = []
 
@@ -349,7 +370,7 @@ def replay(
 
 def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
     """Run all of ``comparison``; where a record cannot be written, end the session with one line."""
-    from bench.blocks import RecordLostError
+    from paceline.bench.harness.blocks import RecordLostError
 
     undecided = _until_decided(config, comparison.name) if config.option.until_decided else None
     try:
@@ -363,7 +384,7 @@ def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
 
 def _extra_info(records: list[Record]) -> dict[str, Any]:
     """Return plain finite numbers and strings for pytest-benchmark's JSON: medians over a cell's trials."""
-    from bench.frames import METRICS, trials_frame
+    from paceline.bench.analysis.frames import METRICS, trials_frame
 
     trials = trials_frame(tuple(records))
     medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}
@@ -378,8 +399,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
     It is asked for before anything is collected, so whether the run is ours is read off the paths.
     """
-    here = Path(__file__).parent
-    if here.parent != config.rootpath and not any(here in Path(argument).parents for argument in config.args):
+    if HERE.parent != config.rootpath and not any(HERE in Path(argument).parents for argument in config.args):
         return
     for name in ("hz_actual", "hz_actual_friendly"):  # the clock of the moment
         machine_info.get("cpu", {}).pop(name, None)
@@ -395,13 +415,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     given = session.config.getoption("benchmark_json", None)
     if given and Path(given).exists():
         shutil.copyfile(given, blocks.folder / "benchmark.json")
-    from bench.report import write_summary_and_plots
+    from paceline.bench.report.page import write_summary_and_plots
 
     _tell(session.config, f"drawing plots in {blocks.folder}")
     try:
         write_summary_and_plots(blocks.folder)
     except OSError as error:  # the trials are in their file; a full disk is no reason for a traceback
-        _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'python -m bench report' can later")
+        _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'paceline report' can later")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -414,6 +434,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         f"trials   {blocks.folder / 'trials.jsonl'}",
         f"summary  {blocks.folder / 'summary.csv'}",
         f"plots    {blocks.folder / 'plots'}",
-        f"report   python -m bench report {blocks.folder}",
+        f"report   paceline report {blocks.folder}",
     ):
         terminalreporter.write_line(line)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench import Workload
-from bench.workload import mean_squared_error, per_sample_squared_error
-from trainers import Step, Steps, Task
+from paceline.bench import Workload
+from paceline.bench.workloads.workload import mean_squared_error, per_sample_squared_error
+from paceline.trainers import Step, Steps, Task
 
 N = 256  # training samples of `gaussians`
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.frames import Results, curves_frame, trials_frame
-from bench.record import Record, append
+from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
+from paceline.bench.records.record import Record, append
 
 MB = 1_000_000
 
@@ -390,7 +390,7 @@ def noises(
 
 
 def failed_gate(trainer: str, workload: str = "digits", **changes: Any) -> dict[str, Any]:
-    """Return what ``bench.equivalence.gate`` says of a strategy whose gradients differ."""
+    """Return what ``harness.equivalence.gate`` says of a strategy whose gradients differ."""
     found = {"workload": workload, "trainer": trainer, "passed": False, "reason": "the planted reason"}
     return found | {"world_size": 1, "gap": 0.4, "bound": 1.5e-8, "dtype": "float64", "notes": []} | changes
 

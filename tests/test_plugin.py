@@ -12,16 +12,17 @@ import pytest
 
 # All that a run may import is imported here: an inner pytest run takes back what it imported itself. torch does
 # not survive being imported twice, and a second multiprocessing.forkserver starts a second server.
-import bench.blocks
-import bench.environment
-import bench.plan
-import bench.report
-from bench import load_results
+import paceline.bench.harness.blocks
+import paceline.bench.harness.environment
+import paceline.bench.harness.plan
+import paceline.bench.report.page
+from paceline.bench import load_results
+from tests.paths import ROOT
 from tests.synthetic import raced
 
 pytest_plugins = ["pytester"]
 
-BENCH = Path(__file__).parent.parent / "bench"
+BENCH = ROOT / "bench"
 STRATEGIES = str(BENCH / "bench_strategies.py")
 
 
@@ -34,7 +35,7 @@ def run(pytester):
         (pytester.path / "questions").mkdir(exist_ok=True)
         ini = pytester.path / "pytest.ini"
         ini.write_text(
-            "[pytest]\ntestpaths = questions\npython_files = bench_*.py\n"
+            "[pytest]\ntestpaths = questions\npython_files = bench_*.py\naddopts = -p paceline.bench.plugin\n"
             "filterwarnings =\n    error\n    ignore:Module already imported\n"
         )
         go = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
@@ -47,8 +48,8 @@ GOOD = """
 import torch
 from torch import nn
 from dataclasses import dataclass
-from bench import Workload
-from trainers import MiniBatch, Sgd
+from paceline.bench import Workload
+from paceline.trainers import MiniBatch, Sgd
 
 def data():
     x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
@@ -236,7 +237,7 @@ class TestRun:
             seconds = {"mine-Fast": 1.1, "mine-MiniBatch": 1.0}[cell]
             return raced(cell.removeprefix("mine-"), seconds=seconds, blocks=block + 1, workload="mine")[block]
 
-        monkeypatch.setattr(bench.blocks, "run_trial", planted)
+        monkeypatch.setattr(paceline.bench.harness.blocks, "run_trial", planted)
         chosen = ("--workload", f"{mine}:MINE", "--trainer", "MiniBatch", "--trainer", f"{mine}:Fast")
         result = run(*self.ARGUMENTS, *chosen, "--until-decided", "--budget", budget)
         result.assert_outcomes(passed=2)
@@ -293,7 +294,7 @@ def test_the_plugin_is_silent_in_other_projects(pytester):
         "import sys\n"
         "def test_theirs(benchmark):\n"
         "    assert 'torch' not in sys.modules\n"
-        "    assert 'bench.blocks' not in sys.modules\n"
+        "    assert 'paceline.bench.harness.blocks' not in sys.modules\n"
         "    benchmark.pedantic(lambda: None, rounds=2)\n"
     )
     result = pytester.runpytest_subprocess("--benchmark-only", "--benchmark-json=theirs.json")

@@ -2,15 +2,15 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-from bench.plan import SUITES, TRAINERS, find_trainer
-from bench.trial import Trial, run_trial
+from paceline.bench.harness.plan import SUITES, TRAINERS, find_trainer
+from paceline.bench.harness.run import run_trial
+from paceline.bench.harness.trial import Trial
+from tests.paths import ROOT
 from tests.problems import GAUSSIANS
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 

@@ -1,21 +1,21 @@
 """Reference implementations of training strategies, one flat file each. Read ``mini_batch`` first."""
 
-from trainers.accumulate import Accumulate
-from trainers.ada_scale import AdaScale
-from trainers.amp import Amp
-from trainers.averaged import Averaged
-from trainers.ddp import Ddp
-from trainers.full_batch import FullBatch
-from trainers.growing_batch import GrowingBatch
-from trainers.mini_batch import MiniBatch
-from trainers.noise import GradientNoise
-from trainers.noise_batch import NoiseBatch
-from trainers.online import Online
-from trainers.optimizers import Adadelta, Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd
-from trainers.rate_rules import adascale_gain, linear_rule, square_root_rule
-from trainers.reduce_on_plateau import ReduceOnPlateau
-from trainers.schedules import Constant, Cosine, ExponentialDecay, Schedule, StepDecay, TimeDecay, Warmup
-from trainers.task import Step, Steps, Task, Trainer, shuffled
+from paceline.trainers.accumulate import Accumulate
+from paceline.trainers.ada_scale import AdaScale
+from paceline.trainers.amp import Amp
+from paceline.trainers.averaged import Averaged
+from paceline.trainers.ddp import Ddp
+from paceline.trainers.full_batch import FullBatch
+from paceline.trainers.growing_batch import GrowingBatch
+from paceline.trainers.mini_batch import MiniBatch
+from paceline.trainers.noise import GradientNoise
+from paceline.trainers.noise_batch import NoiseBatch
+from paceline.trainers.online import Online
+from paceline.trainers.optimizers import Adadelta, Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd
+from paceline.trainers.rate_rules import adascale_gain, linear_rule, square_root_rule
+from paceline.trainers.reduce_on_plateau import ReduceOnPlateau
+from paceline.trainers.schedules import Constant, Cosine, ExponentialDecay, Schedule, StepDecay, TimeDecay, Warmup
+from paceline.trainers.task import Step, Steps, Task, Trainer, shuffled
 
 __all__ = [
     "Accumulate",

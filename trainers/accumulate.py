@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from trainers.optimizers import Optimizer, Sgd
-from trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.optimizers import Optimizer, Sgd
+from paceline.trainers.task import Step, Steps, Task, shuffled
 
 
 @dataclass(frozen=True)

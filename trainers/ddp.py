@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from trainers.optimizers import Optimizer, Sgd
-from trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.optimizers import Optimizer, Sgd
+from paceline.trainers.task import Step, Steps, Task, shuffled
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trainers.optimizers import Optimizer, Sgd
-from trainers.task import Step, Steps, Task
+from paceline.trainers.optimizers import Optimizer, Sgd
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trainers.optimizers import Optimizer, Sgd
-from trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.optimizers import Optimizer, Sgd
+from paceline.trainers.task import Step, Steps, Task, shuffled
 
 
 @dataclass(frozen=True)

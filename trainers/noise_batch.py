@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from trainers.noise import GradientNoise
-from trainers.optimizers import Optimizer, Sgd
-from trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.noise import GradientNoise
+from paceline.trainers.optimizers import Optimizer, Sgd
+from paceline.trainers.task import Step, Steps, Task, shuffled
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from trainers.schedules import Constant, Schedule, attach
+from paceline.trainers.schedules import Constant, Schedule, attach
 
 
 class Optimizer(Protocol):

@@ -8,14 +8,14 @@ from typing import Any
 
 import cloudpickle
 
-from bench.workload import Workload
-from bench.workloads.characters import CHARACTERS
-from bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
-from bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
-from bench.workloads.linear import LINEAR
-from bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
-from bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
-from bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
+from paceline.bench.workloads.characters import CHARACTERS
+from paceline.bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
+from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
+from paceline.bench.workloads.linear import LINEAR
+from paceline.bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
+from paceline.bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
+from paceline.bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
+from paceline.bench.workloads.workload import Workload
 
 # What strategies are compared on: the learning rate of each was searched (``bench/learning_rates.csv``).
 BUILT_IN = {
@@ -46,7 +46,7 @@ def find_workload(name: str) -> Workload:
     if ":" in name:
         value = from_file(name)
         if not isinstance(value, Workload):
-            raise ValueError(f"{name} is a {type(value).__name__}, not a bench.Workload")
+            raise ValueError(f"{name} is a {type(value).__name__}, not a paceline.bench.Workload")
         return value
     known = BUILT_IN | OF_ONE_QUESTION
     if name not in known:

@@ -11,7 +11,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from bench.workload import Workload
+from paceline.bench.workloads.workload import Workload
 
 # Fixed, so that the model has the same size under every Python: what is not in it is left out of the text.
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.workload import Workload
-from bench.workloads.mnist5k import mlp
+from paceline.bench.workloads.mnist5k import mlp
+from paceline.bench.workloads.workload import Workload
 
 # Mean and standard deviation of the training images' pixels in 0..1.
 MEAN, STD = 0.28604, 0.35302
@@ -65,7 +65,7 @@ def _network() -> torch.nn.Module:
 
 FASHION_MNIST = Workload(name="fashion-mnist", model=_network, data=clothes, target=0.80)
 
-# 14.5 % validation error, the target of the batch-size sweep in ``bench.reproductions``.
+# 14.5 % validation error, the target of the batch-size sweep in ``analysis.reproductions``.
 FASHION_MNIST_VALIDATION = Workload(
     name="fashion-mnist-validation", model=_network, data=clothes_for_validation, target=0.855
 )

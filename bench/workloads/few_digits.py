@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bench.workload import Workload
-from bench.workloads.mnist5k import digits, mlp
+from paceline.bench.workloads.mnist5k import digits, mlp
+from paceline.bench.workloads.workload import Workload
 
 SAMPLES = 500
 SIDE = 28  # pixels

@@ -13,7 +13,7 @@ inputs, which makes ``optimum()`` the exact least-squares solution and ``NOISE**
 import torch
 from torch import Tensor, nn
 
-from bench.workload import Workload, mean_squared_error, per_sample_squared_error
+from paceline.bench.workloads.workload import Workload, mean_squared_error, per_sample_squared_error
 
 FEATURES, SAMPLES, HELD_OUT = 20, 2048, 1024
 NOISE = 0.5  # standard deviation of what no model can explain

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.workload import Workload
+from paceline.bench.workloads.workload import Workload
 
 LENGTH, CLASSES = 40, 10
 INSTALL = "python -m pip install mnist1d==0.0.2.post1"

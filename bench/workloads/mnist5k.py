@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from bench.workload import Workload
+from paceline.bench.workloads.workload import Workload
 
 # Mean and standard deviation of MNIST's pixels in 0..1, as used throughout the literature.
 MEAN, STD = 0.1307, 0.3081

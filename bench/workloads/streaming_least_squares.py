@@ -1,4 +1,4 @@
-"""Streaming least squares: a workload whose every answer is known beforehand, see ``bench.least_squares``.
+"""Streaming least squares: a workload whose every answer is known beforehand, see ``workloads.least_squares``.
 
 The samples are those of ``LeastSquares``, so many that training ends long before it sees one twice. The weights start
 at zero, at a squared distance ``|e_0|^2 = |w*|^2 = 1`` from the optimum. The held-out inputs are orthogonal, ``x^T x /
@@ -24,8 +24,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bench.least_squares import LeastSquares
-from bench.workload import Workload, mean_squared_error, per_sample_squared_error
+from paceline.bench.workloads.least_squares import LeastSquares
+from paceline.bench.workloads.workload import Workload, mean_squared_error, per_sample_squared_error
 
 PROBLEM = LeastSquares(features=63, noise=0.03)
 SHARE = 1e-3  # of the initial squared distance from the optimum: there training is done

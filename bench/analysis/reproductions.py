@@ -1,0 +1,243 @@
+"""Published results, and what a run found of them: expected against measured, with what would count as agreement.
+
+What is expected was fixed before the run. A number agrees where its median lies in the accepted range, and disagrees
+where its whole interval lies outside.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from paceline.bench.analysis.batch_size_sweep import Sweep, of_mini_batch
+from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.paired import cells_of, find, score_difference
+from paceline.bench.analysis.statistics import Interval
+from paceline.bench.report.noise_scale import averages, optimizer_of, ratio_to
+from paceline.bench.report.noise_scale import cells as noise_cells
+from paceline.bench.report.wording import MISSING, number, with_interval
+
+COMPARISON = "reproductions"
+FASHION = "fashion-mnist-validation"
+LANGUAGE = "characters"
+
+MNIST1D = ("mnist1d-linear", "mnist1d-mlp", "mnist1d-cnn", "mnist1d-gru")
+
+# The batch size that batch size 1 is compared with.
+LARGER = {"mnist5k": 64, LANGUAGE: 16}
+
+# A score is no worse if it falls short by less than this share of it.
+NO_WORSE = 0.01
+
+NOTHING = Interval(np.nan, np.nan, np.nan, 0)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One published result.
+
+    Attributes:
+        what: in words.
+        expected: the published number, in ``unit``.
+        low: lower end of what counts as agreement.
+        high: upper end.
+        unit: of all these.
+        source: who published it; for what has no publication, what it was measured with before.
+        measured: what a run found; NaN where it did not look.
+    """
+
+    what: str
+    expected: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    measured: Callable[[Results], Interval]
+
+    def verdict(self, found: Interval) -> str:
+        """Return "agrees", "disagrees", "not resolved" or "not measured"."""
+        if math.isnan(found.median):
+            return "not measured"
+        if self.low <= found.median <= self.high:
+            return "agrees"
+        # Without an interval a median outside is all there is.
+        low, high = (found.low, found.high) if not math.isnan(found.low) else (found.median, found.median)
+        return "disagrees" if high < self.low or low > self.high else "not resolved"
+
+
+def _accuracy(workload: str) -> Callable[[Results], Interval]:
+    def measured(results: Results) -> Interval:
+        for cell in cells_of(results, COMPARISON):
+            if cell["workload"] == workload:
+                median, low, high = (100 * float(cell[f"final_score{end}"]) for end in ("", "_low", "_high"))
+                return Interval(median, low, high, int(cell["final_score_n"]))
+        return NOTHING
+
+    return measured
+
+
+def _sweep(results: Results) -> Sweep | None:
+    return of_mini_batch(results).get(FASHION)
+
+
+def _steps_min(results: Results) -> Interval:
+    sweep = _sweep(results)
+    if sweep is None or not sweep.fit.identifiable:
+        return NOTHING
+    return Interval(sweep.fit.steps_min, np.nan, np.nan, len(sweep.measured.trials))
+
+
+def _critical(results: Results) -> Interval:
+    sweep = _sweep(results)
+    if sweep is None or not sweep.fit.identifiable:
+        return NOTHING
+    found = sweep.fit
+    return Interval(found.critical_batch_size, found.low, found.high, len(sweep.measured.trials))
+
+
+def _noise(results: Results) -> Interval:
+    own = [r for r in noise_cells(results).values() if r[0].workload == FASHION and optimizer_of(r[0]) == "Sgd"]
+    # Where mini-batch training was observed itself, it: its rate is the one that the sweep begins from.
+    own.sort(key=lambda records: records[0].trainer != "MiniBatch")
+    return averages(own[0]) if own else NOTHING
+
+
+def _noise_over_critical(results: Results) -> Interval:
+    noise, sweep = _noise(results), _sweep(results)
+    if sweep is None or not sweep.fit.identifiable or math.isnan(noise.median):
+        return NOTHING
+    return Interval(*ratio_to(noise, sweep.fit), noise.n)
+
+
+GREYDANUS = "Greydanus & Kobak 2024, arXiv 2011.14439; range from 2 to 10 seeds of the same recipe"
+REPLICA = "the same recipe before: 2 seeds, batch sizes 16 to 55,000, two cores"
+
+NUMBERS = (
+    Reproduction("MNIST-1D, linear: accuracy", 32, 31, 32, "%", GREYDANUS, _accuracy("mnist1d-linear")),
+    Reproduction("MNIST-1D, MLP: accuracy", 65, 61.3, 67.3, "%", GREYDANUS, _accuracy("mnist1d-mlp")),
+    Reproduction("MNIST-1D, CNN: accuracy", 94, 91.8, 95.8, "%", GREYDANUS, _accuracy("mnist1d-cnn")),
+    Reproduction("MNIST-1D, GRU: accuracy", 91, 88.7, 93.1, "%", GREYDANUS, _accuracy("mnist1d-gru")),
+    Reproduction("Fashion-MNIST to 14.5 % error: fewest steps, S_min", 213, 170, 256, "steps", REPLICA, _steps_min),
+    Reproduction("Fashion-MNIST: critical batch size, B_crit", 166, 100, 350, "samples", REPLICA, _critical),
+    Reproduction("Fashion-MNIST: noise scale, mean over the run", 193, 100, 400, "samples", REPLICA, _noise),
+    Reproduction("Fashion-MNIST: noise scale over B_crit", 1.16, 1 / 3, 3, "", REPLICA, _noise_over_critical),
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A published comparison: ``a`` scores no worse than ``b``, or better.
+
+    Attributes:
+        what: in words; {larger} is the larger batch size.
+        a: label of a cell of the benchmark.
+        b: label of the one it is held against.
+        better: whether it says better; else no worse.
+    """
+
+    what: str
+    a: str
+    b: str
+    better: bool
+
+
+MAREK = "Marek et al. 2025, arXiv 2507.07101"
+STATEMENTS = (
+    Statement(
+        "batch size 1, with beta2 scaled, is no worse than {larger}, sample for sample",
+        "Adam-B1-scaled",
+        "Adam-B",
+        better=False,
+    ),
+    Statement(
+        "at batch size 1, Adam is better with beta2 scaled than without", "Adam-B1-scaled", "Adam-B1", better=True
+    ),
+    Statement(
+        "at batch size 1, plain SGD is no worse than Adam with beta2 scaled", "Sgd-B1", "Adam-B1-scaled", better=False
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a run says of a statement on one workload.
+
+    Attributes:
+        workload: its name.
+        what: the statement.
+        difference: by how much ``a`` scored better than ``b`` on the same seed, with interval.
+        score: the median score of ``b``, in which the margin is counted.
+        verdict: "holds", "fails" or "not resolved".
+    """
+
+    workload: str
+    what: str
+    difference: Interval
+    score: float
+    verdict: str
+
+
+def statements(results: Results) -> list[Judged]:
+    """Return what the run says of each statement, on each workload on which both sides ran."""
+    found = []
+    for workload, larger in LARGER.items():
+        cells = [cell for cell in cells_of(results, COMPARISON) if cell["workload"] == workload]
+        for statement in STATEMENTS:
+            labels = {"Adam-B": f"Adam-B{larger}"}
+            a, b = (find(cells, labels.get(label, label)) for label in (statement.a, statement.b))
+            if a is None or b is None:
+                continue
+            difference = Interval(*score_difference(results, a, b))
+            margin = NO_WORSE * abs(b["final_score"])
+            verdict = "not resolved"
+            if difference.low > (0.0 if statement.better else -margin):
+                verdict = "holds"
+            elif difference.high < (margin if statement.better else -margin):
+                verdict = "fails"  # that it is better is refuted where it is better by next to nothing at most
+            found.append(
+                Judged(workload, statement.what.format(larger=larger), difference, float(b["final_score"]), verdict)
+            )
+    return found
+
+
+def table(results: Results) -> pd.DataFrame:
+    """Return what was expected and what was measured, a row a number; nothing where the run measured none of them."""
+    measured = [(wanted, wanted.measured(results)) for wanted in NUMBERS]
+    if all(math.isnan(found.median) for _, found in measured):
+        return pd.DataFrame()
+    return pd.DataFrame(
+        [
+            {
+                "what": wanted.what,
+                "expected": f"{number(wanted.expected)} {wanted.unit}".strip(),
+                "agreement is": f"{number(wanted.low)} to {number(wanted.high)} {wanted.unit}".strip(),
+                "measured": with_interval(found.median, found.low, found.high, found.n, wanted.unit),
+                "n": str(found.n) if found.n else MISSING,
+                "verdict": wanted.verdict(found),
+                "source": wanted.source,
+            }
+            for wanted, found in measured
+        ]
+    )
+
+
+def statements_table(results: Results) -> pd.DataFrame:
+    """Return the published comparisons of Adam at batch size 1, and how they came out, a row each."""
+    return pd.DataFrame(
+        [
+            {
+                "workload": found.workload,
+                "published": found.what,
+                "better by": with_interval(
+                    found.difference.median, found.difference.low, found.difference.high, found.difference.n
+                ),
+                "of a score of": number(found.score),
+                "n": str(found.difference.n),
+                "verdict": found.verdict,
+                "source": MAREK,
+            }
+            for found in statements(results)
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Runs trials: plans them, starts their processes, drives the trainer, keeps each record. Knows nothing of analysis."""

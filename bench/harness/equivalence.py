@@ -1,0 +1,263 @@
+"""Before strategies are compared on a workload: do they solve the same problem?
+
+Full batch, accumulation and distributed training promise the gradient of mini-batch training at the same batch; mixed
+precision promises one close to it. Here the promise is tested on the workload itself, in fresh processes, on a few
+steps the last of which is ragged, for that is where means of means go wrong. A trainer that measures its own batch size
+or rate promises the same gradient at the same weights, which only its first step shows.
+"""
+
+import copy
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cloudpickle
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.processes import call_in_processes
+from paceline.bench.harness.ranks import loopback_only
+from paceline.bench.harness.trial import Trial, varies_batch_size
+from paceline.bench.workloads.workload import Data
+from paceline.trainers.mini_batch import MiniBatch
+from paceline.trainers.optimizers import Sgd
+from paceline.trainers.task import Task, Trainer
+
+PATIENCE = 120.0  # seconds
+
+# Named, since each explains a gap, and whether it is one to worry about.
+BATCH_NORM = "BatchNorm: batch statistics depend on the micro-batch"
+DROPOUT = "Dropout: masks are drawn anew for each micro-batch and rank; it was switched off to compare the rest"
+NO_GRADIENT = "made no update that could be compared"
+ADAPTS = "first step alone: from there on it trains with a batch size or rate of its own, by design"
+
+
+class Gap(NamedTuple):
+    """How far a strategy's gradients are from those of mini-batch training.
+
+    Attributes:
+        gap: the largest relative difference over the first steps and over ranks; NaN if there is none to compare.
+        bound: what rounding allows.
+        dtype: what both were computed in; of mixed precision, its own.
+        notes: what was found in the model and the batches that bears on it.
+    """
+
+    gap: float
+    bound: float
+    dtype: str
+    notes: list[str]
+
+
+def promises_the_same(trainer: Trainer) -> bool:
+    """Return whether ``trainer`` claims mini-batch training's gradient, exactly or in fewer bits."""
+    known = type(trainer).__name__ in ("FullBatch", "MiniBatch", "Online")
+    return known or any(hasattr(trainer, name) for name in ("micro_batch_size", "distributed", "dtype"))
+
+
+def gate(trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """Return for each trial whose trainer promises the same gradient whether it keeps it, and why not.
+
+    Each is a plain dictionary: ``workload``, ``trainer``, ``world_size``, ``passed``, ``gap``, ``bound``, ``dtype``,
+    ``reason`` ("" if passed) and ``notes``; ``gap`` is None where nothing could be compared.
+    """
+    return [_checked(trial) for trial in trials if promises_the_same(trial.trainer)]
+
+
+def _checked(trial: Trial) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "workload": trial.workload.name,
+        "trainer": type(trial.trainer).__name__,
+        "world_size": trial.world_size,
+    }
+    with tempfile.TemporaryDirectory(prefix="paceline-gate-") as folder:
+        data_file, _ = DATA_FILES.prepare(trial.workload)
+        arguments = cloudpickle.dumps(trial), str(data_file), str(Path(folder) / "rendezvous")
+        try:
+            gaps = call_in_processes(_rank_gap, arguments, trial.world_size, PATIENCE)
+        except ValueError as error:
+            found |= {"gap": None, "bound": None, "dtype": None, "notes": []}
+            return found | {"passed": False, "reason": f"could not be checked: {error}"}
+    # NaN, where a rank had nothing to compare, is no pass.
+    worst = max((gap for gap in gaps), key=lambda gap: math.inf if math.isnan(gap.gap) else gap.gap)
+    passed = worst.gap <= worst.bound
+    return found | {
+        "passed": passed,
+        "gap": worst.gap if math.isfinite(worst.gap) else None,
+        "bound": worst.bound,
+        "dtype": worst.dtype,
+        "reason": "" if passed else _reason(worst),
+        "notes": worst.notes,
+    }
+
+
+def _reason(worst: Gap) -> str:
+    if BATCH_NORM in worst.notes:
+        return BATCH_NORM
+    if math.isnan(worst.gap):
+        return NO_GRADIENT
+    return f"its gradient differs from that of MiniBatch by {worst.gap:.2g}; rounding allows {worst.bound:.2g}"
+
+
+def _rank_gap(rank: int, payload: bytes, data_file: str, rendezvous: str) -> Gap:
+    """Return the gap of one rank: the entry point of its process."""
+    trial: Trial = cloudpickle.loads(payload)  # from our own parent, through our own pipe
+    data = Data(*torch.load(data_file, weights_only=True))
+    torch.set_num_threads(trial.threads_per_rank)
+    device = torch.device("cuda", rank) if trial.device == "cuda" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if not getattr(trial.trainer, "distributed", False):
+        return gap(trial, data, device)
+    loopback_only()
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=f"file://{rendezvous}",
+        rank=rank,
+        world_size=trial.world_size,
+        timeout=timedelta(seconds=PATIENCE),
+    )
+    try:
+        return gap(trial, data, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
+    """Compare the gradients of the trainer's first steps with those of ``MiniBatch`` over the same batches.
+
+    In float64, where the model computes in it: whatever differs then by more than half of its digits is no rounding.
+    Mixed precision is compared with float32, by half the digits of its own dtype. It, and a trainer that changes its
+    batch size or rate, are compared on the first step alone, of the latter a ragged one: from there on the two train
+    different weights.
+    """
+    batch_size = _batch_size(trial.trainer, len(data.x))
+    notes = _notes(trial, len(data.x), batch_size)
+    few = _few(len(data.x), batch_size)
+    task = trial.workload.task(data._replace(x=data.x[:few], y=data.y[:few]), trial.seed, device)
+    task = replace(task, model=_without_dropout(task))
+    mixed: str | None = getattr(trial.trainer, "dtype", None)
+    if mixed is None and _computes_in_float64(task):
+        task = _in_float64(task)
+    batch_size = min(_ragged(batch_size) if _adapts(trial.trainer) else batch_size, few)
+    trainer = _of_batch_size(trial.trainer, batch_size)
+    steps = 1 if mixed or _adapts(trainer) else -(-few // batch_size)
+    own = list(_gradients(trainer, task, steps))
+    reference = list(_gradients(MiniBatch(getattr(trainer, "optimizer", Sgd(lr=0.1)), batch_size), task, steps))
+    dtype = mixed or str(reference[0].dtype).removeprefix("torch.")
+    bound = math.sqrt(torch.finfo(getattr(torch, dtype)).eps)
+    if len(own) < len(reference):  # a scaler that overflows leaves its step out
+        return Gap(math.nan, bound, dtype, notes)
+    gaps = [((a - b).norm() / b.norm()).item() for a, b in zip(own, reference, strict=False) if b.norm() > 0]
+    return Gap(max(gaps, default=math.nan) if all(map(math.isfinite, gaps)) else math.inf, bound, dtype, notes)
+
+
+def _adapts(trainer: Trainer) -> bool:
+    return varies_batch_size(trainer) or bool(getattr(trainer, "varies_rate", False))
+
+
+def _batch_size(trainer: Trainer, n: int) -> int:
+    size: int = getattr(trainer, "batch_size", 1 if type(trainer).__name__ == "Online" else n)
+    return min(size, n)
+
+
+def _of_batch_size(trainer: Trainer, batch_size: int) -> Trainer:
+    if not hasattr(trainer, "batch_size"):
+        return trainer
+    changed: Trainer = replace(trainer, batch_size=batch_size)
+    return changed
+
+
+def _few(n: int, batch_size: int) -> int:
+    """Return how many samples to compare on: two batches and a part of a third."""
+    part = _ragged(batch_size)
+    return min(n, 2 * batch_size + (part if part < batch_size else 1))
+
+
+def _ragged(batch_size: int) -> int:
+    """Return a part of a batch that is odd, so that it divides neither into ranks nor into micro-batches.
+
+    Of micro-batches of the usual sizes it leaves three over, for batch statistics need more than one.
+    """
+    return (batch_size // 2 + 3) | 1
+
+
+def _gradients(trainer: Trainer, task: Task, steps: int) -> Iterator[Tensor]:
+    """Yield the gradient ``[parameters]`` with which the trainer updates at each of its first ``steps`` steps."""
+    found: list[Tensor] = []
+
+    def keep(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        found.append(torch.cat([gradient.detach().flatten() for gradient in gradients]).clone())
+
+    hook = register_optimizer_step_pre_hook(keep)
+    torch.manual_seed(task.seed)
+    run = trainer(task)
+    try:
+        for _, _ in zip(range(steps), run, strict=False):
+            pass
+    finally:
+        run.close()
+        hook.remove()
+    yield from found[:steps]
+
+
+# What is in the model and the batches
+
+
+def _notes(trial: Trial, n: int, batch_size: int) -> list[str]:
+    model = trial.workload.model()
+    notes = [ADAPTS] if _adapts(trial.trainer) else []
+    splits = trial.world_size > 1 or getattr(trial.trainer, "micro_batch_size", batch_size) < batch_size
+    if splits and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        notes.append(BATCH_NORM)
+    if any(_drops(module) for module in model.modules()):
+        notes.append(DROPOUT)
+    if n % batch_size:
+        notes.append(f"ragged: the last batch of a pass over {n} samples holds {n % batch_size} of {batch_size}")
+    if batch_size % trial.world_size:
+        notes.append(f"uneven shards: {batch_size} samples a batch on {trial.world_size} ranks")
+    return notes
+
+
+def _drops(module: nn.Module) -> bool:
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return float(module.p) > 0
+    return isinstance(module, nn.MultiheadAttention | nn.RNNBase) and bool(module.dropout)
+
+
+def _without_dropout(task: Task) -> Any:
+    def model() -> nn.Module:
+        built = task.model()
+        for module in built.modules():
+            if _drops(module):
+                setattr(module, "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout", 0.0)
+        return built
+
+    return model
+
+
+def _computes_in_float64(task: Task) -> bool:
+    """Return whether the model runs in float64: one that casts to float32 within itself does not."""
+    if task.device.type == "mps" or not any(p.dtype == torch.float32 for p in task.model().parameters()):
+        return False
+    wider = _in_float64(task)
+    try:
+        with torch.no_grad():
+            return bool(wider.model()(wider.x[:2]).dtype == torch.float64)
+    except (RuntimeError, TypeError, ValueError):
+        return False
+
+
+def _in_float64(task: Task) -> Task:
+    def wide(tensor: Tensor) -> Tensor:
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    return replace(copy.copy(task), model=lambda: task.model().double(), x=wide(task.x), y=wide(task.y))

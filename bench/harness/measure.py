@@ -1,0 +1,336 @@
+"""Measure a trial, inside its own process: warm up, train, stop the clock, evaluate, decide when to stop."""
+
+import gc
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch._dynamo.utils import calculate_time_spent
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
+
+from paceline.bench.harness.ranks import Ranks, process_group
+from paceline.bench.probes.clock import Clock
+from paceline.bench.probes.footprint import Footprint
+from paceline.bench.probes.gradients import NoiseProbe
+from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.workloads.workload import Data
+from paceline.trainers.task import Step, Steps, Task
+
+if TYPE_CHECKING:
+    from paceline.bench.harness.trial import Trial
+
+WARMUP_STEPS = 10
+
+# Evaluations are spaced geometrically, so that the time to target is known equally well, relative
+# to itself, for a trainer of ten steps and for one of a million.
+SPACING = 1.03
+
+# A trial is given up as diverged when at ten evaluations in a row the loss is ten times the largest of the first ten:
+# not for one unlucky batch, and not for losses that are large from the beginning.
+HOPELESS, EVALUATIONS = 10.0, 10
+
+# At the end the mean loss is taken on so many of the training samples at most.
+MOST_SAMPLES = 10_000
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: Send) -> tuple[str, str]:
+    """Run one rank of ``trial``; return its status and reason.
+
+    Args:
+        trial: what to run.
+        data_file: the workload's samples, as ``torch.save`` wrote them.
+        rank: which rank this process is.
+        rendezvous: path of a file, not yet there, through which the ranks find each other.
+        send: takes messages for the parent: ``{"point": ...}`` at each evaluation, ``{"fields": ...}``
+            of the record as soon as they are known, so that little is lost if this process dies.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(trial.threads_per_rank)
+    os.environ["OMP_NUM_THREADS"] = str(trial.threads_per_rank)  # for whatever this process may start
+    device = torch.device(trial.device, rank) if trial.device == "cuda" else torch.device("cpu")
+    probes = Probes(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # after the probes have seen the GPU without us
+    data = Data(*torch.load(data_file, weights_only=True))
+    task = trial.workload.task(data, trial.seed, device)
+    held_out = data.held_out_x.to(device), data.held_out_y.to(device)
+    probes.mark("context")
+    with process_group(trial, rank, rendezvous, device) as ranks:
+        if dist.is_initialized():
+            ranks.meet()
+            probes.mark("communication")
+        setup_seconds = time.perf_counter() - began
+        warmup = _warm_up(trial, task, held_out)
+        known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
+        send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
+        noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
+        run = Run(trial, task, held_out, ranks, probes, send, noise=noise)
+        ended = run.train()
+        finishing = time.perf_counter()
+        seen, unmeasured = probes.finish()
+        run.evaluation_seconds += time.perf_counter() - finishing
+        unmeasured |= run.noise.unmeasured if run.noise else {}
+        if warmup.flops_per_sample is None:
+            unmeasured["flops_per_sample"] = "the trainer made no step while warming up"
+        send(
+            {
+                "fields": {
+                    "setup_seconds": setup_seconds + run.setup_seconds,
+                    "evaluation_seconds": run.evaluation_seconds,
+                    "wall_seconds": time.perf_counter() - began,
+                    "unmeasured": unmeasured,
+                    "final_losses": run.final_losses,
+                    "rank": seen
+                    | warmup.footprint
+                    | {
+                        "train_seconds": run.own_seconds,
+                        "build_seconds": run.setup_seconds,
+                        "steps": run.steps,
+                        "updates": run.updates,
+                        "dataset_bytes": _bytes(task.x, task.y, *held_out),
+                    },
+                }
+            }
+        )
+    return ended
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What the warm-up took and showed."""
+
+    seconds: float
+    compile_seconds: float
+    flops_per_sample: float | None
+    parameters: int | None
+    dtype: str | None
+    footprint: dict[str, int]
+
+
+def _bytes(*tensors: torch.Tensor) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor]) -> Warmup:
+    """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
+
+    FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
+    """
+    began = time.perf_counter()
+    footprint: dict[str, int] = {}
+    flops, step = None, None
+    torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
+    with closing(trial.trainer(task)) as steps:
+        with FlopCounterMode(display=False) as counter:
+            step = next(steps, None)
+        if step is not None:
+            # A rank counts its own share of the samples.
+            world_size = dist.get_world_size() if dist.is_initialized() else 1
+            flops = counter.get_total_flops() * world_size / step.samples
+            with Footprint(step.model, (task.x, task.y)) as counted:
+                step = next(steps, step)
+            footprint = counted.bytes()
+        for another in itertools.islice(steps, WARMUP_STEPS - 2):
+            step = another
+        if step is not None:
+            trial.workload.evaluate(step.model, *held_out)
+    parameters = [] if step is None else list(step.model.parameters())
+    own_dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None
+    dtype = getattr(trial.trainer, "dtype", None) or own_dtype
+    count = sum(p.numel() for p in parameters) if step is not None else None
+    del steps, step, parameters
+    gc.collect()
+    torch.manual_seed(trial.seed)
+    compiled = float(calculate_time_spent()["total_wall_time"])  # by the compiler's own account
+    return Warmup(time.perf_counter() - began, compiled, flops, count, dtype, footprint)
+
+
+@dataclass
+class Run:
+    """The measured run of one rank.
+
+    Attributes:
+        setup_seconds: from the trainer's start to the first forward pass of its model.
+        own_seconds: training seconds of this rank; the curve holds the slowest rank's.
+        evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+        final_losses: on rank 0, of the last model on "train" and "held_out".
+        steps, updates: how many this rank made.
+        noise: observes the gradient's noise, if the trial asks for it.
+    """
+
+    trial: "Trial"
+    task: Task
+    held_out: tuple[torch.Tensor, torch.Tensor]
+    ranks: Ranks
+    probes: Probes
+    send: Send
+    setup_seconds: float = 0.0
+    own_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    steps: int = 0
+    updates: int = 0
+    final_losses: dict[str, float] = field(default_factory=dict)
+    noise: NoiseProbe | None = None
+    _seconds: float = 0.0
+    _samples: int = 0
+    _was_reached: bool = False
+    _listens: bool = False
+    _score: float | None = None  # what the trainer is told next, larger is better
+    _best_score: float = -math.inf
+    _without_improvement: int = 0
+    _first_losses: list[float] = field(default_factory=list)
+    _hopeless: int = 0
+    _clock: Clock = field(init=False)
+
+    def train(self) -> tuple[str, str]:
+        """Train until the target, the end of the budget or of the trainer; return status and reason."""
+        self._clock = Clock(self.task.device)
+        self._listens = bool(getattr(self.trial.trainer, "listens", False))
+        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
+        number, last, edge, step, ended = 0, 0, 1, None, None
+        self.probes.reset()
+        with closing(self.trial.trainer(task)) as steps:
+            self._clock.start()
+            while (following := self._next(steps)) is not None:
+                number, step = number + 1, following
+                self._samples += step.samples
+                self.updates += step.updates
+                if number == edge or number == self.trial.steps:
+                    ended = self._at_edge(number, step)
+                    if ended is not None:
+                        return ended
+                    last, edge = number, max(number + 1, math.ceil(SPACING * number))
+                    self._clock.start()
+            if step is None:
+                raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
+            if last == number:  # it ended right after an edge: nothing has changed since
+                self._clock.stop()
+                return self._status(out_of_budget="the trainer ended by itself")
+            ended = self._at_edge(number, step, trainer_ended=True)
+            assert ended is not None, "a trainer that ended is out of budget"
+            return ended
+
+    def _next(self, steps: Steps) -> Step | None:
+        """Resume the trainer, with the score if it listens and was just evaluated; None where it has ended."""
+        if not self._listens:
+            return next(steps, None)
+        score, self._score = self._score, None
+        try:
+            return steps.send(score)
+        except StopIteration:
+            return None
+
+    def _at_edge(self, number: int, step: Step, trainer_ended: bool = False) -> tuple[str, str] | None:
+        """End a window after step ``number``: stop the clock, score, tell the parent, decide whether to go on."""
+        own = self._clock.stop()
+        began = time.perf_counter()
+        self.probes.pause()
+        self.own_seconds += own
+        self.steps = number
+        slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
+        self._seconds += slowest
+        ended = None
+        if self.ranks.first:  # the others wait for what it decides
+            ended = self._decide(number, step, loss, trainer_ended)
+        if self.noise is not None:
+            self.noise.look(number, self._samples, step.model, last=ended is not None)
+        ended, self._score = self.ranks.from_first((ended, self._score))
+        if self.noise is not None and ended is None:
+            self.noise.listen(number, step.model)
+        self.probes.resume()
+        self.evaluation_seconds += time.perf_counter() - began
+        return ended
+
+    def _decide(self, number: int, step: Step, loss: float, trainer_ended: bool) -> tuple[str, str] | None:
+        trial, score, out_of_budget = self.trial, math.nan, ""
+        if trainer_ended:
+            out_of_budget = "the trainer ended by itself"
+        elif number == trial.steps:
+            out_of_budget = f"{number} steps were made"
+        elif self._seconds >= trial.seconds:
+            out_of_budget = f"the {trial.seconds:g} training seconds are used up"
+        scored = trial.score_along or bool(out_of_budget)
+        if scored:
+            score = trial.workload.evaluate(step.model, *self.held_out)
+            self._was_reached |= trial.workload.reached(score)
+        point = {
+            "step": number,
+            "samples": self._samples,
+            "seconds": self._seconds,
+            "loss": loss,
+            "score": score,
+        }
+        self.send({"point": point})
+        ended = self._ended(number, loss, score if scored else None, out_of_budget)
+        if ended is not None:
+            self.final_losses = self._final_losses(step.model)
+        return ended
+
+    def _ended(self, number: int, loss: float, score: float | None, out_of_budget: str) -> tuple[str, str] | None:
+        trial = self.trial
+        if not math.isfinite(loss):
+            return "diverged", f"the training loss was {loss} at step {number}"
+        if score is not None and not math.isfinite(score):
+            return "diverged", f"the score was {score} at step {number}"
+        if len(self._first_losses) < EVALUATIONS:
+            self._first_losses.append(loss)
+        self._hopeless = self._hopeless + 1 if loss > HOPELESS * max(self._first_losses) else 0
+        if self._hopeless == EVALUATIONS:
+            times = loss / max(self._first_losses)
+            return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
+        if score is not None:
+            self._score = score if trial.workload.higher_is_better else -score
+            improved = self._score > self._best_score
+            self._best_score = max(self._best_score, self._score)
+            self._without_improvement = 0 if improved else self._without_improvement + 1
+        if out_of_budget or (self._was_reached and trial.stop_at_target):
+            return self._status(out_of_budget)
+        if self._without_improvement == trial.stop_on_plateau:
+            best = self._best_score if trial.workload.higher_is_better else -self._best_score
+            return "plateaued", f"{trial.stop_on_plateau} evaluations brought no better score than {best:.6g}"
+        return None
+
+    def _final_losses(self, model: nn.Module) -> dict[str, float]:
+        train = self.task.x[:MOST_SAMPLES], self.task.y[:MOST_SAMPLES]
+        loss = self.trial.workload.mean_loss
+        return {"train": loss(model, *train), "held_out": loss(model, *self.held_out)}
+
+    def _status(self, out_of_budget: str) -> tuple[str, str]:
+        if self._was_reached:
+            return "reached", ""
+        return "missed", f"target {self.trial.workload.target:g} not reached: {out_of_budget}"
+
+    def _model_whose_first_use_starts_the_clock(self) -> Callable[[], nn.Module]:
+        """Return the task's model factory, changed so that what precedes the first forward pass is set-up.
+
+        Building a model, wrapping it and building its optimizer is not training, yet it happens in
+        the trainer, before its first step. A trainer that never calls its model is timed from the start.
+        """
+        started = False
+
+        def first_use(handle: RemovableHandle) -> None:
+            nonlocal started
+            handle.remove()
+            if not started:
+                started = True
+                self.setup_seconds += self._clock.stop()
+                self._clock.start()
+
+        def build() -> nn.Module:
+            model = self.task.model()
+            handle: RemovableHandle = model.register_forward_pre_hook(lambda *_: first_use(handle))
+            return model
+
+        return build

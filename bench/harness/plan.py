@@ -1,0 +1,297 @@
+"""What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
+
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.learning_rates import BUILT_IN_RATES, best_rates
+from paceline.bench.harness.processes import call_in_processes
+from paceline.bench.harness.rate_search import with_rate
+from paceline.bench.harness.trial import Trial, is_distributed
+from paceline.bench.probes.cores import cores, cores_of_a_trial
+from paceline.bench.workloads import find_workload, from_file
+from paceline.bench.workloads.workload import Workload
+from paceline.trainers import (
+    Accumulate,
+    AdaScale,
+    Amp,
+    Averaged,
+    Ddp,
+    FullBatch,
+    GrowingBatch,
+    MiniBatch,
+    NoiseBatch,
+    Online,
+    ReduceOnPlateau,
+    Trainer,
+)
+
+# What is compared where the user names no trainer.
+STRATEGIES: dict[str, Trainer] = {
+    type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
+}
+
+# What --trainer knows by name: those, and what varies the batch size or the rate along the way.
+TRAINERS: dict[str, Trainer] = STRATEGIES | {
+    type(trainer).__name__: trainer
+    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Averaged())
+}
+
+Suite = Literal["quick", "standard", "full"]
+SUITES: tuple[Suite, ...] = ("quick", "standard", "full")
+
+T = TypeVar("T")
+
+# Samples that a rank of a strategy is given of a batch at least, where the user asks for no number of ranks: one
+# sample a rank measures communication, and breaks batch normalization.
+LEAST_PER_RANK = 16
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """In place of a cell: why this machine or this workload cannot run it, in one line."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of one run, checked.
+
+    Attributes:
+        suite: how much is measured.
+        workloads: what the user chose; empty leaves it to each benchmark.
+        trainers: what the user chose, by name; empty leaves it to each benchmark.
+        batch_sizes: what the user chose for the benchmarks that vary it; empty leaves it to each benchmark.
+        seeds: trials of each cell; None leaves it to each benchmark.
+        seconds: training budget of one trial; None leaves it to each benchmark.
+        device: "cpu" or "cuda".
+        cores: CPU cores that a trial takes; None is all that it may (``probes.cores``).
+        ranks: of a distributed trainer; None leaves it to the plan.
+        gpus: that CUDA shows to this process.
+        rates: learning rates found by search, by (workload, trainer).
+        notes: what was decided for the user, a line each.
+    """
+
+    suite: Suite = "standard"
+    workloads: tuple[Workload, ...] = ()
+    trainers: tuple[tuple[str, Trainer], ...] = ()
+    batch_sizes: tuple[int, ...] = ()
+    seeds: int | None = None
+    seconds: float | None = None
+    device: str = "cpu"
+    cores: int | None = None
+    ranks: int | None = None
+    gpus: int = 0
+    rates: tuple[tuple[tuple[str, str], float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def of_suite(self, quick: T, standard: T, full: T) -> T:
+        """Return the value that belongs to this plan's suite."""
+        return {"quick": quick, "standard": standard, "full": full}[self.suite]
+
+    def workloads_or(self, *default: str) -> tuple[Workload, ...]:
+        """Return the chosen workloads, or the built-in ones of the ``default`` names."""
+        return self.workloads or tuple(find_workload(name) for name in default)
+
+    def trainers_or(self, *default: str) -> dict[str, Trainer]:
+        """Return the chosen trainers by name, or the strategies of the ``default`` names."""
+        return dict(self.trainers) or {name: TRAINERS[name] for name in default}
+
+    def allows(self, name: str) -> bool:
+        """Return whether the user's choice of trainers, if there is one, includes ``name``."""
+        return not self.trainers or name in dict(self.trainers)
+
+    def tuned(self, trainer: Trainer, workload: Workload) -> Trainer:
+        """Return ``trainer`` with the rate that the search found for it; as it is where none was made."""
+        lr = dict(self.rates).get((workload.name, type(trainer).__name__))
+        return trainer if lr is None else with_rate(trainer, lr)
+
+    def rate(self, trainer: str, workload: Workload) -> float | None:
+        """Return the learning rate that the search found, if one was made."""
+        return dict(self.rates).get((workload.name, trainer))
+
+    def trial(self, workload: Workload, trainer: Trainer, seconds: float) -> Trial:
+        """Return a trial of ``trainer`` on all cores: as ranks of some threads, or as threads of one rank.
+
+        Args:
+            workload: what to train on.
+            trainer: the strategy; its rate is taken as it is, and so is the batch size that a user wrote. Our own
+                default is cut to the training set.
+            seconds: training budget, unless the user set one.
+        """
+        trainer = _fitted(trainer, workload)
+        ranks = self.ranks_of(trainer)
+        return Trial(
+            workload,
+            trainer,
+            world_size=ranks,
+            threads=max(1, self.cores_of_a_trial() // ranks),
+            device=self.device,
+            seconds=self.seconds if self.seconds is not None else seconds,
+        )
+
+    def ranks_of(self, trainer: Trainer) -> int:
+        """Return on how many ranks ``trainer`` runs: as asked for; else few enough that each has work to do.
+
+        On CPUs the cores are shared out evenly where their number allows it, so that ranks x threads are as many as
+        the threads of the strategies that it is compared with.
+        """
+        if not is_distributed(trainer):
+            return 1
+        if self.ranks is not None:
+            return self.ranks
+        fed = max(1, getattr(trainer, "batch_size", 1) // LEAST_PER_RANK)
+        if self.device == "cuda":
+            return min(self.most_ranks(), fed)
+        most = min(self.cores_of_a_trial(), fed)
+        even = max(ranks for ranks in range(1, most + 1) if self.cores_of_a_trial() % ranks == 0)
+        return even if even > 1 else min(2, most)  # a prime number of cores: better one of them idle than one rank
+
+    def most_ranks(self) -> int:
+        """Return how many ranks there is room for: the GPUs that CUDA shows, or the cores."""
+        return max(1, self.gpus) if self.device == "cuda" else self.cores or cores()
+
+    def cores_of_a_trial(self) -> int:
+        """Return how many cores each trial of a comparison of strategies takes."""
+        return self.cores or cores_of_a_trial()
+
+
+def _fitted(trainer: Trainer, workload: Workload) -> Trainer:
+    """Return ``trainer`` with the batch size that is only our default cut to the training set of ``workload``."""
+    ours = TRAINERS.get(type(trainer).__name__)
+    size = getattr(trainer, "batch_size", None)
+    if size is None or type(trainer) is not type(ours) or size != getattr(ours, "batch_size", None):
+        return trainer
+    _, train_samples = DATA_FILES.prepare(workload)
+    fitted: Any = replace(trainer, batch_size=min(size, train_samples))
+    if hasattr(fitted, "micro_batch_size"):
+        fitted = replace(fitted, micro_batch_size=min(fitted.micro_batch_size, train_samples))
+    return fitted  # type: ignore[no-any-return]
+
+
+def make_plan(
+    *,
+    suite: str = "standard",
+    workloads: list[str] | None = None,
+    trainers: list[str] | None = None,
+    batch_sizes: list[int] | None = None,
+    seeds: int | None = None,
+    seconds: float | None = None,
+    device: str = "auto",
+    cores: int | None = None,
+    ranks: int | None = None,
+    results: Path = Path("results"),
+) -> Plan:
+    """Check what the user typed and return the plan.
+
+    Raises:
+        ValueError: one line that says what is wrong and what would be right.
+    """
+    matching = next((known for known in SUITES if known == suite), None)
+    if matching is None:
+        raise ValueError(f"unknown suite {suite!r}: known are {', '.join(SUITES)}")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if any(size < 1 for size in batch_sizes or ()):
+        raise ValueError(f"--batch-size must be at least 1, got {min(batch_sizes or ())}")
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"--seconds must be more than 0, got {seconds:g}")
+    for name, count in (("cores", cores), ("ranks", ranks)):
+        if count is not None and count < 1:
+            raise ValueError(f"--{name} must be at least 1, got {count}")
+    rates = best_rates(BUILT_IN_RATES, results / "learning_rates.csv")
+    chosen, gpus, notes = _device(device)
+    return Plan(
+        suite=matching,
+        workloads=tuple(find_workload(name) for name in workloads or ()),
+        trainers=tuple(find_trainer(name) for name in trainers or ()),
+        batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
+        seeds=seeds,
+        seconds=seconds,
+        device=chosen,
+        cores=cores,
+        ranks=ranks,
+        gpus=gpus,
+        rates=tuple(rates.items()),
+        notes=notes,
+    )
+
+
+def find_trainer(name: str) -> tuple[str, Trainer]:
+    """Return the strategy of that name, or the one that ``FILE.py:NAME`` defines, with its name.
+
+    Raises:
+        ValueError: one line: the name is unknown, or the file has no such trainer.
+    """
+    if ":" in name:
+        value = from_file(name)
+        try:
+            trainer: Trainer = value() if isinstance(value, type) else value
+        except TypeError as error:
+            raise ValueError(f"{name}: its fields need defaults ({error})") from error
+        if not callable(trainer) or not hasattr(trainer, "__dataclass_fields__"):
+            raise ValueError(f"{name} is not a trainer: a frozen dataclass that is called with a task")
+        return type(trainer).__name__, trainer
+    if name not in TRAINERS:
+        raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
+    return name, TRAINERS[name]
+
+
+def _device(name: str) -> tuple[str, int, tuple[str, ...]]:
+    """Return the device, how many GPUs CUDA shows (0 for the CPU), and what was decided for the user, a line each."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"unknown device {name!r}: known are auto, cpu, cuda")
+    if name == "cpu":
+        return name, 0, ()
+    import torch
+
+    if not torch.backends.cuda.is_built():
+        if name == "cuda":
+            raise ValueError(f"--device cuda: the installed torch {torch.__version__} was built without CUDA")
+        return "cpu", 0, ()
+    count, reason = cuda_devices()
+    if count:
+        return "cuda", count, ()
+    if name == "cuda":
+        raise ValueError(f"--device cuda: CUDA shows no GPU to this process ({reason})")
+    return "cpu", 0, (f"measuring on the CPU: this torch has CUDA, which shows no GPU ({reason})",)
+
+
+@cache  # a process of its own
+def cuda_devices() -> tuple[int, str]:
+    """Return how many GPUs CUDA shows to a trial, and why none if so.
+
+    Asked of CUDA itself, in a throw-away process, since this one must never touch it: NVML neither knows
+    ``CUDA_VISIBLE_DEVICES``, MIG slices and drivers that are too old, nor is it everywhere that CUDA is.
+    """
+    try:
+        (found,) = call_in_processes(_count_cuda_devices, (), 1, patience=60.0)
+    except ValueError as error:
+        return 0, str(error)
+    return found  # type: ignore[no-any-return]
+
+
+def _count_cuda_devices(rank: int) -> tuple[int, str]:
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return 0, "no driver or no device" if visible is None else f"CUDA_VISIBLE_DEVICES={visible!r}"
+    torch.cuda.init()  # raises where the driver does not serve this torch
+    return count, ""
+
+
+def scaled_down(trainer: Trainer, batch_size: int) -> Trainer:
+    """Return ``trainer`` at ``batch_size``; below its own batch size its rate shrinks in proportion.
+
+    A rate tuned for a large batch makes a small one diverge, which would end a timing before it began.
+    """
+    own = getattr(trainer, "batch_size", batch_size)
+    changed: Trainer = replace(trainer, batch_size=batch_size)
+    optimizer = getattr(trainer, "optimizer", None)
+    return changed if optimizer is None else with_rate(changed, optimizer.lr * min(1.0, batch_size / own))

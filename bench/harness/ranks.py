@@ -1,0 +1,73 @@
+"""The ranks of a trial: how they find each other, and what they must agree on."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from paceline.bench.harness.trial import Trial
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """What ranks must agree on. With one rank, nothing is sent anywhere."""
+
+    first: bool
+    world_size: int
+    device: torch.device
+
+    def meet(self) -> None:
+        """Make a first collective: it is then that NCCL connects the ranks, and takes its buffers."""
+        dist.all_reduce(torch.zeros(1, device=self.device))
+
+    def slowest_and_mean(self, seconds: float, loss: float) -> tuple[float, float]:
+        """Return the largest ``seconds`` and the mean ``loss`` over ranks."""
+        if self.world_size == 1:
+            return seconds, loss
+        both = [torch.tensor(value, dtype=torch.float64, device=self.device) for value in (seconds, loss)]
+        dist.all_reduce(both[0], dist.ReduceOp.MAX)
+        dist.all_reduce(both[1], dist.ReduceOp.SUM)
+        return both[0].item(), both[1].item() / self.world_size
+
+    def from_first(self, value: T) -> T:
+        """Return rank 0's ``value`` on every rank."""
+        if self.world_size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+
+@contextmanager
+def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device) -> Iterator[Ranks]:
+    """Join the ranks of a distributed trainer; for any other there is no group."""
+    ranks = Ranks(rank == 0, trial.world_size, device)
+    if not getattr(trial.trainer, "distributed", False):
+        yield ranks
+        return
+    loopback_only()
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=f"file://{rendezvous}",
+        rank=rank,
+        world_size=trial.world_size,
+        timeout=timedelta(seconds=2 * trial.patience),  # so that the parent loses patience first, and says so
+    )
+    try:
+        yield ranks
+        dist.barrier()  # without it a rank that leaves early can abort the others
+    finally:
+        dist.destroy_process_group()
+
+
+def loopback_only() -> None:
+    """Keep gloo to this machine, unless told otherwise: nothing on the network can then reach a run."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")

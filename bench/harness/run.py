@@ -1,0 +1,93 @@
+"""Run a trial and return its record."""
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.processes import run_in_processes
+from paceline.bench.harness.trial import Trial, hyperparameters, varies_batch_size
+from paceline.bench.probes.cores import cores
+from paceline.bench.records.record import Record
+
+
+def definition(trial: Trial) -> dict[str, Any]:
+    """Return the fields of ``trial``'s record that say what it is to do: ``records.record.DEFINITION``.
+
+    Raises:
+        ValueError: if its workload cannot be trained; one line.
+    """
+    return {
+        "workload": trial.workload.name,
+        "trainer": type(trial.trainer).__name__,
+        "hyperparameters": hyperparameters(trial.trainer),
+        "world_size": trial.world_size,
+        "threads": trial.threads_per_rank,
+        "cores": cores(),
+        "device": trial.device,
+        "target": trial.workload.target,
+        "higher_is_better": trial.workload.higher_is_better,
+        "seconds_allowed": trial.seconds,
+        "steps_allowed": trial.steps,
+        "stop_at_target": trial.stop_at_target,
+        "score_along": trial.score_along,
+        "stop_on_plateau": trial.stop_on_plateau,
+        "train_samples": DATA_FILES.prepare(trial.workload)[1],
+    }
+
+
+def run_trial(
+    trial: Trial,
+    *,
+    suite: str = "",
+    comparison: str = "",
+    cell: str = "",
+    block: int = 0,
+    position: int = 0,
+    repeat: int = 0,
+    search: str = "",
+) -> Record:
+    """Run ``trial`` in fresh processes and return what was observed, whatever became of it.
+
+    A trial that fails, hangs or is killed gives a record too, whose ``status`` and ``reason`` say so.
+
+    Args:
+        trial: what to run.
+        suite: label of the suite, for the record only; so are ``comparison`` (the benchmark that asks),
+            ``cell`` (the trial but for its seed), ``block``, ``position`` within the block, ``repeat``, and
+            ``search`` (the search for a learning rate that asks).
+        comparison: see ``suite``.
+        cell: see ``suite``.
+        block: see ``suite``.
+        position: see ``suite``.
+        repeat: see ``suite``.
+        search: see ``suite``.
+
+    Raises:
+        ValueError: before anything runs, if the trial cannot be run as described; one line.
+    """
+    data_file, train_samples = DATA_FILES.prepare(trial.workload)
+    trial.check(train_samples)
+    name = type(trial.trainer).__name__
+    cell = cell or f"{trial.workload.name}-{name}"
+    started = datetime.now(UTC)
+    began = time.monotonic()
+    observed = run_in_processes(trial, data_file)
+    elapsed = time.monotonic() - began
+    return Record(
+        trial=f"{cell}#{block}-{uuid.uuid4().hex[:8]}",
+        started=started.isoformat(timespec="milliseconds"),
+        comparison=comparison,
+        cell=cell,
+        suite=suite,
+        block=block,
+        position=position,
+        seed=trial.seed,
+        repeat=repeat,
+        search=search,
+        varies_batch_size=varies_batch_size(trial.trainer),
+        **definition(trial),
+        elapsed_seconds=elapsed,
+        **observed,
+    )

@@ -1,0 +1,215 @@
+"""What a rank measures of itself while it trains, evaluation left out: memory, waiting for a core, energy."""
+
+import os
+import time
+from typing import Any
+
+import torch
+
+from paceline.bench.probes import cgroup, procfs, rapl
+from paceline.bench.probes.clock import second_clock
+from paceline.bench.probes.nvml import GpuProbe
+
+
+class Probes:
+    """Peaks and totals over the training windows of one rank.
+
+    ``reset`` after warm-up, ``pause`` when a window ends and ``resume`` when the next begins, then
+    ``finish``. What cannot be measured is left out of the result and named in ``unmeasured`` with a reason.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Look at ``device`` before this process has used it."""
+        self._device = device
+        self._cuda = device.type == "cuda"
+        self._peak_rss: int | None = None
+        self._start_rss: int | None = None
+        self._waited = 0.0
+        self._wait_mark: float | None = None
+        self._cpu, self._cpu_mark = 0.0, 0.0
+        self._stolen = 0.0
+        self._steal_mark: float | None = None
+        self._throttled = 0.0
+        self._throttle_mark: float | None = None
+        self._peak_allocated = self._peak_reserved = self._start_allocated = 0
+        self._can_reset = True
+        self._reset_rss: int | None = None
+        self._window_seconds = 0.0
+        self._window_began = second_clock()
+        self._began = time.monotonic()
+        self._busy_start: float | None = None
+        self._own_start = 0.0
+        self._package_start: dict[str, tuple[int, int]] | None = None
+        self._gpu: GpuProbe | None = None
+        if self._cuda:  # before the CUDA context exists, so that the context counts as ours
+            uuid = str(torch.cuda.get_device_properties(device).uuid)
+            self._gpu = GpuProbe(uuid, os.getpid(), reserved=lambda: torch.cuda.memory_reserved(device))
+            self._gpu.start()
+
+    def mark(self, what: str) -> None:
+        """Note what the GPU holds beyond torch's allocator, before training: after "context", after "communication"."""
+        if self._gpu is not None:
+            torch.cuda.synchronize(self._device)
+            self._gpu.mark(what)
+
+    def reset(self) -> None:
+        """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
+        procfs.release_freed_memory()
+        if self._cuda:
+            torch.cuda.empty_cache()
+            self._start_allocated = torch.cuda.memory_allocated(self._device)
+        if self._gpu is not None:
+            self._gpu.reset_peak()
+        self._start_rss = procfs.rss_bytes()
+        self._began, self._package_start = time.monotonic(), rapl.counters()
+        self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
+        self._cpu_mark = self._own_start = time.process_time()
+        self._busy_start = procfs.busy_seconds()
+        if procfs.reset_peak_rss():
+            self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
+        self.resume()
+
+    def pause(self) -> None:
+        """End a window of training: take its peaks and its waiting in."""
+        self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time
+        if self._can_reset:
+            self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
+        waited = procfs.runqueue_wait_seconds()
+        if waited is not None and self._wait_mark is not None:
+            self._waited += waited - self._wait_mark
+        self._cpu += time.process_time() - self._cpu_mark
+        stolen = procfs.steal_seconds()
+        if stolen is not None and self._steal_mark is not None:
+            self._stolen += stolen - self._steal_mark
+        throttled = cgroup.throttled_seconds()
+        if throttled is not None and self._throttle_mark is not None:
+            self._throttled += throttled - self._throttle_mark
+        if self._cuda:
+            self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
+            self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
+        if self._gpu is not None:
+            self._gpu.pause()
+        procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
+
+    def resume(self) -> None:
+        """Begin the next window of training."""
+        procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
+        self._can_reset = procfs.reset_peak_rss()
+        self._wait_mark = procfs.runqueue_wait_seconds()
+        self._steal_mark = procfs.steal_seconds()
+        self._throttle_mark = cgroup.throttled_seconds()
+        self._cpu_mark = time.process_time()
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._gpu is not None:
+            self._gpu.resume()
+        self._window_began = second_clock()  # last, for the same reason
+
+    def finish(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the observations of this rank, and the reasons for those that are missing."""
+        seen: dict[str, Any] = {
+            "pid": os.getpid(),
+            "start_rss_bytes": self._start_rss,
+            "window_seconds": self._window_seconds,
+            "cpu_seconds": self._cpu,
+        }
+        unmeasured: dict[str, str] = {}
+        busy = procfs.busy_seconds()
+        # Over the whole run, evaluations included: a window is often shorter than the tick in which this is counted.
+        if busy is not None and self._busy_start is not None:
+            seen |= {"busy_seconds": busy - self._busy_start, "own_seconds": time.process_time() - self._own_start}
+        else:
+            unmeasured["others_seconds"] = "this system does not say how busy its cores are (/proc/stat)"
+        if self._can_reset and self._peak_rss is not None:
+            # Pages shared with other processes do not change while a trial runs, so the peak of the
+            # proportional size is that of the resident size less the difference now.
+            anonymous, files, shared = procfs.rss_parts_bytes()
+            seen |= {
+                "reset_rss_bytes": self._reset_rss,
+                "rss_anonymous_bytes": anonymous,
+                "rss_file_bytes": files,
+                "rss_shared_bytes": shared,
+                "peak_rss_bytes": self._peak_rss,
+                "rss_bytes": procfs.rss_bytes(),
+                "pss_bytes": procfs.pss_bytes(),
+            }
+        else:
+            unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
+        if self._wait_mark is None:
+            unmeasured["runqueue_wait_seconds"] = (
+                "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
+            )
+        else:
+            seen["runqueue_wait_seconds"] = self._waited
+        if self._steal_mark is None:
+            unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
+        else:
+            seen["steal_seconds"] = self._stolen
+        if self._throttle_mark is None:
+            unmeasured["throttled_seconds"] = "no control group around this process counts what its quota holds back"
+        else:
+            seen["throttled_seconds"] = self._throttled
+        if self._cuda:
+            seen |= {
+                "start_allocated_bytes": self._start_allocated,
+                "peak_allocated_bytes": self._peak_allocated,
+                "peak_reserved_bytes": self._peak_reserved,
+            }
+            workspaces = _workspace_bytes(self._device)
+            if workspaces is None:
+                unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
+            else:
+                seen["workspaces_bytes"] = workspaces
+        else:
+            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
+            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
+            self._package_energy(seen, unmeasured)
+        if self._gpu is not None:
+            readings = self._gpu.stop()
+            device_bytes, source = readings.best_memory()
+            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
+                unmeasured["nvml_memory"], device_bytes, source = (
+                    source,
+                    self._peak_reserved,
+                    "torch_max_reserved",
+                )
+            seen |= {
+                "peak_device_bytes": device_bytes,
+                "peak_device_source": source,
+                "nvml_process_peak_bytes": readings.process_peak_bytes,
+                "nvml_device_peak_bytes": readings.device_peak_bytes,
+                "nvml_longest_gap_seconds": readings.longest_gap_seconds,
+                "nvml_device_baseline_bytes": readings.device_baseline_bytes,
+                "energy_joules": readings.energy_joules,
+                "energy_window_seconds": readings.energy_window_seconds,
+                "clock_event_reasons": readings.clock_event_reasons,
+                "power_limit_watts": readings.power_limit_watts,
+            }
+            unmeasured |= readings.unmeasured
+            for name in ("context", "communication", "peak"):
+                if name in readings.beyond_torch:
+                    seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
+            if "communication" not in readings.beyond_torch:
+                unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
+        return seen, unmeasured
+
+    def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""
+        before, after = self._package_start, rapl.counters()
+        seconds = time.monotonic() - self._began
+        if before is None or after is None:
+            unmeasured["energy_joules"] = rapl.UNREADABLE
+        elif seconds < rapl.SHORTEST_WINDOW:
+            unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
+        else:
+            seen["package_joules"] = rapl.joules(before, after)
+
+
+def _workspace_bytes(device: torch.device) -> int | None:
+    """Return what cuBLAS works in, in bytes, by giving it back to the allocator, of which torch took it."""
+    clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+    if clear is None:
+        return None
+    before = torch.cuda.memory_allocated(device)
+    clear()
+    return before - torch.cuda.memory_allocated(device)

@@ -1,0 +1,54 @@
+"""Regularization: what each kind does to the final score, and to the gap between held-out and training loss."""
+
+import math
+
+from matplotlib.figure import Figure
+
+from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.regularization import COMPARISON, NONE, effects
+from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, VERMILLION, context, new_figure, short, styled
+
+GREY = "#555555"
+
+
+@styled
+def regularization(results: Results) -> Figure | None:
+    """Draw the difference of each kind to training without any: small dots are seeds, bars their 95 % intervals.
+
+    Green is an improvement that the interval decides, vermillion a harm, blue what is not resolved.
+
+    Args:
+        results: of a run.
+
+    Returns:
+        The figure; None if no kind was measured beside training without any.
+    """
+    found = [effect for effect in effects(results) if effect.kind != NONE]
+    if not found:
+        return None
+    figure = new_figure("What does each regularizer do to the score, and to overfitting?", 1.3 + 0.42 * len(found))
+    trials = results.trials[results.trials["comparison"] == COMPARISON]
+    figure.supxlabel(context(results, trials, None), x=0.008, ha="left", size=8.5, color=GREY)
+    several = len({effect.workload for effect in found}) > 1
+    names = [short(f"{e.workload} {e.kind}", 30) if several else e.kind for e in found]
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, column, good, label in (
+        (left, "better", 1, "final score, better than without (units of the score)"),
+        (right, "wider", -1, "gap of held-out to training loss, minus that without (loss)"),
+    ):
+        for place, effect in enumerate(found):
+            one = effect.interval(column)
+            decided = not math.isnan(one.low) and (one.low > 0 or one.high < 0)
+            color = (GREEN if one.median * good > 0 else VERMILLION) if decided else BLUE
+            if not math.isnan(one.low):
+                axes.hlines(place, one.low, one.high, color=color, lw=2.2, alpha=0.6)
+            values = effect.trials[column]
+            axes.plot(values, [place + 0.2] * len(values), "o", color=FAINT, ms=3, label="_seeds")
+            axes.plot([one.median], [place], "o", color=color, ms=6, mec="white", mew=0.6, zorder=4, label=names[place])
+        axes.axvline(0.0, color=FAINT, lw=1, ls=":", zorder=0)
+        axes.set_xlabel(label)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    left.set_yticks(range(len(found)), names)
+    left.set_ylim(len(found) - 0.5, -0.5)
+    return figure

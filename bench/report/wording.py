@@ -1,0 +1,64 @@
+"""Numbers in words: to three digits, with their unit and 95 % interval. ``—`` stands for "not measured here"."""
+
+import math
+from collections.abc import Iterable
+
+from paceline.bench.analysis.statistics import Comparison
+
+MISSING = "—"
+
+
+def number(value: float) -> str:
+    """Return ``value`` to three significant digits, thousands separated; ``—`` for NaN."""
+    if math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    rounded = float(f"{value:.2e}")  # first, for 9.999 is 10.0 and not 10.00
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}"
+
+
+def with_interval(value: float, low: float, high: float, n: int, unit: str = "", scale: float = 1.0) -> str:
+    """Return "0.21 s [0.19, 0.24]"; where there is no interval, how many values there were."""
+    if math.isnan(value):
+        return MISSING
+    text = f"{number(value * scale)} {unit}".strip()
+    if math.isnan(low):
+        return f"{text} (n={n})"
+    return f"{text} [{number(low * scale)}, {number(high * scale)}]"
+
+
+def ratio(comparison: Comparison) -> str:
+    """Return "0.97 [0.90, 1.05], n=6", or that there is no interval."""
+    if not comparison.n:
+        return "no pair of trials to compare"
+    if math.isnan(comparison.low) or math.isnan(comparison.high):
+        return f"{number(comparison.ratio)}, no interval at n={comparison.n}"
+    low, high = number(comparison.low), number(comparison.high)
+    return f"{number(comparison.ratio)} [{low}, {high}], n={comparison.n}"
+
+
+def times(comparison: Comparison) -> str:
+    """Return "0.97 times [0.90, 1.05; n=6]", as it reads within a sentence."""
+    if not comparison.n:
+        return "(no pair of trials to compare) times"
+    value = number(comparison.ratio)
+    if math.isnan(comparison.low) or math.isnan(comparison.high):
+        return f"{value} times (no interval at n={comparison.n})"
+    return f"{value} times [{number(comparison.low)}, {number(comparison.high)}; n={comparison.n}]"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Return "a, b and c"."""
+    words = list(words)
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def number_of(count: float) -> str:
+    """Return a count in full, thousands separated."""
+    return MISSING if math.isnan(count) else f"{int(count):,}"

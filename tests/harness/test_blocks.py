@@ -1,0 +1,84 @@
+"""How blocks repeat what was disturbed, with trials whose readings are planted."""
+
+import pytest
+
+from paceline.bench.analysis.frames import load_results
+from paceline.bench.harness import blocks as module
+from paceline.bench.harness.blocks import Blocks, RecordLostError
+from paceline.bench.harness.trial import Trial
+from paceline.bench.records.record import read
+from paceline.bench.report.tables import contention
+from tests.planted import a_record
+from tests.problems import POINTS, Sleeper
+
+CALM = [{"train_seconds": 2.0, "runqueue_wait_seconds": 0.0}]
+DISTURBED = [{"train_seconds": 2.0, "runqueue_wait_seconds": 1.0}]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return a function that runs ``count`` trials of one cell, those that ``disturbed`` says under contention."""
+
+    def run(count, disturbed):
+        ran = []
+
+        def run_trial(trial, *, repeat, block, **where):
+            ran.append((block, repeat))
+            ranks = DISTURBED if disturbed(block, repeat) else CALM
+            return a_record(
+                trial=f"{block}.{repeat}", seed=trial.seed, block=block, repeat=repeat, ranks=ranks, **where
+            )
+
+        monkeypatch.setattr(module, "run_trial", run_trial)
+        blocks = Blocks(tmp_path, "quick", lambda line: None)
+        folder = blocks.open({}, planned=count)
+        blocks.run("strategies", {"cell": Trial(POINTS, Sleeper(0.0))}, count)
+        return ran, blocks.records["strategies", "cell"], folder
+
+    return run
+
+
+def test_a_disturbed_trial_is_run_again_at_once_and_both_are_kept(run):
+    ran, counting, folder = run(20, lambda block, repeat: block == 3 and repeat == 0)
+    assert ran[:6] == [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (4, 0)]
+    assert len(ran) == 21
+    assert [(r.block, r.repeat) for r in counting] == [(b, int(b == 3)) for b in range(20)]
+    assert [r.trial for r in read(folder / "trials.jsonl")][3:5] == ["3.0", "3.1"]
+    assert contention(load_results(folder)) == (
+        "1 of 21 trials were contaminated: they waited for a core, lost one to another machine, or were held back by a "
+        "CPU quota for more than 10% of its training seconds, or their GPU was throttled. 1 of them were repeated and "
+        "do not count."
+    )
+
+
+def test_on_a_busy_machine_one_in_ten_is_repeated_and_each_once(run):
+    ran, counting, folder = run(20, lambda block, repeat: True)
+    assert [place for place in ran if place[1]] == [(0, 1), (1, 1)]
+    assert len(counting) == 20
+    assert contention(load_results(folder)).startswith("22 of 22 trials were contaminated")
+    assert contention(load_results(folder)).endswith("20 count although they are contaminated: of cell.")
+
+
+def test_a_calm_run_repeats_nothing_and_says_so(run):
+    ran, _, folder = run(20, lambda block, repeat: False)
+    assert len(ran) == 20
+    assert contention(load_results(folder)).startswith("No trial waited for a core")
+    assert "quota" not in contention(load_results(folder))  # none of these records tells
+
+
+def test_a_record_that_cannot_be_written_is_named(run, monkeypatch):
+    def append(path, record):
+        if record.block == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "append", append)
+    with pytest.raises(
+        RecordLostError, match=r"trial strategies 2\.0 could not be written to .*: No space left on device"
+    ):
+        run(20, lambda block, repeat: False)
+
+
+def test_that_no_quota_held_a_run_back_is_said_where_it_is_known(run, monkeypatch):
+    monkeypatch.setitem(CALM[0], "throttled_seconds", 0.0)
+    _, _, folder = run(2, lambda block, repeat: False)
+    assert "or was held back by a quota" in contention(load_results(folder))

@@ -1,0 +1,280 @@
+"""The gate lets correct strategies pass, and names what makes others another problem."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from paceline.bench import Trial, load_results
+from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
+from paceline.bench.report import tables
+from paceline.bench.workloads.workload import Data
+from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
+from paceline.trainers.task import shuffled
+from tests.gloo import on_ranks
+from tests.problems import GAUSSIANS, gaussians
+from tests.synthetic import failed_gate, precisions, raced, ranks, results, write
+
+CPU = torch.device("cpu")
+
+
+def gap_of(trial):
+    return gap(trial, Data(*gaussians()), CPU)
+
+
+@dataclass(frozen=True)
+class MeanOfMeans:
+    """Accumulation that averages the means of micro-batches, whatever their sizes."""
+
+    optimizer: Sgd = Sgd(lr=0.1)
+    batch_size: int = 64
+    micro_batch_size: int = 16
+
+    def __call__(self, task):
+        model = task.model()
+        optimizer = self.optimizer(model.parameters())
+        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+            optimizer.zero_grad()
+            parts = batch.split(self.micro_batch_size)
+            for part in parts:
+                x, y = task[part]
+                loss = task.loss(model(x), y).mean() / len(parts)
+                loss.backward()
+            optimizer.step()
+            yield Step(model, loss.detach(), samples=len(batch))
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Data parallelism by hand, in which ``fault`` is planted."""
+
+    distributed: ClassVar[bool] = True
+
+    fault: str = ""
+    optimizer: Sgd = Sgd(lr=0.1)
+    batch_size: int = 64
+
+    def __call__(self, task):
+        rank, world_size = dist.get_rank(), dist.get_world_size()
+        model = task.model()
+        optimizer = self.optimizer(model.parameters())
+        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+            share = batch[0 if self.fault == "same shard" else rank :: world_size]
+            x, y = task[share]
+            losses = task.loss(model(x), y)
+            loss = losses.mean() if self.fault == "mean of means" else losses.sum() * world_size / len(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            for parameter in model.parameters():
+                if self.fault != "no all-reduce":
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= world_size
+            optimizer.step()
+            yield Step(model, loss.detach(), samples=len(batch))
+
+
+@dataclass(frozen=True)
+class Broken:
+    batch_size: int = 64
+    micro_batch_size: int = 16
+
+    def __call__(self, task):
+        raise RuntimeError("the planted failure")
+        yield
+
+
+def trial(trainer, workload=GAUSSIANS, **changes):
+    return Trial(workload, trainer, threads=1, **changes)
+
+
+def on_two_ranks(trainers, seeds=(0,)):
+    """Return the gap of each trainer at each seed, the larger of those of two ranks."""
+    trials = [trial(trainer, seed=seed, world_size=2) for trainer in trainers for seed in seeds]
+    return [max(both) for both in zip(*on_ranks(lambda: [gap_of(one) for one in trials], 2), strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_correct_strategies_pass_at_any_seed(seed):
+    for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(micro_batch_size=24), Accumulate(Adam(lr=1e-3))):
+        found = gap_of(trial(trainer, seed=seed))
+        assert found.dtype == "float64"
+        assert found.gap <= found.bound / 1e3, trainer
+    amp = gap_of(trial(Amp(), seed=seed))
+    assert 1e-4 < amp.gap <= amp.bound
+
+
+def test_correct_ranks_pass_at_any_seed():
+    found = on_two_ranks((Ddp(), Ranks(), Ddp(batch_size=63)), range(10))
+    assert len(found) == 30
+    assert all(one.gap <= one.bound / 1e3 for one in found)
+
+
+def test_means_of_means_are_found_in_the_ragged_batch():
+    found = gap_of(trial(MeanOfMeans()))
+    assert found.gap > 1e4 * found.bound
+
+
+@pytest.mark.parametrize("trainer", [AdaScale(), NoiseBatch(), AdaScale(batch_size=250, micro_batch_size=16)], ids=repr)
+def test_one_that_chooses_its_batch_size_or_rate_is_held_to_its_first_gradient(trainer):
+    found = gap_of(trial(trainer))
+    assert found.gap <= found.bound / 1e3
+    assert ADAPTS in found.notes
+
+
+def test_means_of_means_are_found_in_the_first_step_of_one_that_adapts():
+    class Adaptive(MeanOfMeans):
+        varies_rate: ClassVar[bool] = True
+
+    found = gap_of(trial(Adaptive()))
+    assert found.gap > 1e4 * found.bound
+
+
+def test_ranks_that_do_not_share_a_batch_are_found():
+    faults = ("no all-reduce", "same shard", "mean of means")
+    found = on_two_ranks([Ranks(fault) for fault in faults])
+    assert len(found) == 3
+    assert min(one.gap / one.bound for one in found) > 1e4
+
+
+def with_layer(layer):
+    return replace(GAUSSIANS, model=lambda: nn.Sequential(nn.Linear(20, 16), layer(), nn.Linear(16, 4)))
+
+
+class TestModels:
+    def test_batch_norm_is_named_where_batches_are_split(self):
+        workload = with_layer(lambda: nn.BatchNorm1d(16))
+        whole, split = (gap_of(trial(trainer, workload)) for trainer in (FullBatch(), Accumulate()))
+        assert whole.gap <= whole.bound
+        assert BATCH_NORM not in whole.notes
+        assert split.gap > split.bound
+        assert BATCH_NORM in split.notes
+
+    def test_dropout_is_named_and_hides_no_other_fault(self):
+        workload = with_layer(nn.Dropout)
+        correct, wrong = (gap_of(trial(trainer, workload)) for trainer in (Accumulate(), MeanOfMeans()))
+        assert DROPOUT in correct.notes
+        assert correct.gap <= correct.bound
+        assert wrong.gap > wrong.bound
+
+    def test_ragged_batches_and_shards_are_named(self):
+        (note,) = gap_of(trial(MiniBatch(batch_size=60))).notes
+        assert note == "ragged: the last batch of a pass over 256 samples holds 16 of 60"
+        assert not gap_of(trial(MiniBatch(batch_size=64))).notes
+
+    def test_one_that_casts_to_float32_is_compared_in_that(self):
+        class Narrow(nn.Linear):
+            def forward(self, x):
+                return super().forward(x.to(self.weight.dtype)).float()
+
+        found = gap_of(trial(Accumulate(), replace(GAUSSIANS, model=lambda: Narrow(20, 4))))
+        assert found.dtype == "float32"
+        assert found.gap <= found.bound == pytest.approx(3.45e-4, rel=1e-2)
+
+
+class TestGate:
+    def test_it_runs_in_fresh_processes_and_says_why(self):
+        workload = with_layer(lambda: nn.BatchNorm1d(16))
+        good, bad, ranks = gate(
+            [trial(MiniBatch(), workload), trial(Accumulate(), workload), trial(Ranks("same shard"), world_size=2)]
+        )
+        assert good["passed"]
+        assert good["reason"] == ""
+        assert not bad["passed"]
+        assert bad["reason"] == BATCH_NORM
+        assert not ranks["passed"]
+        assert "its gradient differs from that of MiniBatch" in ranks["reason"]
+
+    def test_what_cannot_be_checked_is_no_pass(self):
+        (found,) = gate([trial(Broken())])
+        assert not found["passed"]
+        assert "the planted failure" in found["reason"]
+
+    def test_a_strategy_that_promises_nothing_is_not_asked(self):
+        @dataclass(frozen=True)
+        class Other:
+            lr: float = 0.1
+
+        assert gate([trial(Other())]) == []
+
+
+def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_checked(tmp_path, monkeypatch):
+    lines = []
+    blocks = Blocks(tmp_path, "quick", lines.append)
+    folder = blocks.open({}, planned=0)
+    found = [
+        failed_gate("MiniBatch", passed=True, reason="", gap=0.0),
+        failed_gate("Ddp", reason=BATCH_NORM),
+        failed_gate("Amp", reason="could not be checked: no room", gap=None),
+    ]
+    monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials: found)
+    blocks.check_equivalence({"a": trial(MiniBatch()), "b": trial(Amp())})
+    assert lines == [
+        f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
+        "digits-Amp is not shown to solve the same problem: could not be checked: no room; its results will be marked",
+        "before comparing: 1 of 3 strategies make the first updates that MiniBatch makes at their batch size",
+    ]
+    assert json.loads((folder / "equivalence.json").read_text()) == found
+
+
+def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_ranks(tmp_path, monkeypatch):
+    asked = []
+
+    def record_what_is_asked(trials):
+        trials = list(trials)
+        asked.append([(one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials])
+        return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
+
+    monkeypatch.setattr("paceline.bench.harness.blocks.gate", record_what_is_asked)
+    blocks = Blocks(tmp_path, "quick", lambda line: None)
+    folder = blocks.open({}, planned=0)
+
+    def check(*trials):
+        asked.clear()
+        blocks.check_equivalence({str(i): each for i, each in enumerate(trials)})
+        return asked
+
+    wide = replace(GAUSSIANS, name="wide")
+    one, two = trial(Ddp()), trial(Ddp(), world_size=2)
+    assert check(trial(MiniBatch()), trial(Amp()), two) == [[("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]]
+    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [[("gaussians", "Ddp", 1)]]
+    assert check(*(trial(kind(batch_size=b), wide) for b in (8, 64) for kind in (MiniBatch, Amp))) == [
+        [("wide", "Amp", 1)]
+    ]
+    assert check(trial(Accumulate()), trial(Accumulate(batch_size=32))) == []  # one strategy, compared with itself
+    places = [(one["workload"], one["trainer"], one["world_size"]) for one in json.loads(
+        (folder / "equivalence.json").read_text())]  # fmt: skip
+    assert places == [("gaussians", "Amp", 1), ("gaussians", "Ddp", 2), ("gaussians", "Ddp", 1), ("wide", "Amp", 1)]
+
+
+def test_precision_and_scaling_tables_say_which_cells_solve_another_problem():
+    run = results(precisions({(64, 32): 0.5, (256, 32): 0.5}), ranks({1: 1.0, 2: 1.8, 8: 2.0}))
+    gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2), failed_gate("Ddp", world_size=8)
+    marked, why = replace(run, equivalence=gate), "solves another problem: the planted reason"
+    assert list(tables.precision(marked)["note"]) == [why, ""]
+    assert "note" not in tables.precision(run)
+    notes = tables.scaling(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
+    assert notes["1 x 1"] == ["where both begin"]
+    assert notes["2 x 1"] == [why]
+    assert notes["8 x 1"] == [f"oversubscribed: 8 threads on 4 cores; {why}"]
+
+
+def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
+    found = {"workload": "digits", "world_size": 1, "gap": 0.4, "bound": 1.5e-8, "dtype": "float64", "notes": []}
+    bad = found | {"trainer": "Accumulate", "passed": False, "reason": BATCH_NORM}
+    good = found | {"trainer": "MiniBatch", "passed": True, "reason": ""}
+    folder = write(tmp_path, raced("MiniBatch", seconds=1.0), raced("Accumulate", seconds=2.0))
+    (folder / "equivalence.json").write_text(json.dumps([bad, good]))
+    results = load_results(folder)
+    assert list(tables.equivalence(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
+    marked = f"Accumulate (solves another problem: {BATCH_NORM})"
+    assert list(tables.strategies(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(tables.strategy_costs(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(tables.pairwise(results)["strategy / MiniBatch"]) == [marked]
+    unasked = replace(results, equivalence=())
+    assert list(tables.strategies(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
+    assert tables.equivalence(unasked).empty

@@ -1,0 +1,132 @@
+"""What the harness tells a trainer, and when it stops one before the target or the end of the budget."""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from paceline.bench import Trial, run_trial
+from paceline.bench.analysis.frames import trials_frame
+from paceline.bench.harness.measure import EVALUATIONS
+from paceline.trainers import MiniBatch, Sgd, Step, Steps, Task
+from tests.problems import GAUSSIANS, POINTS, Sleeper
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Tells as its loss what it was last told as its score; 1e6 where it was told nothing."""
+
+    listens: ClassVar[bool] = True
+    distributed: bool = False
+    batch_size: int = 4
+
+    def __call__(self, task: Task) -> Steps:
+        model, told = task.model(), None
+        while True:
+            model(task.x)
+            with torch.no_grad():
+                next(model.parameters()).add_(0.01)  # so that no two scores are the same
+            told = yield Step(model, torch.tensor(1e6 if told is None else told, dtype=torch.float64), samples=4)
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """Learns nothing, and tells ``first`` as its loss, then ``later`` over and over."""
+
+    first: tuple[float, ...]
+    later: tuple[float, ...]
+
+    def __call__(self, task: Task) -> Steps:
+        model = task.model()
+        model(task.x)
+        losses = list(self.first)
+        while True:
+            losses = losses or list(self.later)
+            yield Step(model, torch.tensor(losses.pop(0)), samples=10)
+
+
+def end_of(trainer, **options):
+    return run_trial(Trial(POINTS, trainer, threads=1, **options))
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_trainer_is_told_each_score_once_larger_is_better_on_every_rank(world_size):
+    record = end_of(Listener(distributed=world_size > 1), steps=100, world_size=world_size)
+    curve = record.curve
+    # Up to step 34 every step is scored, so each loss is the score before it, negated: a smaller error is better.
+    assert curve["step"][:34] == list(range(1, 35))
+    assert curve["loss"][0] == 1e6
+    assert curve["loss"][1:34] == pytest.approx([-score for score in curve["score"][:33]], rel=1e-12)
+    later = [loss for step, loss in zip(curve["step"], curve["loss"], strict=True) if step > 70]
+    assert later
+    assert set(later) == {1e6}  # two steps or more after the last evaluation
+
+
+def test_a_trainer_that_does_not_listen_is_told_nothing():
+    """It may hand its steps on from any iterator, which could not take a score."""
+
+    @dataclass(frozen=True)
+    class Deaf:
+        def __call__(self, task: Task) -> Steps:
+            yield from itertools.islice(Listener()(task), 20)
+
+    record = end_of(Deaf(), steps=15)
+    assert (record.status, set(record.curve["loss"])) == ("missed", {1e6})
+
+
+def test_training_stops_early_when_the_score_improves_no_more():
+    record = end_of(Sleeper(0.0), steps=1000, stop_on_plateau=7)
+    assert record.status == "plateaued"
+    assert record.reason.startswith("7 evaluations brought no better score than")
+    assert record.curve["step"][-1] == 8  # the first score is better than none, the next seven are the same
+    row = trials_frame((record,)).iloc[0]
+    assert row.status == "plateaued"
+    assert math.isnan(row.seconds_to_target)
+    assert row.broken_laws == ""
+
+
+def test_training_that_improves_is_not_stopped():
+    trial = Trial(GAUSSIANS, MiniBatch(Sgd(lr=0.02)), threads=1, steps=300, stop_on_plateau=60)
+    assert run_trial(trial).status == "reached"
+
+
+def test_a_loss_that_has_risen_tenfold_for_ten_evaluations_is_given_up():
+    record = end_of(Scripted(first=(1.0, 2.0, 1.0) + (1.0,) * 9, later=(20.5,)), steps=1000)
+    assert record.status == "diverged"
+    assert record.curve["step"][-1] == 12 + EVALUATIONS
+    assert "10.2 times that of the first steps" in record.reason
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        Scripted(first=(1.0, 2.0) + (1.0,) * 10, later=(20.5,) * 9 + (19.5,)),  # every tenth loss is smaller
+        Scripted(first=(30.0,), later=(250.0,)),  # large from the beginning: a scale, not a rise
+    ],
+)
+def test_losses_that_spike_or_were_always_large_are_not_given_up(losses):
+    assert end_of(losses, steps=34).status == "missed"  # up to there every step is an evaluation
+
+
+def test_the_losses_at_the_end_are_means_over_both_sets():
+    record = end_of(Sleeper(0.0), steps=3)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(1, 1)
+    x, y, _, _ = POINTS.data()
+    expected = (model(x) - y).square().mean().item()
+    assert record.final_losses["train"] == pytest.approx(expected, rel=1e-6)
+    shifted = replace(POINTS, data=lambda: (x, y, x, y + 100))
+    record = run_trial(Trial(shifted, Sleeper(0.0), threads=1, steps=3))
+    assert record.final_losses["train"] == pytest.approx(expected, rel=1e-6)
+    assert record.final_losses["held_out"] == pytest.approx((model(x) - y - 100).square().mean().item(), rel=1e-6)
+    row = trials_frame((record,)).iloc[0]
+    assert (row.train_loss, row.held_out_loss) == (record.final_losses["train"], record.final_losses["held_out"])
+
+
+@pytest.mark.parametrize(("options"), [{"stop_on_plateau": 0}, {"stop_on_plateau": 3, "score_along": False}])
+def test_a_plateau_needs_evaluations(options):
+    with pytest.raises(ValueError, match="stop_on_plateau must be at least 1, and needs score_along"):
+        end_of(Sleeper(0.0), **options)

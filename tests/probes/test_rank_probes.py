@@ -1,0 +1,264 @@
+"""What a rank measures of itself. The GPU's side runs on planted numbers: there is none here."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.measure import measure
+from paceline.bench.harness.trial import Trial
+from paceline.bench.probes import procfs
+from paceline.bench.probes.nvml import GpuReadings
+from paceline.bench.probes.rank_probes import Probes
+from paceline.trainers import Ddp, MiniBatch
+from tests.problems import GAUSSIANS
+
+
+def test_the_peak_of_memory_is_seen_and_reset():
+    procfs.reset_peak_rss()
+    before = procfs.peak_rss_bytes()
+    burst = torch.ones(25_000_000)
+    del burst
+    assert 90e6 < procfs.peak_rss_bytes() - before < 130e6
+    procfs.release_freed_memory()
+    procfs.reset_peak_rss()
+    assert procfs.peak_rss_bytes() - before < 30e6
+
+
+def test_memory_shared_with_another_process_counts_by_half():
+    """A child forked while 100 MB are in place shares them: its proportional size holds half of them at most."""
+    program = """
+import os, sys
+from paceline.bench.probes import procfs
+block = bytearray(os.urandom(1)) * 100_000_000
+reading, writing = os.pipe()
+if os.fork() == 0:
+    print(procfs.rss_bytes(), procfs.pss_bytes(), flush=True)
+    os.write(writing, b"x")
+    os._exit(0)
+os.read(reading, 1)
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    resident, proportional = map(int, printed.split())
+    assert resident > 100e6
+    assert proportional < 0.7 * resident
+
+
+def test_waiting_for_a_core_is_counted():
+    """Three processes on one core: each waits about two thirds of the time."""
+    program = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from paceline.bench.probes import procfs
+os.fork() and os.fork()  # one parent, two children
+before, began = procfs.runqueue_wait_seconds(), time.perf_counter()
+while time.perf_counter() - began < 0.6:
+    pass
+share = (procfs.runqueue_wait_seconds() - before) / (time.perf_counter() - began)
+os.write(1, f"{share}\\n".encode())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    shares = [float(line) for line in printed.split()]
+    assert len(shares) == 3
+    assert sum(shares) / 3 > 0.4
+
+
+def test_what_others_take_of_the_cores_is_told_from_what_this_process_takes():
+    """Two processes on one core for 0.6 s: to each the other is busy for about half of it."""
+    program = """
+import os, time
+core = min(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {core})
+from paceline.bench.probes import procfs
+os.fork()
+before, own, began = procfs.busy_seconds(), time.process_time(), time.perf_counter()
+while time.perf_counter() - began < 0.6:
+    pass
+busy, own = procfs.busy_seconds() - before, time.process_time() - own
+os.write(1, f"{busy} {own}\\n".encode())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    seen = [tuple(map(float, line.split())) for line in printed.splitlines()]
+    assert len(seen) == 2
+    for busy, own in seen:
+        assert busy == pytest.approx(0.6, abs=0.1)  # of this one core, not of all
+        assert 0.1 < busy - own < 0.5
+
+
+class FakeGpuProbe:
+    """Tells planted readings, and keeps what it was told to do."""
+
+    readings = GpuReadings(
+        process_peak_bytes=700, device_peak_bytes=900, device_baseline_bytes=100, energy_joules=50.0,
+        energy_window_seconds=2.0, power_limit_watts=300.0, samples=9, unmeasured={},
+        longest_gap_seconds=0.06, beyond_torch={"context": 300, "communication": 450, "peak": 500},
+    )  # fmt: skip
+
+    def __init__(self, uuid, pid, reserved):
+        self.calls = [f"probe {uuid} {pid}"]
+        self.reserved = reserved
+        FakeGpuProbe.last = self
+
+    def stop(self):
+        self.calls.append("stop")
+        return self.readings
+
+    def mark(self, name):
+        self.calls.append(f"mark {name}")
+
+    def __getattr__(self, name):
+        return lambda: self.calls.append(name)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU on which torch has allocated 30 bytes before training, and 80 and 60 at the peak of two windows."""
+    peaks = iter([80, 60])
+    fake = SimpleNamespace(
+        get_device_properties=lambda device: SimpleNamespace(uuid="abc"),
+        empty_cache=lambda: None,
+        memory_allocated=lambda device: 30,
+        memory_reserved=lambda device: 150,
+        synchronize=lambda device: None,
+        max_memory_allocated=lambda device: next(peaks),
+        max_memory_reserved=lambda device: 200,
+        reset_peak_memory_stats=lambda device: None,
+    )
+    monkeypatch.setattr("paceline.bench.probes.rank_probes.torch.cuda", fake)
+    monkeypatch.setattr("paceline.bench.probes.rank_probes.GpuProbe", FakeGpuProbe)
+
+
+def run_probes():
+    probes = Probes(torch.device("cuda", 0))
+    probes.mark("context")
+    probes.mark("communication")
+    probes.reset()
+    probes.pause()
+    probes.resume()
+    probes.pause()
+    return probes.finish()
+
+
+@pytest.mark.usefixtures("gpu")
+class TestGpu:
+    def test_readings_reach_the_record(self):
+        seen, unmeasured = run_probes()
+        assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (700, "nvml_process")
+        assert (seen["start_allocated_bytes"], seen["peak_allocated_bytes"], seen["peak_reserved_bytes"]) == (
+            30,
+            80,
+            200,
+        )
+        assert seen["energy_joules"] == 50.0
+        assert seen["nvml_longest_gap_seconds"] == 0.06
+        assert not {"peak_device_bytes", "energy_joules", "peak_allocated_bytes"} & unmeasured.keys()
+
+    def test_evaluation_is_kept_from_the_sampler(self):
+        run_probes()
+        calls = [call for call in FakeGpuProbe.last.calls if call != f"probe abc {os.getpid()}"]
+        assert calls == [
+            "start",
+            "mark context",
+            "mark communication",
+            "reset_peak",
+            "resume",
+            "pause",
+            "resume",
+            "pause",
+            "stop",
+        ]
+
+    def test_a_driver_that_tells_nothing_leaves_torchs_own_count(self, monkeypatch):
+        silent = GpuReadings(None, None, None, None, None, None, 0, {"process_peak_bytes": "NVMLError_NotSupported"})
+        monkeypatch.setattr(FakeGpuProbe, "readings", silent)
+        seen, unmeasured = run_probes()
+        assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (200, "torch_max_reserved")
+        assert "NotSupported" in unmeasured["process_peak_bytes"]
+        assert not [name for name in seen if "beyond" in name]
+        assert "group of ranks" in unmeasured["communication_bytes"]
+
+    def test_the_sampler_is_told_what_torch_has_reserved_and_its_marks_reach_the_record(self):
+        seen, unmeasured = run_probes()
+        assert FakeGpuProbe.last.reserved() == 150
+        told = {name.removeprefix("beyond_torch_"): value for name, value in seen.items() if "beyond" in name}
+        assert told == {"context_bytes": 300, "communication_bytes": 450, "peak_bytes": 500}
+        assert "communication_bytes" not in unmeasured
+
+    def test_what_cublas_works_in_is_what_torch_gets_back_of_it(self, monkeypatch):
+        held = [30 + 32]
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held[0])
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: held.__setitem__(0, 30), raising=False)
+        assert run_probes()[0]["workspaces_bytes"] == 32
+
+    def test_a_torch_that_keeps_them_says_so(self, monkeypatch):
+        monkeypatch.delattr(torch._C, "_cuda_clearCublasWorkspaces", raising=False)
+        seen, unmeasured = run_probes()
+        assert "workspaces_bytes" not in seen
+        assert "cuBLAS" in unmeasured["workspaces_bytes"]
+
+
+def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(procfs, "SELF", tmp_path / "nothing")
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.pause()
+    seen, unmeasured = probes.finish()
+    assert "peak_rss_bytes" not in seen
+    assert "runqueue_wait_seconds" not in seen
+    assert "clear_refs" in unmeasured["peak_rss_bytes"]
+    assert "schedstat" in unmeasured["runqueue_wait_seconds"]
+
+
+def test_a_quota_is_counted_while_it_holds_back_training_and_not_between_windows(monkeypatch):
+    """The counter goes on during warm-up (to 1 s), training (0.25 s and 0.5 s) and evaluation (2 s)."""
+    counter = iter([1.0, 1.25, 3.25, 3.75])
+    monkeypatch.setattr("paceline.bench.probes.cgroup.throttled_seconds", lambda: next(counter))
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    for after in (probes.pause, probes.resume, probes.pause):
+        after()
+    seen, unmeasured = probes.finish()
+    assert seen["throttled_seconds"] == 0.75
+    assert "throttled_seconds" not in unmeasured
+
+
+def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):
+    monkeypatch.setattr("paceline.bench.probes.cgroup.throttled_seconds", lambda: None)
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.pause()
+    seen, unmeasured = probes.finish()
+    assert "throttled_seconds" not in seen
+    assert "quota" in unmeasured["throttled_seconds"]
+
+
+def test_no_thread_is_started_on_the_cpu():
+    before = threading.active_count()
+    Probes(torch.device("cpu")).reset()
+    time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_the_marks_lie_before_and_after_the_ranks_have_met(monkeypatch, tmp_path):
+    """What the first collective takes must lie between them: it is NCCL's."""
+    marks, met = [], []
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr(Probes, "mark", lambda self, what: marks.append((what, dist.is_initialized(), len(met))))
+    monkeypatch.setattr("paceline.bench.harness.ranks.Ranks.meet", lambda self: met.append(self))
+    data_file, _ = DATA_FILES.prepare(GAUSSIANS)
+    threads = torch.get_num_threads()
+    try:
+        for trainer in (MiniBatch(), Ddp()):
+            trial = Trial(GAUSSIANS, trainer, threads=1, steps=2)
+            measure(trial, data_file, 0, str(tmp_path / "rendezvous"), send=lambda message: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert marks == [("context", False, 0), ("context", False, 0), ("communication", True, 1)]

@@ -1,0 +1,294 @@
+"""Each claim's verdict turns when the planted numbers turn."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from paceline.bench.analysis.frames import Results
+from paceline.bench.records.record import Record
+from paceline.bench.report.claims import CLAIMS, Judgement, judge
+from tests.synthetic import batch_sizes, failed_gate, noises, precisions, raced, ranks, results, searched
+
+
+def claim(number: int, run: Results) -> Judgement:
+    return judge(run)[number - 1]
+
+
+def test_all_nineteen_claims_are_judged_and_none_by_an_empty_run() -> None:
+    judged = judge(results())
+    assert [found.number for found in judged] == list(range(1, 20))
+    assert {found.verdict for found in judged} == {"not measured here"}
+    assert all(found.why for found in judged)
+    assert len({text for text, _ in CLAIMS}) == 19
+
+
+def test_full_batch_has_two_answers_where_it_is_busier_and_later() -> None:
+    # Ten times the samples per second, yet twice the time: it needs twenty times the samples.
+    run = results(raced("MiniBatch", seconds=1.0, samples=6400), raced("FullBatch", seconds=2.0, samples=128_000))
+    found = claim(1, run)
+    assert found.verdict == "depends"
+    assert "10.0 times" in found.why
+    assert "2.00 times" in found.why
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.5, "holds"), (2.0, "fails")])
+def test_full_batch_is_faster_or_not(seconds: float, verdict: str) -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=seconds))
+    assert claim(1, run).verdict == verdict
+
+
+def test_workloads_that_contradict_each_other_make_it_depend() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, workload="a"), raced("FullBatch", seconds=0.5, workload="a"),
+        raced("MiniBatch", seconds=1.0, workload="b"), raced("FullBatch", seconds=2.0, workload="b"),
+    )  # fmt: skip
+    assert claim(1, run).verdict == "depends"
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(4.0, "holds"), (0.5, "fails")])
+def test_online_is_slower_or_not(seconds: float, verdict: str) -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=seconds, batch_size=1))
+    assert claim(2, run).verdict == verdict
+
+
+def test_a_missed_target_counts_as_at_least_what_was_spent() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0),
+        raced("Online", seconds=10.0, batch_size=1, missed=(0, 1, 2, 3, 4, 5)),
+    )
+    found = claim(2, run)
+    assert found.verdict == "holds"
+    assert re.search(r"at least (9\.9\d|10\.\d) times \[9\.\d+, ∞; n=6\] its seconds", found.why)
+    assert "Online in 0 of 6 trials" in found.why
+    # What was spent before missing says nothing if it is less than the other needed.
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=0.5, batch_size=1, missed=(0,)))
+    assert claim(2, run).verdict == "not measured here"
+
+
+def test_an_undecided_comparison_is_not_a_verdict() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=1.0, vary=1.4))
+    found = claim(2, run)
+    assert found.verdict == "not measured here"
+    assert found.why.startswith("Undecided")
+    assert re.search(r"\[0\.\d+, 1\.\d+; n=6\]", found.why)
+
+
+def test_two_trials_decide_nothing() -> None:
+    run = results(raced("MiniBatch", seconds=1.0, blocks=2), raced("Online", seconds=9.0, blocks=2))
+    found = claim(2, run)
+    assert found.verdict == "not measured here"
+    assert "no interval at n=2" in found.why
+
+
+@pytest.mark.parametrize(
+    ("samples", "memory", "verdict"),
+    [(64_000, 20.0, "holds"), (3200, 2.0, "fails"), (64_000, 2.0, "depends")],
+)
+def test_mini_batches_save_computation_and_memory(samples: int, memory: float, verdict: str) -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0, samples=samples, memory=memory))
+    found = claim(5, run)
+    assert found.verdict == verdict
+    if verdict == "depends":
+        assert "saves computation only" in found.why
+
+
+def test_mixed_precision_depends_where_it_flips_and_the_turning_cells_are_named() -> None:
+    run = results(precisions({(64, 32): 1.3, (64, 512): 1.2, (1024, 32): 0.9, (1024, 512): 0.5}))
+    found = claim(10, run)
+    assert found.verdict == "depends"
+    yes, no = found.why.split("It does not hold at")
+    assert "digits-1024 B=32" in yes
+    assert "digits-1024 B=512 (2.0" in yes
+    assert "digits-64 B=32 (0.7" in no
+    assert "digits-64 B=512" in no
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.5, "holds"), (1.5, "fails"), (1.0, "fails")])
+def test_mixed_precision_is_faster_or_not(ratio: float, verdict: str) -> None:
+    assert claim(10, results(precisions({(64, 32): ratio, (64, 512): ratio}))).verdict == verdict
+
+
+def test_one_resolved_cell_of_three_is_no_verdict_on_the_whole() -> None:
+    one = precisions({(64, 32): 0.5})
+    two_trials = [record for record in precisions({(64, 128): 0.9, (64, 512): 0.9}) if record.block < 2]
+    found = claim(10, results(one, two_trials))
+    assert found.verdict == "not measured here"
+    assert "It holds at digits-64 B=32" in found.why
+
+
+def test_a_lower_score_is_the_better_one_where_the_workload_says_so() -> None:
+    worse = [
+        record
+        if record.trainer == "MiniBatch"
+        else replace(record, curve=record.curve | {"score": [None, 0.6 + 0.001 * record.block]})
+        for record in precisions({(64, 32): 1.0}, score=0.5, higher_is_better=False)
+    ]
+    found = claim(12, results(worse))
+    assert found.verdict == "fails"
+    assert "-0.10" in found.why
+
+
+def test_mixed_precision_and_accuracy() -> None:
+    better = [*precisions({(64, 32): 1.0}, score=0.5)]
+    improved = [
+        record
+        if record.trainer == "MiniBatch"
+        else replace(record, curve=record.curve | {"score": [None, 0.6 + 0.001 * record.block]})
+        for record in better
+    ]  # fmt: skip
+    found = claim(12, results(improved))
+    assert found.verdict == "holds"
+    assert "0.102" in found.why or "0.103" in found.why
+    assert claim(12, results(better)).verdict == "fails"  # no difference at all
+
+
+def test_more_workers_hold_fail_or_depend_and_oversubscription_is_left_out() -> None:
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 3.0}))).verdict == "holds"
+    assert claim(13, results(ranks({1: 1.0, 2: 0.8}))).verdict == "fails"
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.7}))).verdict == "depends"
+    found = claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.5}, cores=2)))
+    assert found.verdict == "holds"
+    assert "more ranks than cores are left out" in found.why
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8}, cores=1))).verdict == "not measured here"
+
+
+def test_accumulation_equals_the_large_batch_or_not() -> None:
+    large = raced("MiniBatch", seconds=1.0)
+    found = claim(15, results(large, raced("Accumulate", seconds=1.4)))
+    assert found.verdict == "holds"
+    assert "in parts of 16" in found.why
+    assert "differ by 0 at most over 12 common steps" in found.why
+    assert claim(15, results(large, raced("Accumulate", seconds=1.4, samples=12_800))).verdict == "fails"
+    other_rate = claim(15, results(large, raced("Accumulate", seconds=1.4, lr=0.2)))
+    assert other_rate.verdict == "not measured here"
+
+
+def tuned(name: str, score: float, **changes: Any) -> list[Record]:
+    """A search of an optimizer that scores ``score`` at its best rate, and hits 0.9 the sooner the higher that is."""
+    rates = {0.01: score - 0.2, 0.1: score, 1.0: score - 0.1, 10.0: None}
+    return searched(name, rates, comparison="optimizers", **changes)
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(0.97, "holds"), (0.92, "fails"), (0.95, "fails")])
+def test_decay_trains_better_or_not(score: float, verdict: str) -> None:
+    """Each at its own best rate; as good as the constant rate is no better."""
+    found = claim(8, results(tuned("Sgd", 0.95), tuned("SgdCosine", score)))
+    assert found.verdict == verdict
+    assert "digits SgdCosine" in found.why
+
+
+def test_decay_depends_on_the_schedule_where_one_helps_and_another_hurts() -> None:
+    found = claim(8, results(tuned("Sgd", 0.95), tuned("SgdCosine", 0.97), tuned("SgdStep", 0.92)))
+    assert found.verdict == "depends"
+    assert "It turns on the schedule" in found.why
+    assert re.search(r"It holds at digits SgdCosine \(0\.0\d+ \[", found.why)
+    assert re.search(r"It does not hold at digits SgdStep \(-0\.0\d+ \[", found.why)
+
+
+def test_two_seeds_decide_nothing_of_a_schedule() -> None:
+    found = claim(8, results(tuned("Sgd", 0.95, measured=2), tuned("SgdCosine", 0.97, measured=2)))
+    assert found.verdict == "not measured here"
+    assert "(n=2)" in found.why
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(0.97, "holds"), (0.92, "fails")])
+def test_adaptive_methods_train_faster_or_not(score: float, verdict: str) -> None:
+    found = claim(9, results(tuned("Sgd", 0.95), tuned("Adam", score)))
+    assert found.verdict == verdict
+    assert "digits Adam in seconds" in found.why
+    assert "digits Adam in samples" in found.why
+    # Beside it stand the final score, and how much either owes to its rate.
+    assert re.search(r"final scores are better than that of plain SGD by Adam -?0\.0\d+ \[", found.why)
+    assert re.search(r"span Sgd 0\.\d decades \(of 4 rates\) and Adam 0\.\d decades", found.why)
+
+
+def test_adaptive_methods_depend_on_what_is_counted_where_their_steps_cost_more() -> None:
+    """Two thirds of the samples, at half of the samples per second."""
+    found = claim(9, results(tuned("Sgd", 0.94), tuned("Adam", 0.96, samples_per_second=32_000.0)))
+    assert found.verdict == "depends"
+    assert "It turns on the method and on what is counted" in found.why
+    assert re.search(r"It holds at digits Adam in samples \(0\.6", found.why)
+    assert re.search(r"It does not hold at digits Adam in seconds \(1\.3", found.why)
+
+
+def test_an_adaptive_method_that_never_arrives_is_slower_by_at_least_what_it_spent() -> None:
+    found = claim(9, results(tuned("Sgd", 0.95), tuned("Adadelta", 0.85)))
+    assert found.verdict == "fails"
+    assert "digits Adadelta in samples (at least " in found.why
+    assert claim(9, results(tuned("Adam", 0.95))).verdict == "not measured here"  # there is nothing to compare with
+    unmeasured = results(
+        tuned("Sgd", 0.95, measured=0), tuned("Adam", 0.97, measured=0)
+    )  # interrupted after the search
+    assert claim(9, unmeasured).verdict == "not measured here"
+
+
+@pytest.mark.parametrize(
+    ("number", "trainer"),
+    [(1, "FullBatch"), (2, "Online"), (3, "Online"), (5, "MiniBatch"), (13, "Ddp"), (15, "Accumulate")],
+)
+def test_a_claim_that_rests_on_a_strategy_that_solves_another_problem_says_so(number: int, trainer: str) -> None:
+    names = ("FullBatch", "MiniBatch", "Online", "Accumulate", "Ddp")
+    run = results(
+        *(raced(name, seconds=1.0 + i) for i, name in enumerate(names)), ranks({1: 1.0, 2: 1.8}, workload="wide")
+    )
+    plain, marked = claim(number, run), claim(number, replace(run, equivalence=(failed_gate(trainer),)))
+    beware = f"Beware: {trainer} solves another problem: the planted reason."
+    assert beware in marked.why
+    assert " ".join(marked.why.replace(beware, "").split()) == plain.why
+    assert marked.verdict == plain.verdict
+    passed = failed_gate(trainer, passed=True, reason="")
+    assert claim(number, replace(run, equivalence=(passed,))) == plain
+
+
+@pytest.mark.parametrize("number", [10, 11, 12, 13])
+def test_a_claim_about_precision_or_ranks_that_solve_another_problem_says_so(number: int) -> None:
+    run = results(precisions({(64, 32): 0.5, (64, 512): 0.5}), ranks({1: 1.0, 2: 1.8}))
+    gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2)
+    plain, marked = claim(number, run), claim(number, replace(run, equivalence=gate))
+    name = "Ddp on digits with 2 ranks" if number == 13 else "Amp on digits-64"
+    assert marked.why == f"{plain.why} Beware: {name} solves another problem: the planted reason."
+    assert marked.verdict == plain.verdict
+
+
+def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0), raced("Online", seconds=3.0),
+        batch_sizes({1: 1e3, 64: 1e5}), precisions({(64, 32): 0.5}), ranks({1: 1.0, 2: 1.8}),
+    )  # fmt: skip
+    for number in (4, 14, 18, 19):
+        found = claim(number, run)
+        assert found.verdict == "not measured here"
+        assert "No benchmark measures this yet" in found.why
+    for number in (7, 16, 17):
+        assert claim(number, run).verdict == "not measured here"
+    assert claim(3, run).verdict == "not measured here"
+
+
+def variances(power: float, spread: float = 0.02, **changes: object) -> list[Record]:
+    """Trials whose gradients' variance goes as the batch size to a power that differs a little between seeds."""
+    found = []
+    for record, away in zip(noises([40.0] * 3, **changes), (-spread, 0.0, spread), strict=True):
+        each = [b ** (power + away) * (1 - b / 1000) for b in (8, 64, 500)]
+        found.append(replace(record, noise=record.noise | {"variances": [each] * len(record.noise["step"])}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict", "law"),
+    [(-1.0, "holds", "which is 1/B"), (-0.5, "holds", "which is not 1/B"), (0.3, "fails", "which is not 1/B")],
+)
+def test_larger_batches_vary_less_or_not(power: float, verdict: str, law: str) -> None:
+    found = claim(6, results(variances(power)))
+    assert found.verdict == verdict
+    assert law in found.why
+    assert "over batches of 8 to 500 samples" in found.why
+    assert "n=3" in found.why
+
+
+def test_the_variance_of_updates_is_undecided_within_the_noise_and_under_adam_not_judged() -> None:
+    assert claim(6, results(variances(-0.1, spread=0.4))).why.startswith("Undecided")
+    assert claim(6, results(variances(-1.0, optimizer="Adam"))).why == "It needs bench_noise_scale.py."
+    twice = claim(6, results(variances(-1.0), variances(-0.5, name="Ddp")))
+    assert twice.why.count("On digits") == 1  # the same steps are no second finding

@@ -1,0 +1,248 @@
+"""The decision names what was planted, calls a tie a tie, and abstains where the data do not decide."""
+
+import math
+from dataclasses import replace
+
+from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.null_test import headline
+from paceline.bench.analysis.sequential import compare_anytime
+from paceline.bench.report import tables
+from paceline.bench.report.claims import judge
+from paceline.bench.report.decision import decide, decision_text
+from paceline.bench.report.wording import ratio
+from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results
+
+
+def row(run: Results, constraint: str) -> tuple[str, str]:
+    table = decide(run)
+    found = table[table["constraint"].str.contains(constraint, regex=False)]
+    assert len(found) == 1, list(table["constraint"])
+    return str(found["choice"].iloc[0]), str(found["why"].iloc[0])
+
+
+def test_the_planted_fastest_is_chosen_through_drift_that_is_larger_than_the_difference() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=1.2), raced("Online", seconds=3.0))
+    choice, why = row(run, "fastest to target")
+    assert choice == "MiniBatch"
+    assert "6 of 6" in why
+    assert "FullBatch takes 1.2" in why
+
+
+def test_fewest_samples_and_least_memory_are_constraints_of_their_own() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, samples=6400, memory=8.0),
+        raced("Online", seconds=5.0, samples=3200, batch_size=1, memory=8.0),
+        raced("Accumulate", seconds=1.5, samples=6400, memory=4.0),
+    )
+    assert row(run, "fastest to target")[0] == "MiniBatch"
+    assert row(run, "fewest samples")[0] == "Online"
+    assert row(run, "least training memory")[0] == "Accumulate"
+    choice, why = row(run, "memory limit")
+    assert choice.startswith("Accumulate from 4")
+    assert "MiniBatch from 8" in choice
+    assert "Online" not in choice
+    assert "no faster: Online" in why
+
+
+def test_a_planted_tie_is_called_a_tie() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=1.0, vary=1.3), raced("FullBatch", seconds=9.0))
+    choice, why = row(run, "fastest to target")
+    assert set(choice.split(" or ")) == {"MiniBatch", "Amp"}
+    assert "not resolved" in why
+
+
+def test_equivalent_strategies_are_said_to_be_equivalent() -> None:
+    choice, why = row(results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=1.0)), "fastest to target")
+    assert "or" in choice
+    assert "is equivalent" in why
+
+
+def test_a_strategy_that_missed_the_target_is_not_the_fastest_and_its_success_is_shown() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=0.5, missed=(1, 4)))
+    choice, why = row(run, "fastest to target")
+    assert choice == "MiniBatch"
+    assert "Amp (reached 4 of 6)" in why
+
+
+def test_it_abstains_where_no_strategy_reached_the_target_every_time() -> None:
+    choice, why = row(results(raced("MiniBatch", seconds=1.0, missed=(0,))), "which strategy")
+    assert choice == "not decided"
+    assert "MiniBatch (reached 5 of 6)" in why
+
+
+def test_two_trials_give_no_interval_and_no_decision() -> None:
+    run = results(raced("MiniBatch", seconds=1.0, blocks=2), raced("FullBatch", seconds=9.0, blocks=2))
+    choice, why = row(run, "fastest to target")
+    assert choice == "not decided"
+    assert "no interval at n=2" in why
+    assert "no interval at n=2" in row(run, "memory limit")[1].lower()
+
+
+def test_more_memory_is_not_recommended_for_a_gain_that_is_not_resolved() -> None:
+    run = results(raced("MiniBatch", seconds=1.0, memory=4.0), raced("Amp", seconds=0.8, memory=8.0, vary=1.5))
+    choice, why = row(run, "memory limit")
+    assert choice == "MiniBatch from 4.00 MB"
+    assert "is not resolved to be faster" in why
+
+
+def test_a_stream_is_learned_online_and_the_price_is_given() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=4.0, samples=3200, batch_size=1))
+    choice, why = row(run, "stream")
+    assert choice == "Online"
+    assert "4.0" in why
+    assert "0.500 times" in why
+    assert row(results(raced("MiniBatch", seconds=1.0)), "stream")[0] == "not measured"
+
+
+def test_the_smallest_batch_that_saturates_is_chosen() -> None:
+    run = results(batch_sizes({1: 1e3, 16: 1e4, 64: 9.7e4, 256: 1e5, 1000: 6e4}))
+    choice, why = row(run, "saturates")
+    assert choice == "B=64"
+    assert "Best at B=256" in why
+    assert "run bench_critical_batch.py for the samples and seconds" in why
+
+
+def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:
+    choice, _ = row(results(batch_sizes({16: 1e4, 64: 9.1e4, 256: 1e5})), "saturates")
+    assert choice == "between B=64 and B=256"
+    choice, why = row(results(batch_sizes({16: 1e4, 64: 9.7e4}, blocks=2)), "saturates")
+    assert choice == "not decided"
+    assert "No interval at n=2" in why
+
+
+def test_ranks_are_added_as_long_as_they_pay() -> None:
+    choice, why = row(results(ranks({1: 1.0, 2: 1.8, 4: 1.7})), "how many workers")
+    assert choice == "2 ranks"
+    assert "From 1 rank to 2 ranks" in why
+    assert "it costs" in why
+
+
+def test_one_rank_is_enough_where_a_second_buys_nothing() -> None:
+    assert row(results(ranks({1: 1.0, 2: 0.9})), "how many workers")[0] == "1 rank"
+
+
+def test_ranks_that_share_cores_are_never_recommended_however_fast_they_look() -> None:
+    choice, why = row(results(ranks({1: 1.0, 2: 1.8, 4: 4.0}, cores=2)), "how many workers")
+    assert choice == "2 ranks"
+    assert "4 ranks share cores here (oversubscribed): not considered" in why
+    choice, why = row(results(ranks({1: 1.0, 2: 2.0}, cores=1)), "how many workers")
+    assert choice == "not decided"
+
+
+def test_two_ranks_at_two_trials_are_not_decided() -> None:
+    choice, why = row(results(ranks({1: 1.0, 2: 1.8}, blocks=2)), "how many workers")
+    assert choice == "not decided between 1 rank and 2 ranks"
+    assert "no interval at n=2" in why
+
+
+def test_mixed_precision_is_recommended_where_it_pays_only() -> None:
+    choice, why = row(results(precisions({(64, 32): 1.3, (1024, 512): 0.5})), "precision")
+    assert choice == "bfloat16 at digits-1024 B=512; elsewhere float32"
+    assert "digits-64 B=32 (0.7" in why
+    assert row(results(precisions({(64, 32): 1.3, (64, 512): 1.1})), "precision")[0] == "float32"
+    assert row(results(precisions({(64, 32): 0.7, (64, 512): 0.8})), "precision")[0] == "bfloat16"
+    assert row(results(precisions({(64, 32): 0.7}, blocks=2)), "precision")[0] == "not decided"
+
+
+def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
+    table = decide(results())
+    assert list(table["choice"]) == ["not measured"] * 5
+    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision"):
+        assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
+
+
+def test_every_workload_gets_its_own_decision() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, workload="a"), raced("FullBatch", seconds=2.0, workload="a"),
+        raced("MiniBatch", seconds=2.0, workload="b"), raced("FullBatch", seconds=1.0, workload="b"),
+    )  # fmt: skip
+    assert row(run, "a: fastest to target")[0] == "MiniBatch"
+    assert row(run, "b: fastest to target")[0] == "FullBatch"
+
+
+def test_a_trial_without_a_result_excludes_its_strategy_and_breaks_nothing() -> None:
+    crashed = raced("Ddp", seconds=0.5, status="crashed", reason="rank 1 left", curve=dict.fromkeys(
+        ("step", "samples", "seconds", "loss", "score"), ()), ranks=[])  # fmt: skip
+    choice, why = row(results(raced("MiniBatch", seconds=1.0), crashed), "fastest to target")
+    assert choice == "MiniBatch"
+    assert "Ddp (reached 0 of 6)" in why
+
+
+def test_a_strategy_that_solves_another_problem_is_not_chosen_silently() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, samples=3200, memory=4.0),
+        raced("Ddp", seconds=0.5, memory=8.0),
+        ranks({1: 1.0, 2: 1.8}, workload="wide"),
+    )
+    marked = replace(run, equivalence=(failed_gate("Ddp"), failed_gate("MiniBatch", passed=True, reason="")))
+    beware = "Beware: Ddp solves another problem: the planted reason."
+    choice, why = row(marked, "fastest to target")
+    assert choice == "Ddp"
+    assert why.startswith(beware)
+    assert row(marked, "memory limit")[1].startswith(beware)
+    assert beware in row(marked, "how many workers")[1]
+    assert "MiniBatch solves" not in " ".join(decide(marked)["why"])
+    # Nothing else changes, and nothing at all where every strategy passed, or one of another workload did not.
+    for plain, said in zip(decide(run)["why"], decide(marked)["why"], strict=True):
+        assert " ".join(said.replace(beware, "").split()) == plain
+    for gate in (failed_gate("Ddp", passed=True, reason=""), failed_gate("Ddp", workload="others")):
+        assert decide(replace(run, equivalence=(gate,))).equals(decide(run))
+
+
+def test_a_strategy_that_a_row_does_not_name_is_not_warned_of() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=2.0), raced("Online-B2", seconds=9.0))
+    marked = replace(run, equivalence=(failed_gate("Online-B2"),))
+    assert "Beware" not in row(marked, "stream")[1]
+
+
+def test_the_text_for_a_terminal_begins_with_what_is_not_resolved() -> None:
+    noise = null_test([0.05, -0.04, 0.03, -0.05, 0.02, 0.01])
+    run = results(raced("MiniBatch", seconds=1.0), noise)
+    text = decision_text(run)
+    first = " ".join(text.split("\n\nDecision")[0].split())
+    assert first == headline(run)
+    assert first.startswith("Differences under")
+    assert max(map(len, text.splitlines())) <= 100
+    assert decision_text(results()).startswith("Which differences this run resolves is not known")
+
+
+def test_the_text_for_a_terminal_holds_every_row() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), ranks({1: 1.0, 2: 1.8}))
+    text = decision_text(run)
+    for constraint, choice in decide(run)[["constraint", "choice"]].itertuples(index=False):
+        assert f"{constraint}: {choice}" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_run_that_was_looked_at_often_decides_by_intervals_that_hold_however_often() -> None:
+    """Full batch is 10 % slower to within 8 % noise: enough for six blocks fixed beforehand, not for six looks."""
+    noise = (0.08, -0.05, 0.07, -0.06, 0.05, -0.03)
+
+    def planted(environment: dict[str, object]) -> Results:
+        slow = [
+            replace(trial, curve=trial.curve | {"seconds": [s * math.exp(off) for s in trial.curve["seconds"]]})
+            for trial, off in zip(raced("FullBatch", seconds=1.1), noise, strict=True)
+        ]
+        return results(raced("MiniBatch", seconds=1.0), slow, environment=environment)
+
+    fixed, looked_at = planted({}), planted({"until_decided": True})
+    assert row(fixed, "fastest to target")[0] == "MiniBatch"
+    choice, why = row(looked_at, "fastest to target")
+    assert set(choice.split(" or ")) == {"MiniBatch", "FullBatch"}
+    anytime = compare_anytime(looked_at.trials, "FullBatch", "MiniBatch")
+    assert ratio(anytime).split(",")[1].split("]")[0] in why
+    [pairwise] = tables.pairwise(looked_at).to_dict("records")
+    assert (pairwise["seconds to target, ratio"], pairwise["verdict"]) == (ratio(anytime), "undecided")
+    assert judge(fixed)[0].verdict == "fails"
+    assert judge(looked_at)[0].verdict == "not measured here"
+
+
+def test_workers_and_precision_that_solve_another_problem_are_not_chosen_silently() -> None:
+    run = results(ranks({1: 1.0, 2: 1.8}), precisions({(64, 32): 0.5, (64, 512): 0.5, (256, 32): 0.5}))
+    gate = failed_gate("Ddp", world_size=2), failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=4)
+    marked = replace(run, equivalence=gate)
+    of_ranks = "Beware: Ddp on digits with 2 ranks solves another problem: the planted reason."
+    of_amp = "Beware: Amp on digits-64 solves another problem: the planted reason."
+    for constraint, beware in (("how many workers", of_ranks), ("precision", of_amp)):
+        choice, why = row(marked, constraint)
+        assert (choice, why) == (row(run, constraint)[0], f"{beware} {row(run, constraint)[1]}")
