@@ -129,11 +129,11 @@ class Share:
     def __init__(self, budget: Budget, seconds: float) -> None:
         """Begin now, with ``seconds`` to spend."""
         self._budget, self.seconds = budget, seconds
-        self._ends_with = budget.left() - seconds
+        self._ends = budget.spent() + seconds
 
     def left(self) -> float:
         """Return the seconds that this comparison may still take."""
-        return self._budget.left() - self._ends_with
+        return self._ends - self._budget.spent()
 
     def limit(self, trials: int) -> float | None:
         """Return the wall seconds of the next of ``trials`` that are still to fit; None is no limit."""

@@ -135,6 +135,15 @@ def test_where_all_fits_nothing_is_cut(tmp_path, monkeypatch):
     assert all(len(records) == planned[comparison] for (comparison, _), records in blocks.records.items())
 
 
+def test_without_a_budget_nothing_is_cut_however_slow(tmp_path, monkeypatch):
+    machine = BOTH()
+    names = ("strategies", "critical_batch")
+    blocks = machine.run(Plan(suite="quick", cores=2, until_decided=True), tmp_path, monkeypatch, names)
+    assert machine.now > 200
+    assert not [line for _, line in machine.lines if line.startswith("cut")]
+    assert not blocks.left_out
+
+
 def test_a_budget_that_is_short_is_used(tmp_path, monkeypatch):
     """Cutting to half of what there is time for would keep a budget too."""
     machine = TEN_TIMES()

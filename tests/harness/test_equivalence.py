@@ -11,6 +11,7 @@ from torch import nn
 
 from paceline.bench import Trial, load_results
 from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
 from paceline.bench.report import tables
 from paceline.bench.workloads.workload import Data
@@ -205,14 +206,14 @@ class TestGate:
 def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_checked(tmp_path, monkeypatch):
     lines = []
     blocks = Blocks(tmp_path, "quick", lines.append)
-    folder = blocks.open({}, planned=0)
+    folder = blocks.open({}, [])
     found = [
         failed_gate("MiniBatch", passed=True, reason="", gap=0.0),
         failed_gate("Ddp", reason=BATCH_NORM),
         failed_gate("Amp", reason="could not be checked: no room", gap=None),
     ]
     monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials: found)
-    blocks.check_equivalence({"a": trial(MiniBatch()), "b": trial(Amp())})
+    blocks.check_equivalence(Comparison("strategies", {"a": trial(MiniBatch()), "b": trial(Amp())}, 1))
     assert lines == [
         f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
         "digits-Amp is not shown to solve the same problem: could not be checked: no room; its results will be marked",
@@ -226,24 +227,24 @@ def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_rank
 
     def record_what_is_asked(trials):
         trials = list(trials)
-        asked.append([(one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials])
+        asked.extend((one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials)
         return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
 
     monkeypatch.setattr("paceline.bench.harness.blocks.gate", record_what_is_asked)
     blocks = Blocks(tmp_path, "quick", lambda line: None)
-    folder = blocks.open({}, planned=0)
+    folder = blocks.open({}, [])
 
     def check(*trials):
         asked.clear()
-        blocks.check_equivalence({str(i): each for i, each in enumerate(trials)})
+        blocks.check_equivalence(Comparison("strategies", {str(i): each for i, each in enumerate(trials)}, 1))
         return asked
 
     wide = replace(GAUSSIANS, name="wide")
     one, two = trial(Ddp()), trial(Ddp(), world_size=2)
-    assert check(trial(MiniBatch()), trial(Amp()), two) == [[("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]]
-    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [[("gaussians", "Ddp", 1)]]
+    assert check(trial(MiniBatch()), trial(Amp()), two) == [("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]
+    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [("gaussians", "Ddp", 1)]
     assert check(*(trial(kind(batch_size=b), wide) for b in (8, 64) for kind in (MiniBatch, Amp))) == [
-        [("wide", "Amp", 1)]
+        ("wide", "Amp", 1)
     ]
     assert check(trial(Accumulate()), trial(Accumulate(batch_size=32))) == []  # one strategy, compared with itself
     places = [(one["workload"], one["trainer"], one["world_size"]) for one in json.loads(
