@@ -7,8 +7,7 @@ SUITE ?= standard
 
 # The benchmarks, then the report: ends with the decision and where the plots and the page are.
 bench: $(VENV)/report
-	$(VENV)/bin/pytest --benchmark-only --suite $(SUITE) $(ARGS)
-	$(VENV)/bin/paceline report
+	$(VENV)/bin/paceline run --suite $(SUITE) $(ARGS)
 
 report: $(VENV)/report
 	$(VENV)/bin/paceline report $(RESULTS)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paceline.bench.options import OPTIONS
 from paceline.bench.replay import CLOCK, report
 
 if TYPE_CHECKING:
@@ -48,67 +49,8 @@ WRONG: pytest.StashKey[str] = pytest.StashKey()  # what is wrong with the input,
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add Paceline's options."""
     group = parser.getgroup("paceline", "Paceline: benchmarks of training strategies")
-    group.addoption("--suite", default="standard", help="how much to measure: quick, standard (default) or full")
-    group.addoption(
-        "--workload",
-        action="append",
-        metavar="NAME",
-        help="what to train: a built-in name or FILE.py:NAME (repeatable)",
-    )
-    group.addoption(
-        "--trainer",
-        action="append",
-        metavar="NAME",
-        help="which strategies: a built-in name or FILE.py:NAME (repeatable)",
-    )
-    group.addoption(
-        "--batch-size",
-        action="append",
-        type=int,
-        metavar="B",
-        help="which batch sizes, for the benchmarks that vary it (repeatable)",
-    )
-    group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
-    group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
-    group.addoption(
-        "--minutes",
-        type=float,
-        metavar="M",
-        help="wall time of the measurements; what does not fit is cut, and named (default: quick 1.5, standard 5, full "
-        "no limit)",
-    )
-    group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
-    group.addoption(
-        "--cores",
-        type=int,
-        metavar="N",
-        help="CPU cores that a trial takes (default: the physical cores here, within a quota and OMP_NUM_THREADS)",
-    )
-    group.addoption(
-        "--ranks", type=int, metavar="N", help="ranks of a distributed trainer (default: as fits the batch)"
-    )
-    group.addoption(
-        "--until-decided", action="store_true", help="add blocks until each strategy's verdict falls, or --budget ends"
-    )
-    group.addoption(
-        "--budget",
-        type=float,
-        default=300.0,
-        metavar="SECONDS",
-        help="wall seconds that --until-decided may add to each comparison (default: 300)",
-    )
-    group.addoption(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="where runs are kept (default: results)",
-    )
-    group.addoption(
-        "--resume",
-        action="store_true",
-        help="continue the newest run in --results: run only the trials that it lacks",
-    )
+    for option in OPTIONS:
+        group.addoption(option.name, **option.for_parser())
 
 
 def pytest_configure(config: pytest.Config) -> None:

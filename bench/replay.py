@@ -1,5 +1,6 @@
 """pytest-benchmark on durations that were measured elsewhere: a round is a trial."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,9 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
 
     benchmark.extra_info.update(_extra_info(records))
     pedantic: Any = benchmark.pedantic  # it has no annotations
-    try:
+    with contextlib.suppress(StopIteration):  # it wants a round even where there is nothing to time
         pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
-    except StopIteration:
+    if not durations:
         reasons = "; ".join(dict.fromkeys(record.reason or record.status for record in records))
         pytest.fail(f"nothing to time: {reasons}", pytrace=False)
 
