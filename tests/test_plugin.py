@@ -24,6 +24,7 @@ pytest_plugins = ["pytester"]
 
 BENCH = ROOT / "bench"
 STRATEGIES = str(BENCH / "bench_strategies.py")
+PLUGIN = "paceline.bench.plugin"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def run(pytester):
         (pytester.path / "questions").mkdir(exist_ok=True)
         ini = pytester.path / "pytest.ini"
         ini.write_text(
-            "[pytest]\ntestpaths = questions\npython_files = bench_*.py\naddopts = -p paceline.bench.plugin\n"
+            f"[pytest]\ntestpaths = questions\npython_files = bench_*.py\naddopts = -p {PLUGIN}\n"
             "filterwarnings =\n    error\n    ignore:Module already imported\n"
         )
         go = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
@@ -118,7 +119,7 @@ class TestBadInput:
             (["--device", "tpu"], "unknown device 'tpu': known are auto, cpu, cuda"),
             (["--workload", "nowhere.py:X"], r"nowhere\.py:X: there is no file 'nowhere\.py'"),
             (["--workload", "MINE.py:NOTHING"], r"has no 'NOTHING'; it has .*MINE"),
-            (["--workload", "MINE.py:NOT_ONE"], r"NOT_ONE is a int, not a bench\.Workload"),
+            (["--workload", "MINE.py:NOT_ONE"], r"NOT_ONE is a int, not a paceline\.bench\.Workload"),
             (
                 ["--workload", "BROKEN.py:X"],
                 r"broken\.py does not import: ZeroDivisionError: division by zero",
@@ -158,7 +159,7 @@ class TestBadInput:
 
     def test_results_that_pytest_takes_for_the_folder_of_tests(self, pytester):
         (pytester.path / "there").mkdir()
-        result = pytester.runpytest_subprocess("--benchmark-only", "--results", "there")
+        result = pytester.runpytest_subprocess("-p", PLUGIN, "--benchmark-only", "--results", "there")
         self.check(result, pytester, "write --results=there, with '='")
 
 
@@ -288,8 +289,8 @@ def test_a_plain_pytest_leaves_the_benchmarks_out(run, pytester):
     run(files=()).assert_outcomes(deselected=6)
 
 
-def test_the_plugin_is_silent_in_other_projects(pytester):
-    """It is loaded wherever Paceline is installed: nothing may be imported, written or failed there."""
+def test_the_plugin_is_silent_where_the_tests_are_others(pytester):
+    """Wherever it is loaded: nothing may be imported, written or failed there."""
     pytester.makepyfile(
         "import sys\n"
         "def test_theirs(benchmark):\n"
@@ -297,7 +298,7 @@ def test_the_plugin_is_silent_in_other_projects(pytester):
         "    assert 'paceline.bench.harness.blocks' not in sys.modules\n"
         "    benchmark.pedantic(lambda: None, rounds=2)\n"
     )
-    result = pytester.runpytest_subprocess("--benchmark-only", "--benchmark-json=theirs.json")
+    result = pytester.runpytest_subprocess("-p", PLUGIN, "--benchmark-only", "--benchmark-json=theirs.json")
     result.assert_outcomes(passed=1)
     assert not (pytester.path / "results").exists()
     assert "torch" not in json.loads((pytester.path / "theirs.json").read_text())["machine_info"]
@@ -305,7 +306,7 @@ def test_the_plugin_is_silent_in_other_projects(pytester):
 
 def test_without_pytest_benchmark_the_plugin_still_loads(pytester):
     pytester.makepyfile("def test_theirs(): pass")
-    pytester.runpytest_subprocess("-p", "no:benchmark").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:benchmark").assert_outcomes(passed=1)
 
 
 def test_benchmarks_alone_are_collected_when_nothing_else_is_to_run():

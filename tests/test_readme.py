@@ -63,7 +63,7 @@ def test_its_make_targets_exist(target):
 
 
 def test_its_own_runs_tell_their_critical_batch_size(capsys):
-    (block,) = [block for block in code_blocks("python") if "batch_size import fit" in block]
+    (block,) = [block for block in code_blocks("python") if "critical_batch_fit import fit" in block]
     exec(compile(block, "README.md", "exec"), {})
     value, low, high, identifiable = capsys.readouterr().out.split()[:4]
     assert float(low) < float(value) < float(high)

@@ -68,7 +68,7 @@ TRAINERS = ("Slow", "Quick")
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = bench_*.py\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = bench_*.py\naddopts = -p paceline.bench.plugin\n")
     yield tmp_path
     left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
     _, left = psutil.wait_procs(left, timeout=20)  # the fork server is on its way out

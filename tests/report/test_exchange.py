@@ -264,7 +264,7 @@ def test_the_commands(tmp_path):
     a, b = a_run(tmp_path, "a", HERE), a_run(tmp_path, "b", THERE)
 
     def bench(*arguments):
-        command = [sys.executable, "-m", "bench", *map(str, arguments)]
+        command = [sys.executable, "-m", "paceline.bench", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     refused = bench("merge", a, b, "-o", tmp_path / "c")

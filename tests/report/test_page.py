@@ -321,7 +321,7 @@ def test_the_command_draws_what_a_merged_run_lacks_and_leaves_the_rest(
 ) -> None:
     folder = write(tmp_path / "run", raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0))
     monkeypatch.setattr("paceline.bench.report.page.render", lambda path: Path(path) / "report.html")
-    monkeypatch.setattr(sys, "argv", ["bench", "report", str(folder)])
+    monkeypatch.setattr(sys, "argv", ["paceline", "report", str(folder)])
     main()
     assert f"plots   {folder / 'plots'}" in capsys.readouterr().out
     assert (folder / "summary.csv").exists()
