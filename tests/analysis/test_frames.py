@@ -9,7 +9,7 @@ import pytest
 from paceline.bench import load_results
 from paceline.bench.analysis.frames import curves_frame, peak_flops, summary, trials_frame
 from paceline.bench.records.record import append
-from tests.records import a_curve, a_record
+from tests.planted import a_curve, a_record
 
 # The names that people's notebooks rely on.
 PUBLIC = """

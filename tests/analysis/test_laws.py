@@ -14,8 +14,8 @@ from paceline.bench.harness.peak import Machine, gemm_peak, machines
 from paceline.bench.report import tables
 from paceline.trainers import AdaScale, Amp, Ddp, FullBatch, GrowingBatch, MiniBatch, NoiseBatch, Online
 from tests.paths import REFERENCE
+from tests.planted import a_curve, a_record
 from tests.problems import GAUSSIANS, Misbehaves, kill_itself
-from tests.records import a_curve, a_record
 
 Trial = partial(AnyTrial, threads=1, steps=150, stop_at_target=False)
 

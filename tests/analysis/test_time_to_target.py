@@ -10,7 +10,7 @@ from scipy import stats
 from paceline.bench.analysis import time_to_target
 from paceline.bench.analysis.frames import load_results
 from tests.paths import REFERENCE
-from tests.records import a_curve, a_record
+from tests.planted import a_curve, a_record
 from tests.synthetic import raced, results, searched
 
 REPETITIONS = 2000  # a coverage of 95 % has then a standard error of 0.5 %

@@ -109,7 +109,7 @@ def test_what_a_quota_held_back_is_summed_over_the_group_and_those_around_it(tmp
 
 def test_the_command_prints_a_line_a_finding_and_ends_as_it_found():
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "doctor"], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "paceline.bench", "doctor"], capture_output=True, text=True, check=False,
         cwd=ROOT,
     )  # fmt: skip
     lines = done.stdout.splitlines()

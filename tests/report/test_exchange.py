@@ -18,7 +18,7 @@ from paceline.bench.report.decision import decide
 from paceline.bench.report.exchange import export, merge
 from paceline.bench.report.plots import PLOTS
 from tests.paths import ROOT
-from tests.records import a_curve, a_record
+from tests.planted import a_curve, a_record
 from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, write
 
 HERE = {"torch": "2.9.0", "cuda": None, "cpu": "EPYC", "cores": 2, "gpus": [], "load_average": [1.0]}
