@@ -21,7 +21,8 @@ from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of
 from paceline.bench.harness.run import definition, run_trial
 from paceline.bench.harness.trial import Trial
-from paceline.bench.records.counting import another_problem, contaminated, those_that_count
+from paceline.bench.records.contamination import contaminated
+from paceline.bench.records.counting import another_problem, those_that_count
 from paceline.bench.records.environments import differences
 from paceline.bench.records.files import write_whole
 from paceline.bench.records.record import DEFINITION, Record, append, read

@@ -14,14 +14,14 @@ import psutil
 
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.nvml import Gpu, gpus
-from paceline.bench.records.counting import SLOWDOWNS
+from paceline.bench.records.contamination import SLOWDOWNS
 
 LARGEST_LOAD = 0.25  # of the cores: a machine at rest has less, even minutes after some work
 LEAST_FREE_BYTES = 2 * 1024**3  # a rank that has torch loaded takes 0.3 GB before it trains anything
 LARGEST_JITTER = 1.5  # 99th percentile over median of equal pieces of work: 1.1 to 1.3 on an idle machine
 JITTER_SECONDS = 1.0
 
-# Settings that hold a GPU's clock down steadily; see ``records.counting.SLOWDOWNS`` for what does so at times.
+# Settings that hold a GPU's clock down steadily; see ``records.contamination.SLOWDOWNS`` for what does so at times.
 HELD_DOWN = {0x2: "clocks are fixed by an application setting"} | SLOWDOWNS
 
 

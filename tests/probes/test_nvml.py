@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline.bench.analysis.frames import memory_parts, nvml_missed
+from paceline.bench.analysis.memory_parts import memory_parts, nvml_missed
 from paceline.bench.probes import nvml
 from paceline.bench.probes.nvml import GpuProbe, GpuReadings, gpus
 from tests.planted import a_record
