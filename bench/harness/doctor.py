@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
-from paceline.bench.probes.nvml import Gpu, gpus
+from paceline.bench.probes.gpus import Gpu, gpus
 from paceline.bench.records.contamination import SLOWDOWNS
 
 LARGEST_LOAD = 0.25  # of the cores: a machine at rest has less, even minutes after some work

@@ -17,7 +17,7 @@ import torch
 from paceline.bench.harness.doctor import governors
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.cores import cores
-from paceline.bench.probes.nvml import Gpu, gpus
+from paceline.bench.probes.gpus import Gpu, gpus
 from paceline.bench.workloads.characters import text_sha256
 
 # What tells the libraries that compute how many threads to use, and where.

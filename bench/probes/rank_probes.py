@@ -8,7 +8,7 @@ import torch
 
 from paceline.bench.probes import cgroup, procfs, rapl
 from paceline.bench.probes.clock import second_clock
-from paceline.bench.probes.nvml import GpuProbe
+from paceline.bench.probes.gpu_probe import GpuProbe
 
 
 class Probes:

@@ -8,7 +8,7 @@ import pytest
 from paceline.bench.harness import doctor
 from paceline.bench.harness.doctor import Machine, examine
 from paceline.bench.probes import cgroup
-from paceline.bench.probes.nvml import Gpu
+from paceline.bench.probes.gpus import Gpu
 from tests.paths import ROOT
 
 GIB = 1024**3

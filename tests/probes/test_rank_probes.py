@@ -15,7 +15,7 @@ from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.measure import measure
 from paceline.bench.harness.trial import Trial
 from paceline.bench.probes import procfs
-from paceline.bench.probes.nvml import GpuReadings
+from paceline.bench.probes.gpu_probe import GpuReadings
 from paceline.bench.probes.rank_probes import Probes
 from paceline.trainers import Ddp, MiniBatch
 from tests.problems import GAUSSIANS
