@@ -66,7 +66,7 @@ class Record:
         final_losses: mean per-sample loss of the last model on "train" (its first 10,000 samples at most) and on
             "held_out".
         search: the search for a learning rate that this trial belongs to; empty for all others.
-        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.gradients``), each at the
+        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.noise_probe``), each at the
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
