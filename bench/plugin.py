@@ -384,7 +384,8 @@ def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
 
 def _extra_info(records: list[Record]) -> dict[str, Any]:
     """Return plain finite numbers and strings for pytest-benchmark's JSON: medians over a cell's trials."""
-    from paceline.bench.analysis.frames import METRICS, trials_frame
+    from paceline.bench.analysis.frames import trials_frame
+    from paceline.bench.records.metrics import MEDIANS as METRICS
 
     trials = trials_frame(tuple(records))
     medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}

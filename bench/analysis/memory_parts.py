@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paceline.bench.records.over_ranks import total
+from paceline.bench.records.over_ranks import largest, total
+from paceline.bench.records.quantities import or_nan
 from paceline.bench.records.record import Record
 
 
@@ -76,17 +77,12 @@ def nvml_missed(record: Record) -> Missed:
     if not missed:
         return Missed(np.nan, np.nan, np.nan)
     at_least, at_most = np.sum(missed, axis=0)
-    gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
-    return Missed(float(at_least), float(at_most), float(np.max(gaps)))
+    return Missed(float(at_least), float(at_most), largest(record, "nvml_longest_gap_seconds"))
 
 
 def _missed(rank: Mapping[str, Any]) -> tuple[float, float]:
-    sampled, reserved = rank.get("nvml_process_peak_bytes"), _number(rank.get("peak_reserved_bytes"))
+    sampled, reserved = rank.get("nvml_process_peak_bytes"), or_nan(rank.get("peak_reserved_bytes"))
     if sampled is None:
-        sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
-    most = reserved + np.maximum(0.0, _number(rank.get("beyond_torch_peak_bytes")))
+        sampled = or_nan(rank.get("nvml_device_peak_bytes")) - or_nan(rank.get("nvml_device_baseline_bytes"))
+    most = reserved + np.maximum(0.0, or_nan(rank.get("beyond_torch_peak_bytes")))
     return float(np.maximum(0.0, reserved - sampled)), float(np.maximum(0.0, most - sampled))
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
