@@ -25,6 +25,11 @@ def windowed_counts() -> "list[WindowedCount]":
             cgroup.throttled_seconds,
             "no control group around this process counts what its quota holds back",
         ),
+        WindowedCount(
+            "pages_from_disk",
+            procfs.pages_from_disk,
+            "this system does not count the pages that a process waits for (/proc/self/stat)",
+        ),
     ]
 
 

@@ -209,6 +209,10 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Metric("cpu_seconds", "of CPU time while training", "s", ranks="sum"),
     Metric("steal_seconds", "of the cores' time that a hypervisor gave to other machines", "s", ranks="machine"),
     Metric("throttled_seconds", "a quota of CPU time held the container back", "s", ranks="machine"),
+    Metric(
+        "pages_from_disk", "pages that training waited for until a disk gave them: mapped data, or swapped out", "",
+        ranks="sum", shown=Shown("pages from disk"),
+    ),
     Fact("throttled", "whether a GPU was seen slowed down", contamination.gpu_throttled),
     Fact("contaminated", "whether its surroundings took too much of its time", contamination.contaminated),
     Fact("repeat", "1 if it was run in place of one that was contaminated, else 0"),
