@@ -47,7 +47,7 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
     def trial() -> None:
         CLOCK.now += next(remaining)  # StopIteration: there is nothing to time
 
-    benchmark.extra_info.update(_extra_info(records))
+    benchmark.extra_info.update(extra_info(records))
     pedantic: Any = benchmark.pedantic  # it has no annotations
     with contextlib.suppress(StopIteration):  # it wants a round even where there is nothing to time
         pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
@@ -56,12 +56,13 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
         pytest.fail(f"nothing to time: {reasons}", pytrace=False)
 
 
-def _extra_info(records: list["Record"]) -> dict[str, Any]:
+def extra_info(records: list["Record"]) -> dict[str, Any]:
     """Return plain finite numbers and strings for pytest-benchmark's JSON: medians over a cell's trials."""
-    from paceline.bench.analysis.frames import METRICS, trials_frame
+    from paceline.bench.analysis.frames import trials_frame
+    from paceline.bench.records.metrics import MEDIANS
 
     trials = trials_frame(tuple(records))
-    medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}
+    medians = {name: float(trials[name].median()) for name in MEDIANS if trials[name].notna().any()}
     statuses = {f"trials_{status}": int(count) for status, count in trials["status"].value_counts().items()}
     medians["lr"] = float(trials["lr"].median())  # of a cell that was searched: what the search found
     return {"trials": len(records)} | statuses | {k: v for k, v in medians.items() if math.isfinite(v)}

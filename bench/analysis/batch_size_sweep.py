@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from paceline.bench.analysis.critical_batch_fit import CriticalBatch, LeaveOneOut, fit, leave_one_out
+from paceline.bench.analysis.critical_batch_fit import CriticalBatch, fit
 from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.leave_one_out import LeaveOneOut, leave_one_out
 from paceline.bench.analysis.statistics import CONFIDENCE, Floats
 from paceline.bench.report.tables import (
     MISSING,

@@ -20,7 +20,8 @@ from paceline.bench.harness.rate_search import Search, label_of
 from paceline.bench.harness.run import run_trial
 from paceline.bench.harness.run_folder import RunFolder, check_unchanged
 from paceline.bench.harness.trial import Trial
-from paceline.bench.records.counting import another_problem, contaminated
+from paceline.bench.records.contamination import contaminated
+from paceline.bench.records.counting import another_problem
 from paceline.bench.records.record import Record
 from paceline.trainers.task import Trainer
 

@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.footprint import Footprint
-from paceline.bench.probes.gradients import NoiseProbe
+from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.task import Step, Steps, Task

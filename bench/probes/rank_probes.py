@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from paceline.bench.probes import cgroup, procfs, rapl
+from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.clock import second_clock
-from paceline.bench.probes.nvml import GpuProbe
+from paceline.bench.probes.gpu_probe import GpuProbe
+from paceline.bench.probes.windowed_counts import windowed_counts
 
 
 class Probes:
@@ -24,13 +25,7 @@ class Probes:
         self._cuda = device.type == "cuda"
         self._peak_rss: int | None = None
         self._start_rss: int | None = None
-        self._waited = 0.0
-        self._wait_mark: float | None = None
-        self._cpu, self._cpu_mark = 0.0, 0.0
-        self._stolen = 0.0
-        self._steal_mark: float | None = None
-        self._throttled = 0.0
-        self._throttle_mark: float | None = None
+        self._counts = windowed_counts()
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
         self._reset_rss: int | None = None
@@ -62,8 +57,10 @@ class Probes:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
         self._began, self._package_start = time.monotonic(), rapl.counters()
-        self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
-        self._cpu_mark = self._own_start = time.process_time()
+        self._window_seconds = 0.0
+        for count in self._counts:
+            count.reset()
+        self._own_start = time.process_time()
         self._busy_start = procfs.busy_seconds()
         if procfs.reset_peak_rss():
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
@@ -74,16 +71,8 @@ class Probes:
         self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time
         if self._can_reset:
             self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
-        waited = procfs.runqueue_wait_seconds()
-        if waited is not None and self._wait_mark is not None:
-            self._waited += waited - self._wait_mark
-        self._cpu += time.process_time() - self._cpu_mark
-        stolen = procfs.steal_seconds()
-        if stolen is not None and self._steal_mark is not None:
-            self._stolen += stolen - self._steal_mark
-        throttled = cgroup.throttled_seconds()
-        if throttled is not None and self._throttle_mark is not None:
-            self._throttled += throttled - self._throttle_mark
+        for count in self._counts:
+            count.end()
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -95,10 +84,8 @@ class Probes:
         """Begin the next window of training."""
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
-        self._wait_mark = procfs.runqueue_wait_seconds()
-        self._steal_mark = procfs.steal_seconds()
-        self._throttle_mark = cgroup.throttled_seconds()
-        self._cpu_mark = time.process_time()
+        for count in self._counts:
+            count.begin()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
         if self._gpu is not None:
@@ -111,7 +98,6 @@ class Probes:
             "pid": os.getpid(),
             "start_rss_bytes": self._start_rss,
             "window_seconds": self._window_seconds,
-            "cpu_seconds": self._cpu,
         }
         unmeasured: dict[str, str] = {}
         busy = procfs.busy_seconds()
@@ -135,20 +121,11 @@ class Probes:
             }
         else:
             unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
-        if self._wait_mark is None:
-            unmeasured["runqueue_wait_seconds"] = (
-                "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
-            )
-        else:
-            seen["runqueue_wait_seconds"] = self._waited
-        if self._steal_mark is None:
-            unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
-        else:
-            seen["steal_seconds"] = self._stolen
-        if self._throttle_mark is None:
-            unmeasured["throttled_seconds"] = "no control group around this process counts what its quota holds back"
-        else:
-            seen["throttled_seconds"] = self._throttled
+        for count in self._counts:
+            if count.total is None:
+                unmeasured[count.name] = count.why_unknown
+            else:
+                seen[count.name] = count.total
         if self._cuda:
             seen |= {
                 "start_allocated_bytes": self._start_allocated,

@@ -67,7 +67,7 @@ class Record:
             "held_out".
         cut_short: whether the trial was ended because the run's budget of wall seconds was used up.
         search: the search for a learning rate that this trial belongs to; empty for all others.
-        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.gradients``), each at the
+        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.noise_probe``), each at the
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from paceline.bench.analysis.batch_size_sweep import Sweep, best, of_mini_batch
-from paceline.bench.analysis.critical_batch_fit import CriticalBatch, predicted_best
+from paceline.bench.analysis.critical_batch_fit import CriticalBatch
 from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.goodput import predicted_best
 from paceline.bench.analysis.noise_scale import Series, series
 from paceline.bench.analysis.statistics import Interval, median_interval
 from paceline.bench.records.record import Record

@@ -11,15 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paceline.bench.analysis.frames import (
-    Results,
-    environments_of,
-    memory_parts,
-    not_equivalent,
-    nvml_missed,
-    peak_flops,
-)
-from paceline.bench.analysis.laws import broken
+from paceline.bench.analysis.frames import Results, environments_of, not_equivalent, peak_flops
+from paceline.bench.analysis.memory_parts import memory_parts, nvml_missed
 from paceline.bench.analysis.paired import (
     Cell,
     Pair,
@@ -37,7 +30,8 @@ from paceline.bench.analysis.paired import (
     speedup,
 )
 from paceline.bench.analysis.statistics import median_interval
-from paceline.bench.records.counting import LARGEST_CLEAN_SHARE
+from paceline.bench.analysis.trial_laws import broken
+from paceline.bench.records.contamination import LARGEST_CLEAN_SHARE
 from paceline.bench.records.record import Record
 from paceline.bench.report.wording import MISSING, listed, number, number_of, ratio, times, with_interval
 
@@ -224,7 +218,7 @@ def scaling(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# What ``memory`` shows of ``analysis.frames.memory_parts``, its heading, and under which name its absence is explained.
+# What ``memory`` shows of ``analysis.memory_parts``, its heading, and under which name its absence is explained.
 MEMORY = {
     "nvml_device": ("GPU total (NVML)", "peak_device_bytes"),
     "nvml_process": ("GPU process (NVML)", "peak_device_bytes"),
@@ -354,7 +348,7 @@ def _called(cell: Cell) -> str:
 
 
 def conservation(results: Results) -> pd.DataFrame:
-    """Return every trial that breaks a law of ``analysis.laws``, with the numbers that do not fit."""
+    """Return every trial that breaks a law of ``analysis.trial_laws``, with the numbers that do not fit."""
     return pd.DataFrame(
         [
             {

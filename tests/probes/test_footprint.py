@@ -10,7 +10,8 @@ from torch import nn
 
 from paceline.bench import Trial as AnyTrial
 from paceline.bench import load_results, run_trial
-from paceline.bench.analysis.frames import Results, curves_frame, memory_parts, trials_frame
+from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
+from paceline.bench.analysis.memory_parts import memory_parts
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.report import tables
 from paceline.trainers import Accumulate, Adam, Amp, FullBatch, MiniBatch, Sgd, Step, Task

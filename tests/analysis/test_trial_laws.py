@@ -9,7 +9,7 @@ import pytest
 from paceline.bench import Trial as AnyTrial
 from paceline.bench import load_results, run_trial
 from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
-from paceline.bench.analysis.laws import broken, names
+from paceline.bench.analysis.trial_laws import broken, names
 from paceline.bench.harness.peak import Machine, gemm_peak, machines
 from paceline.bench.report import tables
 from paceline.trainers import AdaScale, Amp, Ddp, FullBatch, GrowingBatch, MiniBatch, NoiseBatch, Online
