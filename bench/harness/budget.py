@@ -28,9 +28,6 @@ WEIGHTS = {"strategies": 4.0, "null": 2.0}
 # Beyond its launch a trial is given so much at least, in units of that launch: less would measure nothing.
 LEAST_SHARE_OF_LAUNCH = 0.5
 
-# No trial of a first block may take more than so many even shares of what is left, so that the last are not starved.
-MOST_SHARES = 1.5
-
 
 class Pace:
     """How long trials take, in wall seconds, learned from those that have ended."""
@@ -39,20 +36,27 @@ class Pace:
         """Know nothing yet."""
         self._of_cell: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._training: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._launches: list[float] = []
+        self._launches: list[float] = []  # set-up and warm-up
+        self._starts: list[float] = []  # of the process
 
     def observe(self, comparison: str, cell: str, trial: Trial, record: Record, seconds: float) -> None:
         """Learn from a trial that took ``seconds``, repeats and bookkeeping included."""
         self._of_cell[comparison, cell].append(seconds)
         trained = record.curve["seconds"][-1] if record.curve["seconds"] else 0.0
         evaluated = record.evaluation_seconds or 0.0
-        self._launches.append(max(0.0, seconds - trained - evaluated))
+        wall = record.wall_seconds if record.wall_seconds is not None else trained + evaluated
+        self._launches.append(max(0.0, wall - trained - evaluated))
+        self._starts.append(max(0.0, seconds - wall))
         if trial.stop_at_target and trial.steps is None:
             self._training[_kind(trial)].append(trained + evaluated)
 
     def launch(self) -> float:
-        """Return what a trial takes beside training and evaluating."""
-        return statistics.median(self._launches) if self._launches else USUAL_LAUNCH
+        """Return what a trial takes beside training and evaluating.
+
+        The first trial's process may have had to wait for the server that forks all of them, and tells nothing.
+        """
+        start = statistics.median(self._starts[1:]) if len(self._starts) > 1 else 0.0
+        return statistics.median(self._launches) + start if self._launches else USUAL_LAUNCH
 
     def least(self) -> float:
         """Return the shortest trial that still measures something."""
@@ -136,9 +140,9 @@ class Share:
         return self._ends - self._budget.spent()
 
     def limit(self, trials: int) -> float | None:
-        """Return the wall seconds of the next of ``trials`` that are still to fit; None is no limit."""
+        """Return the wall seconds of the next of ``trials`` that are still to fit; None is no limit.
+
+        An even share of what is left, so that the last are not starved: what a trial does not use is for those after.
+        """
         left = self.left()
-        if math.isinf(left):
-            return None
-        least = self._budget.pace.least()
-        return max(least, min(left - (trials - 1) * least, MOST_SHARES * left / trials))
+        return None if math.isinf(left) else max(self._budget.pace.least(), left / trials)

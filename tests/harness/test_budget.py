@@ -19,7 +19,7 @@ from paceline.bench.harness.plan import LeftOut, Plan
 from paceline.bench.harness.trial import Trial
 from paceline.trainers import MiniBatch
 from tests.planted import a_curve, a_record
-from tests.problems import POINTS
+from tests.problems import POINTS, Sleeper
 
 # In the order in which a run takes them.
 NAMES = ("strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "precision", "scaling")
@@ -66,7 +66,8 @@ class Machine:
         return a_record(
             comparison=comparison, cell=cell, block=block, position=position, search=search, repeat=repeat,
             seed=trial.seed, suite=suite, status="reached", cut_short=made < steps and limits[1] < limits[0],
-            evaluation_seconds=evaluating, trial=f"{comparison}-{cell}-{block}-{repeat}",
+            evaluation_seconds=evaluating, wall_seconds=before + made * step + evaluating,
+            trial=f"{comparison}-{cell}-{block}-{repeat}",
             curve=a_curve((made, 64 * made, made * step, 0.5, 0.95)),
         )  # fmt: skip
 
@@ -219,9 +220,32 @@ def test_a_cell_is_expected_to_take_what_it_took():
     pace = Pace()
     slow, other = Trial(POINTS, MiniBatch()), Trial(POINTS, replace(MiniBatch(), batch_size=8), stop_at_target=False)
     assert pace.launch() == pytest.approx(0.45)
-    pace.observe("c", "slow", slow, a_record(curve=a_curve((1, 1, 3.0, 0.5, 0.9)), evaluation_seconds=0.5), 5.0)
-    assert pace.of("c", "slow", slow) == 5.0
-    assert pace.launch() == pytest.approx(1.5)
+    record = a_record(curve=a_curve((1, 1, 3.0, 0.5, 0.9)), evaluation_seconds=0.5, wall_seconds=4.5)
+    pace.observe("c", "slow", slow, record, 9.5)
+    assert pace.of("c", "slow", slow) == 9.5
+    assert pace.launch() == pytest.approx(1.0)  # what starting the first process took says nothing of the next
+    pace.observe("c", "slow", slow, record, 4.7)
+    assert pace.launch() == pytest.approx(1.2)
     # To the target, the same strategy on the same workload elsewhere: as long. For a fixed time: that, and a launch.
-    assert pace.of("d", "new", slow) == pytest.approx(5.0)
-    assert pace.of("d", "timed", replace(other, seconds=2.0)) == pytest.approx(3.5)
+    assert pace.of("d", "new", slow) == pytest.approx(4.7)
+    assert pace.of("d", "timed", replace(other, seconds=2.0)) == pytest.approx(3.2)
+
+
+def test_real_trials_that_sleep_keep_a_budget(tmp_path):
+    """Three that would take 30 s each, with steps of half a second, in 12 s: each makes steps, or is named."""
+    cells = {
+        str(i): Trial(POINTS, Sleeper(0.5), seconds=30.0, stop_at_target=False, score_along=False, threads=1)
+        for i in range(3)
+    }
+    comparison = Comparison("precision", cells, 2)
+    blocks = Blocks(tmp_path, "quick", lambda line: None, Budget(12.0))
+    blocks.open({}, [comparison])
+    blocks.run(comparison)
+    assert blocks.budget.spent() <= 1.2 * 12.0
+    records = [record for cell in cells for record in blocks.records["precision", cell]]
+    assert records
+    assert {record.cell for record in records} | {cell for _, cell in blocks.left_out} == set(cells)
+    assert {(record.status, record.cut_short, record.reason) for record in records} == {
+        ("missed", True, "target 2 not reached: the run's time was up (more with --minutes)")
+    }
+    assert all(record.curve["step"][-1] >= 1 for record in records)
