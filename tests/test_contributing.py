@@ -139,7 +139,7 @@ def test_a_workload_is_added_as_written(tree):
     assert train(tree, "MiniBatch", 'find_workload("scans")') == ["scans", "MiniBatch", "reached"]
 
 
-ADDITIONS = ["trainer", "optimizer", "workload", "benchmark", "metric", "plot", "claim"]
+ADDITIONS = ["trainer", "optimizer", "workload", "benchmark", "benchmark to the report", "metric", "plot", "claim"]
 
 
 @pytest.mark.parametrize("what", ADDITIONS)
@@ -148,7 +148,8 @@ def test_each_addition_takes_fewer_than_ten_lines(what):
 
 
 def test_the_files_it_names_are_there():
+    """But for those that whoever follows it writes: they are called x, or after what is added."""
     named = set(re.findall(r"`((?:bench|trainers|tests)/[\w/.]*)`", GUIDE))
-    written = {"trainers/clipped.py", "bench/workloads/scans.py", "bench/bench_x.py"}  # by who follows it
-    assert written <= named
+    written = {name for name in named if re.search(r"(?:^|[/_])(?:x|clipped|scans)\.py$", name)}
+    assert {"trainers/clipped.py", "bench/workloads/scans.py", "bench/bench_x.py"} <= written
     assert not [name for name in named - written if not (ROOT / name).exists()]
