@@ -15,8 +15,8 @@ from paceline.bench.harness.rate_search import Search, label_of, log_grid, rate_
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
 from paceline.trainers import MiniBatch, Sgd, Steps, Task
+from tests.planted import a_curve, a_record
 from tests.problems import POINTS, Sleeper
-from tests.records import a_curve, a_record
 
 BEST = 0.3
 

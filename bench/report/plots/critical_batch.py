@@ -9,8 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paceline.bench.analysis.batch_size_sweep import METRICS, Best, Exponent, Sweep, best, exponent, sweeps
+from paceline.bench.analysis.batch_size_sweep import Sweep, sweeps
+from paceline.bench.analysis.best_batch_size import Best, best
 from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.rate_exponent import Exponent, exponent
+from paceline.bench.report.metrics import SHOWN
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -185,7 +188,7 @@ def _mark(axes: Axes, found: Best, medians: dict[float, float], style: Style, na
         label="_tied",
         **ring,
     )
-    unit = METRICS[found.metric][1]
+    unit = SHOWN[found.metric].unit_below
     return Label(size, value, f"{name}B={size:g}: {number(value)}{' ' + unit if unit else ''}", style.ink)
 
 

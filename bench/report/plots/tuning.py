@@ -10,7 +10,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.rate_sensitivity import SCORE, Searched, best_of, searches
+from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
+from paceline.bench.analysis.tuning_effort import best_of
 from paceline.bench.report.plots.labels import SIZE, Label, around, beside, flags
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -56,7 +57,7 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
     On the left a dot is a trial at its learning rate; lines join the means of rates whose trials all have a value, and
     the large marker is the best rate. Trials that missed the target (open triangles) or diverged (crosses) have no
     value, and stand in a strip at the worse end. On the right, what to expect of the best of fewer rates than were
-    tried: see ``analysis.rate_sensitivity.best_of``.
+    tried: see ``analysis.tuning_effort.best_of``.
 
     Args:
         results: of a run.
