@@ -40,3 +40,14 @@ def in_order(cells: Iterable[Cell], *columns: str) -> list[Cell]:
 def find(cells: Iterable[Cell], name: str) -> Cell | None:
     """Return the cell of that name, if it was measured."""
     return next((cell for cell in cells if name_of(cell) == name), None)
+
+
+def strategy_pairs(results: Results, a: str, b: str) -> list[tuple[str, Cell, Cell]]:
+    """Return (workload, cell of strategy a, cell of strategy b) wherever both were measured."""
+    found = []
+    cells_in_order = in_order(cells_of(results, "strategies"), "workload", "cell")
+    for workload, cells in by_workload(cells_in_order).items():
+        first, second = find(cells, a), find(cells, b)
+        if first is not None and second is not None:
+            found.append((workload, first, second))
+    return found

@@ -8,10 +8,7 @@ import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, cells_of
 from paceline.bench.analysis.frames import Results
-from paceline.bench.records.record import Record
-
-# Ended without a result: no word on the strategy's speed, but no success either.
-FAILED = ("out_of_memory", "timed_out", "crashed", "failed")
+from paceline.bench.records.record import WITH_RESULT, Record
 
 TUNING = Path(__file__).parents[1] / "workloads" / "learning_rates.csv"
 
@@ -63,8 +60,8 @@ def ledger(results: Results, comparison: str = "strategies", tuning: Path = TUNI
     for cell in cells_of(results, comparison):
         place = cell["cell"], cell["environment"]
         records = [r for r in results.records if r.comparison == comparison and (r.cell, r.environment) == place]
-        finished = pd.DataFrame([costs(r) for r in records if r.status not in FAILED], columns=list(costs(records[0])))
-        lost = [r.elapsed_seconds or r.wall_seconds or np.nan for r in records if r.status in FAILED]
+        finished = pd.DataFrame([costs(r) for r in records if r.status in WITH_RESULT], columns=list(costs(records[0])))
+        lost = [r.elapsed_seconds or r.wall_seconds or np.nan for r in records if r.status not in WITH_RESULT]
         searched = _search(results, cell, earlier)
         rows.append(
             {"comparison": comparison, "cell": cell["cell"], "environment": cell["environment"]}

@@ -124,7 +124,7 @@ def _end(power: Exponent) -> str:
     return f"up to B={power.ends:g}, then no more"
 
 
-def best_table(results: Results) -> pd.DataFrame:
+def best_sizes(results: Results) -> pd.DataFrame:
     """Return the best batch size in samples, in steps and in seconds, and what is not resolved from each."""
     rows = []
     for sweep in sweeps(results):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_order
+from paceline.bench.analysis.cells import Cell
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair
 from paceline.bench.analysis.statistics import Comparison
@@ -115,14 +115,3 @@ def provisos(results: Results, *cells: Cell) -> str:
     reached = f"The target was reached by {listed(missed)}." if missed else ""
     said = f"{reached} {reservations(results, *cells)}".strip()
     return f" {said}" if said else ""
-
-
-def strategy_pairs(results: Results, a: str, b: str) -> list[tuple[str, Cell, Cell]]:
-    """Return (workload, cell of strategy a, cell of strategy b) wherever both were measured."""
-    found = []
-    cells_in_order = in_order(cells_of(results, "strategies"), "workload", "cell")
-    for workload, cells in by_workload(cells_in_order).items():
-        first, second = find(cells, a), find(cells, b)
-        if first is not None and second is not None:
-            found.append((workload, first, second))
-    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from paceline.bench.analysis.cells import Cell
 from paceline.bench.analysis.paired import Pair
 from paceline.bench.analysis.statistics import SPENT
-from paceline.bench.report.wording import MISSING, ratio, with_interval
+from paceline.bench.report.wording import MISSING, number, ratio, with_interval
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def _median(cell: Cell, metric: str, unit: str) -> str:
         return "not reached in half of the trials"
     low, high, n = (cell[f"{metric}_{part}"] for part in ("low", "high", "n"))
     return with_interval(cell[metric], low, high, n, unit, SHOWN[metric].scale)
+
+
+def in_its_unit(value: float, metric: str) -> str:
+    """Return a single value of ``metric`` with its unit."""
+    return f"{number(value * SHOWN[metric].scale)} {SHOWN[metric].unit}".strip()
 
 
 def columns(cell: Cell | None, *metrics: str) -> dict[str, str]:

@@ -5,11 +5,14 @@ rate of its best final score, all with the same number of rates, and then measur
 with all others. ``report.rate_searches`` has its tables.
 """
 
+import pandas as pd
+
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, name_of
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import pair, score_difference
 from paceline.bench.analysis.rate_searches import SCORE, searches
 from paceline.bench.analysis.rate_sensitivity import LOSS_OF_SCORE, basin
+from paceline.bench.report import rate_searches
 from paceline.bench.report.judging import SCORE_MARGIN, Judged, Point, over_sweep, scores_better, takes_less
 from paceline.bench.report.plots import tuning as plots
 from paceline.bench.report.rate_searches import width
@@ -25,6 +28,21 @@ DECAYING = ("SgdCosine", "SgdStep", "SgdExponential", "SgdTimeDecay", "SgdWarmup
 ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW")
 
 PLOTS = {"optimizers": plots.optimizers}
+
+
+def table(results: Results) -> pd.DataFrame:
+    """Return the searches for each optimizer's learning rate: the best, how sure it is, and what it is worth."""
+    return rate_searches.table(results, COMPARISON)
+
+
+def verdict(results: Results) -> str:
+    """Return in words which is best, and whether that depends on how much was tuned."""
+    return rate_searches.verdict(results, COMPARISON)
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """Return what each search took."""
+    return rate_searches.costs(results, COMPARISON)
 
 
 def decay_trains_better(results: Results) -> Judged:

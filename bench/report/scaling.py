@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from paceline.bench.analysis.cells import by_workload, cells_of, find, in_order
+from paceline.bench.analysis.cells import by_workload, cells_of, find, in_order, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.scaling import Scaling, scalings
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import no_equal, reservations
-from paceline.bench.report.judging import Judged, Point, over_sweep, provisos, strategy_pairs, takes_more, where
+from paceline.bench.report.judging import Judged, Point, over_sweep, provisos, takes_more, where
 from paceline.bench.report.metrics import columns, median_of
 from paceline.bench.report.plots import scaling as plots
 from paceline.bench.report.wording import MISSING, listed, number_of, ratio, times

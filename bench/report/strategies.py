@@ -132,7 +132,7 @@ def run_costs(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
     for entry in in_order(_rows(entries), "workload", "cell"):
         same = [row for row in _rows(entries) if (row["workload"], row["environment"]) == _place(entry)]
         against = next((row for row in same if row["trainer"] == base), None)
-        columns = {
+        phases = {
             "set-up": "setup_seconds",
             "warm-up": "warmup_seconds",
             "compile": "compile_seconds",
@@ -144,7 +144,7 @@ def run_costs(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
         }
         rows.append(
             {"workload": entry["workload"], "strategy": str(entry["cell"]).removeprefix(f"{entry['workload']}-")}
-            | {name: in_seconds(entry[column]) for name, column in columns.items()}
+            | {name: in_seconds(entry[column]) for name, column in phases.items()}
             | {
                 "failed trials": _failed(entry),
                 "tuning": _tuning(entry),

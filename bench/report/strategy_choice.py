@@ -11,8 +11,8 @@ from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.statistics import SPENT
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import reservations
-from paceline.bench.report.metrics import SHOWN, median_in_words, median_of
-from paceline.bench.report.wording import listed, number, times
+from paceline.bench.report.metrics import SHOWN, in_its_unit, median_in_words, median_of
+from paceline.bench.report.wording import listed, times
 
 # Strategies that learn from each sample as it comes, and can do without the rest.
 STREAMING = "Online"
@@ -115,7 +115,9 @@ def _under_a_memory_limit(results: Results, workload: str, cells: list[Cell]) ->
     if all(cell["n"] < 3 for cell in measured):
         few = max(cell["n"] for cell in measured)
         return Decision(constraint, NOT_DECIDED, " ".join([*sentences, f"No interval at n={few}."]))
-    steps = [f"{name_of(cell)} from {number(cell['training_memory_bytes'] * 1e-6)} MB" for cell in front]
+    steps = [
+        f"{name_of(cell)} from {in_its_unit(cell['training_memory_bytes'], 'training_memory_bytes')}" for cell in front
+    ]
     return Decision(constraint, ", ".join(steps), " ".join(sentences))
 
 

@@ -1,6 +1,6 @@
 """What a run of ``bench_strategies.py`` says of the claims on full batch, online, mini-batch and accumulation."""
 
-from paceline.bench.analysis.cells import Cell
+from paceline.bench.analysis.cells import Cell, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import pair
 from paceline.bench.report.judging import (
@@ -9,7 +9,6 @@ from paceline.bench.report.judging import (
     as_verdict,
     over_workloads,
     provisos,
-    strategy_pairs,
     takes_less,
     takes_more,
 )

@@ -38,26 +38,24 @@ def ratio(found: Comparison | Pair) -> str:
     """Return "0.97 [0.90, 1.05], n=6", as in a table; before it whether it is a bound; or that there is no interval."""
     if isinstance(found, Pair):
         return f"{found.bound} {ratio(found.comparison)}".strip()
-    comparison = found
-    if not comparison.n:
+    if not found.n:
         return "no pair of trials to compare"
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{number(comparison.ratio)}, no interval at n={comparison.n}"
-    low, high = number(comparison.low), number(comparison.high)
-    return f"{number(comparison.ratio)} [{low}, {high}], n={comparison.n}"
+    if math.isnan(found.low) or math.isnan(found.high):
+        return f"{number(found.ratio)}, no interval at n={found.n}"
+    low, high = number(found.low), number(found.high)
+    return f"{number(found.ratio)} [{low}, {high}], n={found.n}"
 
 
 def times(found: Comparison | Pair) -> str:
     """Return "0.97 times [0.90, 1.05; n=6]", as it reads within a sentence."""
     if isinstance(found, Pair):
         return f"{found.bound} {times(found.comparison)}".strip()
-    comparison = found
-    if not comparison.n:
+    if not found.n:
         return "(no pair of trials to compare) times"
-    value = number(comparison.ratio)
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{value} times (no interval at n={comparison.n})"
-    return f"{value} times [{number(comparison.low)}, {number(comparison.high)}; n={comparison.n}]"
+    value = number(found.ratio)
+    if math.isnan(found.low) or math.isnan(found.high):
+        return f"{value} times (no interval at n={found.n})"
+    return f"{value} times [{number(found.low)}, {number(found.high)}; n={found.n}]"
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

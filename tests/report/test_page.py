@@ -1,5 +1,6 @@
 """Whatever a run holds it is tabulated, and the report is one page that opens offline."""
 
+import importlib
 import importlib.util
 import json
 import re
@@ -26,6 +27,7 @@ from paceline.bench.report import (
     strategies,
     what_was_run,
 )
+from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.decision import decision_text
 from paceline.bench.report.page import open_run, render, write_summary_and_plots
 from tests.paths import ROOT
@@ -94,6 +96,19 @@ def test_the_notebook_is_kept_without_outputs_and_runs_in_any_python3_kernel() -
     assert code
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_every_benchmark_has_its_file_and_the_notebook_shows_what_that_draws() -> None:
+    benchmarks = sorted(path.stem.removeprefix("bench_") for path in (ROOT / "bench").glob("bench_*.py"))
+    assert benchmarks
+    cells = "".join("".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"])
+    drawn = []
+    for name in benchmarks:
+        shown = importlib.import_module(f"paceline.bench.report.{name}")
+        assert re.search(rf"\b{name}\b", cells)
+        assert all(f'show_plot(results, "{plot}")' in cells for plot in shown.PLOTS)
+        drawn += shown.PLOTS
+    assert sorted(drawn) == sorted(PLOTS)
 
 
 def test_the_run_is_the_named_else_the_newest_else_the_reference(

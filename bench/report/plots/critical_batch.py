@@ -29,11 +29,6 @@ from paceline.bench.report.plots.style import (
 )
 
 INK = "#6f6f6f"
-NAMES = {
-    "samples_to_target": "samples to target (samples)",
-    "steps_to_target": "steps to target (steps)",
-    "seconds_to_target": "training time to target (s)",
-}
 
 
 @styled
@@ -90,7 +85,7 @@ def _panel(
     wide = high / low
     log_axis(axes, "y", low / wide**0.05, high * wide**0.1, spacing=0.3)  # room for a label, and for the triangles
     axes.set_xlabel("batch size (samples per step)")
-    axes.set_ylabel(NAMES[metric])
+    axes.set_ylabel(SHOWN[metric].label)
     labels: list[Label] = []
     lines: Lines = []
     for sweep in own:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
 from paceline.bench.analysis.tuning_effort import best_of
+from paceline.bench.report.metrics import SHOWN
 from paceline.bench.report.plots.labels import SIZE, Label, around, beside, flags
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -31,12 +32,6 @@ CROWD = 8  # most names that find a place among the lines; more stand beside the
 ROWS = 24  # most searches that get a height of their own within it
 
 Line = tuple[object, object]  # its x and its y
-
-AXIS = {
-    "seconds_to_target": "training time to target (s)",
-    "steps_to_target": "steps to target (steps)",
-    "samples_to_target": "samples to target (samples)",
-}
 
 
 @styled
@@ -138,7 +133,7 @@ def _value_axis(axes: Axes, group: list[Searched], values: list[np.typing.NDArra
     if metric != SCORE:
         low, high = log_limits(finite, pad=0.08)
         log_axis(axes, "y", low, high * (high / low) ** (room / (1 - room)))
-        axes.set_ylabel(AXIS[metric])
+        axes.set_ylabel(SHOWN[metric].label)
         return
     # What is far from the best score would press all that matters into a line: those leave the picture.
     higher = group[0].higher
@@ -204,7 +199,7 @@ def _over_effort(axes: Axes, group: list[Searched], known: dict[str, Style]) -> 
         value = "not reached" if one.failed[one.best].all() else value  # what is drawn is what a miss counts as
         labels.append(Label(float(ks[-1]), float(y[-1]), f"{short(one.name)} {value}", style.ink))
     axes.set_xlabel("rates tried (number)")
-    axes.set_ylabel(f"expected best {'score (no unit)' if score else AXIS[group[0].metric]}")
+    axes.set_ylabel(f"expected best {'score (no unit)' if score else SHOWN[group[0].metric].label}")
     most = max(int(ks[-1]) for _, ks, _ in curves)
     axes.set_xlim(0.6, most + 0.4)
     axes.set_xticks(range(1, most + 1, 1 if most <= 10 else 2))
