@@ -9,7 +9,7 @@ from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.run_folder import RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
-from paceline.bench.report.tables import contention
+from paceline.bench.report.contention import sentence as contention
 from tests.planted import a_record
 from tests.problems import POINTS, Sleeper
 
