@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import torch
 
-from paceline.bench.harness.doctor import governors
+from paceline.bench.harness.doctor import governors, load_average
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.cores import cores
 from paceline.bench.probes.gpus import Gpu, gpus
@@ -46,7 +46,7 @@ def capture() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "load_average": list(os.getloadavg()),
+        "load_average": load_average(),
         "kernel_libraries": kernel_libraries(),
         "threads": torch.get_num_threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
