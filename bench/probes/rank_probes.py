@@ -100,12 +100,30 @@ class Probes:
             "window_seconds": self._window_seconds,
         }
         unmeasured: dict[str, str] = {}
+        self._cores(seen, unmeasured)
+        self._resident_memory(seen, unmeasured)
+        self._windowed_counts(seen, unmeasured)
+        if self._cuda:
+            self._allocator(seen, unmeasured)
+        else:
+            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
+            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
+            self._package_energy(seen, unmeasured)
+        if self._gpu is not None:
+            self._gpu_readings(self._gpu, seen, unmeasured)
+        return seen, unmeasured
+
+    def _cores(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add for how long the cores were busy, and with this process; or why it is not known."""
         busy = procfs.busy_seconds()
         # Over the whole run, evaluations included: a window is often shorter than the tick in which this is counted.
         if busy is not None and self._busy_start is not None:
             seen |= {"busy_seconds": busy - self._busy_start, "own_seconds": time.process_time() - self._own_start}
         else:
             unmeasured["others_seconds"] = "this system does not say how busy its cores are (/proc/stat)"
+
+    def _resident_memory(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add the peak of resident memory, and what it is made of at the end."""
         if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.
@@ -121,54 +139,52 @@ class Probes:
             }
         else:
             unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
+
+    def _windowed_counts(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
         for count in self._counts:
             if count.total is None:
                 unmeasured[count.name] = count.why_unknown
             else:
                 seen[count.name] = count.total
-        if self._cuda:
-            seen |= {
-                "start_allocated_bytes": self._start_allocated,
-                "peak_allocated_bytes": self._peak_allocated,
-                "peak_reserved_bytes": self._peak_reserved,
-            }
-            workspaces = _workspace_bytes(self._device)
-            if workspaces is None:
-                unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
-            else:
-                seen["workspaces_bytes"] = workspaces
+
+    def _allocator(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what torch counted of its own memory on the GPU."""
+        seen |= {
+            "start_allocated_bytes": self._start_allocated,
+            "peak_allocated_bytes": self._peak_allocated,
+            "peak_reserved_bytes": self._peak_reserved,
+        }
+        workspaces = _workspace_bytes(self._device)
+        if workspaces is None:
+            unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
         else:
-            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
-            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
-            self._package_energy(seen, unmeasured)
-        if self._gpu is not None:
-            readings = self._gpu.stop()
-            device_bytes, source = readings.best_memory()
-            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
-                unmeasured["nvml_memory"], device_bytes, source = (
-                    source,
-                    self._peak_reserved,
-                    "torch_max_reserved",
-                )
-            seen |= {
-                "peak_device_bytes": device_bytes,
-                "peak_device_source": source,
-                "nvml_process_peak_bytes": readings.process_peak_bytes,
-                "nvml_device_peak_bytes": readings.device_peak_bytes,
-                "nvml_longest_gap_seconds": readings.longest_gap_seconds,
-                "nvml_device_baseline_bytes": readings.device_baseline_bytes,
-                "energy_joules": readings.energy_joules,
-                "energy_window_seconds": readings.energy_window_seconds,
-                "clock_event_reasons": readings.clock_event_reasons,
-                "power_limit_watts": readings.power_limit_watts,
-            }
-            unmeasured |= readings.unmeasured
-            for name in ("context", "communication", "peak"):
-                if name in readings.beyond_torch:
-                    seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
-            if "communication" not in readings.beyond_torch:
-                unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
-        return seen, unmeasured
+            seen["workspaces_bytes"] = workspaces
+
+    def _gpu_readings(self, probe: GpuProbe, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what NVML counted on the GPU."""
+        readings = probe.stop()
+        device_bytes, source = readings.best_memory()
+        if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
+            unmeasured["nvml_memory"] = source
+            device_bytes, source = self._peak_reserved, "torch_max_reserved"
+        seen |= {
+            "peak_device_bytes": device_bytes,
+            "peak_device_source": source,
+            "nvml_process_peak_bytes": readings.process_peak_bytes,
+            "nvml_device_peak_bytes": readings.device_peak_bytes,
+            "nvml_longest_gap_seconds": readings.longest_gap_seconds,
+            "nvml_device_baseline_bytes": readings.device_baseline_bytes,
+            "energy_joules": readings.energy_joules,
+            "energy_window_seconds": readings.energy_window_seconds,
+            "clock_event_reasons": readings.clock_event_reasons,
+            "power_limit_watts": readings.power_limit_watts,
+        }
+        unmeasured |= readings.unmeasured
+        for name in ("context", "communication", "peak"):
+            if name in readings.beyond_torch:
+                seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
+        if "communication" not in readings.beyond_torch:
+            unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
         """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""

@@ -15,8 +15,8 @@ from tests.paths import ROOT
 GIB = 1024**3
 
 FIT = {
-    "cores": 8, "physical_cores": 8, "usable_cores": 8, "cores_of_a_trial": 8, "load": 0.3,
-    "governors": ("performance",), "available_bytes": 16 * GIB, "swapped_bytes": 0,
+    "cores": 8, "physical_cores": 8, "usable_cores": 8, "cores_of_a_trial": 8,
+    "load": 0.3, "governors": ("performance",), "available_bytes": 16 * GIB, "swapped_bytes": 0,
     "cpu_limit": 8.0, "memory_limit_bytes": 16 * GIB, "clock": "tsc", "jitter": 1.1,
     "gpus": (Gpu(name="A100", processes=0, clock_event_reasons=0x1),),  # idle: no slowdown
 }  # fmt: skip
