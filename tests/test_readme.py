@@ -48,6 +48,7 @@ def test_its_trainer_trains(tmp_path):
     assert run_trial(Trial(GAUSSIANS, trainer, threads=1)).status == "reached"
 
 
+@pytest.mark.times
 def test_its_script_runs(tmp_path, monkeypatch, capsys):
     (block,) = [block for block in code_blocks("python") if "run_trial" in block]
     monkeypatch.chdir(ROOT)

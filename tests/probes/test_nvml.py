@@ -332,6 +332,7 @@ def test_samples_are_no_further_apart_than_the_longest_gap(driver):
     assert whole <= readings.longest_gap_seconds * readings.samples
 
 
+@pytest.mark.times
 def test_neither_a_pause_nor_what_was_before_a_reset_is_a_gap(driver):
     probe = started(BARE, period=NEVER)
     time.sleep(0.2)
@@ -383,6 +384,7 @@ def test_a_window_that_was_all_pause_has_no_peak(driver):
     assert "pause" in readings.unmeasured["device_peak_bytes"]
 
 
+@pytest.mark.times
 def test_energy_is_power_times_time_since_the_reset(driver):
     probe = started(BARE)
     time.sleep(0.2)
@@ -395,6 +397,7 @@ def test_energy_is_power_times_time_since_the_reset(driver):
     assert missing(readings) == set()
 
 
+@pytest.mark.times
 def test_energy_of_less_than_a_second_is_refused(driver):
     readings = started(BARE, period=NEVER).stop()
     assert readings.energy_joules is None
@@ -548,6 +551,7 @@ def test_nvml_is_opened_and_closed_once_each(driver):
     assert (calls(driver, "inits"), calls(driver, "shutdowns")) == (before[0] + 2, before[1] + 2)
 
 
+@pytest.mark.times
 def test_the_thread_lives_from_start_to_stop_and_never_delays_it(driver):
     probe = started(BARE, period=NEVER)
     assert [thread.daemon for thread in probe_threads()] == [True]
