@@ -12,8 +12,10 @@ bench: $(VENV)/report
 report: $(VENV)/report
 	$(VENV)/bin/paceline report $(RESULTS)
 
+# First what times nothing, two at once, a file to a worker; then what does, alone.
 test: $(VENV)/dev
-	$(VENV)/bin/pytest tests $(ARGS)
+	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest tests -m times $(ARGS)
 
 lint: $(VENV)/dev $(VENV)/mypy
 	$(VENV)/bin/ruff check .

@@ -17,6 +17,7 @@ from tests.paths import REFERENCE
 from tests.planted import a_curve, a_record
 from tests.problems import GAUSSIANS, Misbehaves, kill_itself
 
+pytestmark = pytest.mark.times  # the clocks of real trials must agree
 Trial = partial(AnyTrial, threads=1, steps=150, stop_at_target=False)
 
 

@@ -159,6 +159,7 @@ def test_samples_are_no_further_apart_than_the_longest_gap(driver):
     assert whole <= readings.longest_gap_seconds * readings.samples
 
 
+@pytest.mark.times
 def test_neither_a_pause_nor_what_was_before_a_reset_is_a_gap(driver):
     probe = started(BARE, period=NEVER)
     time.sleep(0.2)
@@ -210,6 +211,7 @@ def test_a_window_that_was_all_pause_has_no_peak(driver):
     assert "pause" in readings.unmeasured["device_peak_bytes"]
 
 
+@pytest.mark.times
 def test_energy_is_power_times_time_since_the_reset(driver):
     probe = started(BARE)
     time.sleep(0.2)
@@ -222,6 +224,7 @@ def test_energy_is_power_times_time_since_the_reset(driver):
     assert missing(readings) == set()
 
 
+@pytest.mark.times
 def test_energy_of_less_than_a_second_is_refused(driver):
     readings = started(BARE, period=NEVER).stop()
     assert readings.energy_joules is None

@@ -158,6 +158,7 @@ def test_nvml_is_opened_and_closed_once_each(driver):
     assert (calls(driver, "inits"), calls(driver, "shutdowns")) == (before[0] + 2, before[1] + 2)
 
 
+@pytest.mark.times
 def test_the_thread_lives_from_start_to_stop_and_never_delays_it(driver):
     probe = started(BARE, period=NEVER)
     assert [thread.daemon for thread in probe_threads()] == [True]

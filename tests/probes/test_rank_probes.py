@@ -53,6 +53,7 @@ os.read(reading, 1)
     assert proportional < 0.7 * resident
 
 
+@pytest.mark.times
 def test_waiting_for_a_core_is_counted():
     """Three processes on one core: each waits about two thirds of the time."""
     program = """
@@ -72,6 +73,7 @@ os.write(1, f"{share}\\n".encode())
     assert sum(shares) / 3 > 0.4
 
 
+@pytest.mark.times
 def test_what_others_take_of_the_cores_is_told_from_what_this_process_takes():
     """Two processes on one core for 0.6 s: to each the other is busy for about half of it."""
     program = """
