@@ -241,7 +241,7 @@ class TestFreshProcess:
         script = tmp_path / "mine.py"
         script.write_text(
             "import torch\nfrom torch import nn\n"
-            "from bench import Trial, Workload, run_trial\nfrom trainers import MiniBatch\n"
+            "from paceline.bench import Trial, Workload, run_trial\nfrom paceline.trainers import MiniBatch\n"
             "x = torch.randn(64, 3)\n"
             "w = Workload(name='mine', model=lambda: nn.Linear(3, 2), data=lambda: (x, (x[:, 0] > 0).long(), x, "
             "(x[:, 0] > 0).long()), target=0.99)\n"
