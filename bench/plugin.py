@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -135,7 +136,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _plan(config: pytest.Config) -> Plan:
     if PLAN not in config.stash:
         from paceline.bench.harness.plan import make_plan
+        from paceline.bench.workloads.user_code import WARNINGS
 
+        WARNINGS.show = lambda line: _tell(config, line)
         with _usage_errors():
             config.stash[PLAN] = make_plan(
                 suite=config.getoption("suite"),
@@ -266,7 +269,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             blocks.check(comparison.cells)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
         left_out = {f"{c.name} {cell}": why for c in comparisons.values() for cell, why in c.left_out.items()}
-        environment = capture() | asked | ({"left_out": left_out} if left_out else {})
+        environment = capture(_plan(config).workloads) | asked | ({"left_out": left_out} if left_out else {})
         if config.getoption("resume"):
             folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
         else:
@@ -304,6 +307,7 @@ def _tell(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is None:
+        print(line, file=sys.stderr)
         return
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         reporter.ensure_newline()

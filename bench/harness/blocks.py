@@ -83,6 +83,7 @@ class Blocks:
             trial = trial_of(cell)
             _, train_samples = DATA_FILES.prepare(trial.workload)
             trial.check(train_samples)
+            DATA_FILES.check(trial)
 
     def open(self, environment: dict[str, Any], planned: int) -> Path:
         """Make the run's folder, and ``latest`` beside it point there; return it.
@@ -273,7 +274,7 @@ class Blocks:
 
     def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
         assert self.folder is not None, "the run's folder is not open"
-        record = run_trial(trial, suite=self._suite, repeat=repeat, **where)
+        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=self.folder / "errors", **where)
         file = self.folder / "trials.jsonl"
         try:
             append(file, record)

@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -18,7 +19,9 @@ from paceline.bench.harness.doctor import governors
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.cores import cores
 from paceline.bench.probes.nvml import Gpu, gpus
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.characters import text_sha256
+from paceline.bench.workloads.workload import Workload
 
 # What tells the libraries that compute how many threads to use, and where.
 VARIABLES = (
@@ -27,8 +30,10 @@ VARIABLES = (
 )  # fmt: skip
 
 
-def capture() -> dict[str, Any]:
+def capture(workloads: Iterable[Workload] = ()) -> dict[str, Any]:
     """Return what identifies the machine and the software, as plain JSON values; None is "not to be had".
+
+    What torch is set to is what trials are given: all the same, but for what the file of a workload sets.
 
     CUDA is not touched: GPUs are described by NVML.
     """
@@ -48,6 +53,8 @@ def capture() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
         "kernel_libraries": kernel_libraries(),
+        "torch_settings": torch_settings.read(),
+        "torch_settings_of": {workload.name: dict(workload.settings) for workload in workloads if workload.settings},
         "threads": torch.get_num_threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "governors": list(governors()),
@@ -92,7 +99,6 @@ def kernel_libraries() -> dict[str, Any]:
         "mkl": torch.backends.mkl.is_available(),
         "onednn": torch.backends.mkldnn.is_available(),
         "openmp": torch.backends.openmp.is_available(),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "ran": libraries_that_ran(),
     }
 

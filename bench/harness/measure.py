@@ -23,6 +23,7 @@ from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.gradients import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.task import Step, Steps, Task
 
@@ -100,6 +101,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                         "steps": run.steps,
                         "updates": run.updates,
                         "dataset_bytes": _bytes(task.x, task.y, *held_out),
+                        "torch_settings": torch_settings.read(),
                     },
                 }
             }
