@@ -38,6 +38,7 @@ def capture(workloads: Iterable[Workload] = ()) -> dict[str, Any]:
     CUDA is not touched: GPUs are described by NVML.
     """
     found, reason = gpus()
+    own = torch_settings.read()
     return {
         "captured": datetime.now(UTC).isoformat(timespec="seconds"),
         "paceline": version("paceline"),
@@ -53,8 +54,12 @@ def capture(workloads: Iterable[Workload] = ()) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": list(os.getloadavg()),
         "kernel_libraries": kernel_libraries(),
-        "torch_settings": torch_settings.read(),
-        "torch_settings_of": {workload.name: dict(workload.settings) for workload in workloads if workload.settings},
+        "torch_settings": own,
+        "torch_settings_of": {
+            workload.name: {n: v for n, v in torch_settings.given(workload.settings).items() if own.get(n) != v}
+            for workload in workloads
+            if workload.settings
+        },
         "threads": torch.get_num_threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "governors": list(governors()),

@@ -81,7 +81,7 @@ def _start(trial: Trial, rank: int, packed: bytes, data_file: Path, folder: Path
     context = fork_server.process_context()
     receiving, sending = context.Pipe(duplex=False)
     log = folder / f"rank{rank}.log"
-    settings = torch_settings.read() | {**trial.workload.settings}
+    settings = torch_settings.given(trial.workload.settings)
     arguments = (packed, settings, str(data_file), rank, str(folder / "rendezvous"), str(log), sending)
     process = context.Process(target=_rank_main, args=arguments, daemon=True)  # type: ignore[attr-defined]
     with fork_server.main_module_hidden():
@@ -255,7 +255,7 @@ def call_in_processes(
         ValueError: if one raises, dies or does not answer; one line.
     """
     context = fork_server.process_context()
-    all_settings = torch_settings.read() | {**(settings or {})}
+    all_settings = torch_settings.given(settings or {})
     started: list[tuple[BaseProcess, Connection]] = []
     ends = time.monotonic() + patience
     try:

@@ -34,16 +34,16 @@ def _flushes_denormals() -> bool:
     return sys.float_info.min / 2 == 0.0
 
 
-# How each is read and written. torch has two ways to say in how many bits float32 is multiplied. The older one changes
-# what the newer one says, so the newer (at the end) is written last; and once the newer was used, torch refuses to tell
-# the older: what cannot be read is left out.
+# How each is read and written, in this order. There are several ways to say in how many bits float32 is multiplied.
+# The older ones change what the newer ones say, so these (at the end) are written last; and once a newer one was used,
+# torch refuses to tell the older: what cannot be read is left out.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "default_dtype": (
         lambda: str(torch.get_default_dtype()).removeprefix("torch."),
         lambda name: torch.set_default_dtype(getattr(torch, name)),
     ),
-    "float32_matmul_precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cuda.matmul.allow_tf32": _attribute(cuda.matmul, "allow_tf32"),
+    "float32_matmul_precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cuda.matmul.allow_fp16_reduced_precision_reduction": _attribute(
         cuda.matmul, "allow_fp16_reduced_precision_reduction"
     ),
@@ -84,11 +84,16 @@ def read() -> dict[str, Any]:
 
 
 def apply(settings: Settings) -> None:
-    """Set ``settings``, and leave the others as they are: writing some of them moves others."""
-    wanted = {**read(), **settings}
+    """Set what of ``settings`` this process does not have so already."""
     for name, (_, write) in SETTINGS.items():
-        if name in wanted and _read_one(name) != wanted[name]:
-            write(wanted[name])
+        if name in settings and _read_one(name) != settings[name]:
+            write(settings[name])
+
+
+def given(settings: Settings) -> dict[str, Any]:
+    """Return all that a process has that is to have what this one has, and ``settings`` on top of it."""
+    with applied(settings):
+        return read()
 
 
 def _read_one(name: str) -> Any:
