@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,7 @@ def _plan(config: pytest.Config) -> Plan:
         from paceline.bench.harness.plan import make_plan
         from paceline.bench.workloads.user_code import WARNINGS
 
+        config.add_cleanup(partial(setattr, WARNINGS, "show", WARNINGS.show))
         WARNINGS.show = lambda line: _tell(config, line)
         with _usage_errors():
             config.stash[PLAN] = make_plan(

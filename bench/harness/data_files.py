@@ -69,8 +69,12 @@ class DataFiles:
         if key in self._checked:
             return
         file, _ = self.prepare(workload)
-        arguments = payload(trial), str(file), trial.device
         name = f"workload {workload.name!r}"
+        try:
+            arguments = payload(trial), str(file), trial.device
+        except Exception as error:
+            what = f"it cannot be sent to a trial's process: {in_one_line(error)}"
+            raise ValueError(f"{name}: {what}; traceback: {keep_traceback(error)}") from error
         try:
             (found,) = call_in_processes(_found, arguments, 1, trial.patience, workload.settings, name)
         except ValueError as error:
@@ -98,9 +102,9 @@ class DataFiles:
             with torch_settings.applied(workload.settings), heard(name):
                 built = workload.data()
         except (Exception, SystemExit) as error:
-            raise ValueError(
-                f"{name}: data failed: {in_one_line(error)}; traceback: {keep_traceback(error)}"
-            ) from error
+            ours = str(getattr(workload.data, "__module__", "")).startswith("paceline.")  # which says what to do
+            where = "" if ours else f"; traceback: {keep_traceback(error)}"
+            raise ValueError(f"{name}: data failed: {in_one_line(error)}{where}") from error
         if not isinstance(built, tuple | list):
             built = (built,)
         problem = problem_of_data(tuple(built))
@@ -112,16 +116,16 @@ class DataFiles:
 def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]:
     """Return what the check of a workload found: the entry point of its process."""
     began, before = time.perf_counter(), set(sys.modules)
-    trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
-    data = Data(*torch.load(data_file, weights_only=True, mmap=True))
-    torch.set_num_threads(trial.threads_per_rank)
-    told = ""
+    problem, told = "", ""
     try:
-        problem = problem_of(
-            trial.workload, data, torch.device(device, 0) if device == "cuda" else torch.device(device)
-        )
+        trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
+        data = Data(*torch.load(data_file, weights_only=True, mmap=True))
+        torch.set_num_threads(trial.threads_per_rank)
+        problem = problem_of(trial.workload, data, torch.device(device))
     except PartFailedError as error:
         problem, told = str(error), "".join(traceback.format_exception(error.__cause__))
+    except Exception as error:
+        problem, told = f"it could not be checked: {in_one_line(error)}", traceback.format_exc()
     ours = ("paceline.", "torch.")
     imported = [name for name in sys.modules if name not in before and not name.startswith(ours)]
     return {"problem": problem, "traceback": told, "imported": imported, "seconds": time.perf_counter() - began}

@@ -4,14 +4,16 @@ import contextlib
 import json
 import multiprocessing as mp
 import os
-import signal
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
+
+import psutil
 
 from paceline.bench.harness.preload import WANTED
 
@@ -64,8 +66,11 @@ def _start_another(modules: list[str]) -> bool:
     """Start a server that loads ``modules``, wait until it has, and return whether it is fit to be forked."""
     pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
     if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # the next start finds it dead, and starts another
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(pid)
+            server.kill()
+            while server.status() != psutil.STATUS_ZOMBIE:  # then the next start finds it dead, and starts another
+                time.sleep(0.001)
     descriptor, file = tempfile.mkstemp(prefix="paceline-preload-", suffix=".json")
     with open(descriptor, "w") as opened:
         json.dump({"path": sys.path, "modules": modules}, opened)

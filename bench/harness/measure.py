@@ -288,9 +288,12 @@ class Run:
             return "diverged", f"the score was {score} at step {number}"
         if len(self._first_losses) < EVALUATIONS:
             self._first_losses.append(loss)
-        self._hopeless = self._hopeless + 1 if loss > HOPELESS * max(self._first_losses) else 0
+        # A loss may be negative (a log density, minus a similarity): it has risen by so many times the size it had.
+        size = max(map(abs, self._first_losses))
+        risen = loss - max(self._first_losses)
+        self._hopeless = self._hopeless + 1 if risen > (HOPELESS - 1) * size > 0 else 0
         if self._hopeless == EVALUATIONS:
-            times = loss / max(self._first_losses)
+            times = loss / size
             return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
         if score is not None:
             self._score = score if trial.workload.higher_is_better else -score

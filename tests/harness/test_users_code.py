@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from paceline.bench import Trial as AnyTrial
 from paceline.bench import run_trial
 from paceline.bench.harness import fork_server
+from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.environment import capture
 from paceline.bench.harness.trial import payload
 from paceline.bench.workloads import find_workload, torch_settings
@@ -239,6 +241,11 @@ class TestTheCheckSaysWhichPart:
         assert 'raise KeyError("planted")' in Path(path).read_text()
         os.unlink(path)
 
+    def test_what_cannot_be_sent_to_a_trial(self):
+        lock = threading.Lock()
+        with pytest.raises(ValueError, match="workload 'mine': it cannot be sent to a trial's process: TypeError"):
+            run_trial(Trial(changed(model=lambda: lock and network()), MiniBatch()))
+
     def test_one_that_hangs_is_not_waited_for(self):
         def hangs():
             import time
@@ -298,6 +305,13 @@ class TestATrialThatFails:
         record = run_trial(Trial(replace(GAUSSIANS, score=dies), MiniBatch()), errors=tmp_path)
         assert record.status == "crashed"
         assert "first words\nlast words" in next(tmp_path.iterdir()).read_text()
+
+    def test_in_a_run_it_is_in_the_runs_folder(self, tmp_path):
+        blocks = Blocks(tmp_path, "", lambda line: None)
+        folder = blocks.open({}, planned=1)
+        blocks.run("asked", {"cell": Trial(GAUSSIANS, Calls("trainer"), stop_at_target=False)}, blocks=1)
+        (record,) = blocks.records["asked", "cell"]
+        assert "of the trainer" in (folder / record.reason.rpartition("traceback: ")[2]).read_text()
 
     def test_without_a_folder_none_is_kept(self):
         record = run_trial(Trial(GAUSSIANS, Calls("trainer"), stop_at_target=False))
@@ -370,7 +384,10 @@ def test_from_the_command_line_it_is_one_line(tmp_path, how):
         "    def forward(self, x):\n"
         "        warnings.warn('of the model', UserWarning)\n"
         "        return super().forward(x), x\n"
-        "MINE = Workload(name='mine', model=lambda: Odd(4, 2), data=data, target=0.9)\n"
+        "def loud():\n"
+        "    warnings.warn('of the data', UserWarning)\n"
+        "    return data()\n"
+        "MINE = Workload(name='mine', model=lambda: Odd(4, 2), data=loud, target=0.9)\n"
     )
     (tmp_path / "w.py").write_text(text)
     arguments = [argument.replace("W", f"{tmp_path}/w.py:MINE") for argument in COMMANDS[how]]
@@ -380,6 +397,6 @@ def test_from_the_command_line_it_is_one_line(tmp_path, how):
     said = done.stdout + done.stderr
     assert done.returncode in (1, 4), said
     assert "workload 'mine': the model returned a tuple of 2; it must return one tensor" in done.stderr
-    assert said.count("warns: UserWarning: of the model") == 1
+    assert said.count("warns: UserWarning: of the model") == said.count("warns: UserWarning: of the data") == 1
     assert "Traceback" not in said
     assert "INTERNALERROR" not in said
