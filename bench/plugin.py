@@ -12,9 +12,11 @@ import importlib
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _plan(config: pytest.Config) -> Plan:
     if PLAN not in config.stash:
         from paceline.bench.harness.plan import make_plan
+        from paceline.bench.workloads.user_code import WARNINGS
 
+        config.add_cleanup(partial(setattr, WARNINGS, "show", WARNINGS.show))
+        WARNINGS.show = lambda line: _tell(config, line)
         with _usage_errors():
             config.stash[PLAN] = make_plan(
                 suite=config.getoption("suite"),
@@ -202,7 +207,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             blocks.check(comparison)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
         left_out = {f"{c.name} {cell}": why for c in comparisons.values() for cell, why in c.left_out.items()}
-        environment = capture() | asked | ({"left_out": left_out} if left_out else {})
+        environment = capture(plan.workloads) | asked | ({"left_out": left_out} if left_out else {})
         begin = blocks.resume if config.getoption("resume") else blocks.open
         folder = begin(environment, comparisons.values())
     config.stash[BLOCKS], config.stash[RAN] = blocks, set()
@@ -237,6 +242,7 @@ def _tell(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is None:
+        print(line, file=sys.stderr)
         return
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         reporter.ensure_newline()

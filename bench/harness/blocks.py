@@ -82,6 +82,7 @@ class Blocks:
             trial = trial_of(cell)
             _, train_samples = DATA_FILES.prepare(trial.workload)
             trial.check(train_samples)
+            DATA_FILES.check(trial)
 
     def open(self, environment: dict[str, Any], comparisons: Iterable[Comparison]) -> Path:
         """Make the folder of a run of ``comparisons``; return it.
@@ -324,7 +325,8 @@ class Blocks:
         return record
 
     def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
-        record = run_trial(trial, suite=self._suite, repeat=repeat, **where)
+        errors = self.folder.path / "errors"
+        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=errors, **where)
         self.folder.append(record)
         return record
 

@@ -1,14 +1,32 @@
-"""Each workload's samples, built once a run and kept in a file."""
+"""Each workload's samples, built once a run and kept in a file; and the check that it can be trained on them."""
 
 import atexit
+import contextlib
+import fcntl
+import os
+import pickle
 import shutil
+import sys
 import tempfile
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from paceline.bench.harness import fork_server
+from paceline.bench.harness.processes import call_in_processes
+from paceline.bench.harness.trial import Trial, payload
+from paceline.bench.workloads import torch_settings
+from paceline.bench.workloads.check import PartFailedError, problem_of, problem_of_data
+from paceline.bench.workloads.user_code import heard, in_one_line, keep_traceback
 from paceline.bench.workloads.workload import Data, Workload
+
+PREFIX = "paceline-data-"  # of the folders with samples
+
+# Of a check, the seconds from which on it pays to have the server load what it imported.
+WORTH_LOADING_ONCE = 0.2
 
 
 class DataFiles:
@@ -20,43 +38,105 @@ class DataFiles:
     def __init__(self) -> None:
         """Begin without any."""
         self._folder: Path | None = None  # made when needed: the trials' processes import this too
-        self._files: dict[Any, Path] = {}
-        self._checked: set[int] = set()
-        self._workloads: list[Workload] = []  # kept alive, so that an id is never used twice
+        self._files: dict[Any, tuple[Path, int]] = {}
+        self._checked: dict[tuple[Any, ...], Any] = {}  # with what an id is of, so that it is never used twice
 
     def prepare(self, workload: Workload) -> tuple[Path, int]:
         """Return the file of ``workload``'s samples and how many of them are for training.
 
         Raises:
-            ValueError: if the workload cannot be trained; one line.
+            ValueError: if they cannot be built, or not be trained on; one line.
         """
-        file = self._files.get(workload.data)
-        if file is None or id(workload) not in self._checked:
-            data = Data(*torch.load(file, weights_only=True)) if file else self._build(workload)
-            workload.check(data)
-            if file is None:
-                file = self._new_file()
-                torch.save(tuple(data), file)
-                self._files[workload.data] = file
-            self._checked.add(id(workload))
-            self._workloads.append(workload)
-        return file, len(torch.load(file, weights_only=True, mmap=True)[0])
+        if workload.data not in self._files:
+            data = self._build(workload)
+            file = self._new_file()
+            torch.save(tuple(data), file)
+            self._files[workload.data] = file, len(data[0])
+        return self._files[workload.data]
+
+    def check(self, trial: Trial) -> None:
+        """Check that the trial's workload can be trained and scored where the trial runs, in a process of its own.
+
+        Each workload is checked once on each kind of device. What its model and loss import, and what a trainer of the
+        user's own does, is loaded by the fork server from then on.
+
+        Raises:
+            ValueError: if it cannot; one line, which tells where the traceback is if something was raised.
+        """
+        workload = trial.workload
+        theirs = not type(trial.trainer).__module__.startswith("paceline.")
+        key = id(workload), trial.device, type(trial.trainer) if theirs else None
+        if key in self._checked:
+            return
+        file, _ = self.prepare(workload)
+        name = f"workload {workload.name!r}"
+        try:
+            arguments = payload(trial), str(file), trial.device
+        except Exception as error:
+            what = f"it cannot be sent to a trial's process: {in_one_line(error)}"
+            raise ValueError(f"{name}: {what}; traceback: {keep_traceback(error)}") from error
+        try:
+            (found,) = call_in_processes(_found, arguments, 1, trial.patience, workload.settings, name)
+        except ValueError as error:
+            raise ValueError(f"{name}: it could not be checked: {error}") from error
+        if found["problem"]:
+            where = f"; traceback: {keep_traceback(found['traceback'])}" if found["traceback"] else ""
+            raise ValueError(f"{name}: {found['problem']}{where}")
+        if found["seconds"] > WORTH_LOADING_ONCE:
+            fork_server.ask_for(found["imported"])
+        self._checked[key] = trial
 
     def _new_file(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="paceline-"))
+            _remove_what_was_left()
+            new = Path(tempfile.mkdtemp(prefix="paceline-new-"))
+            # Held as long as this process lives, and before the folder has the name that others look for.
+            fcntl.flock(os.open(new / "lock", os.O_WRONLY | os.O_CREAT), fcntl.LOCK_EX)
+            self._folder = new.rename(new.with_name(new.name.replace("paceline-new-", PREFIX)))
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder / f"{len(self._files)}.pt"
 
     def _build(self, workload: Workload) -> Data:
+        name = f"workload {workload.name!r}"
         try:
-            return Data(*workload.data())
-        except TypeError as error:
-            raise ValueError(
-                f"workload {workload.name!r}: data() must return x, y, held-out x, held-out y ({error})"
-            ) from error
-        except Exception as error:
-            raise ValueError(f"workload {workload.name!r}: {type(error).__name__}: {error}") from error
+            with torch_settings.applied(workload.settings), heard(name):
+                built = workload.data()
+        except (Exception, SystemExit) as error:
+            ours = str(getattr(workload.data, "__module__", "")).startswith("paceline.")  # which says what to do
+            where = "" if ours else f"; traceback: {keep_traceback(error)}"
+            raise ValueError(f"{name}: data failed: {in_one_line(error)}{where}") from error
+        if not isinstance(built, tuple | list):
+            built = (built,)
+        problem = problem_of_data(tuple(built))
+        if problem:
+            raise ValueError(f"{name}: {problem}")
+        return Data(*built)
+
+
+def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]:
+    """Return what the check of a workload found: the entry point of its process."""
+    began, before = time.perf_counter(), set(sys.modules)
+    problem, told = "", ""
+    try:
+        trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
+        data = Data(*torch.load(data_file, weights_only=True, mmap=True))
+        torch.set_num_threads(trial.threads_per_rank)
+        problem = problem_of(trial.workload, data, torch.device(device))
+    except PartFailedError as error:
+        problem, told = str(error), "".join(traceback.format_exception(error.__cause__))
+    except Exception as error:
+        problem, told = f"it could not be checked: {in_one_line(error)}", traceback.format_exc()
+    ours = ("paceline.", "torch.")
+    imported = [name for name in sys.modules if name not in before and not name.startswith(ours)]
+    return {"problem": problem, "traceback": told, "imported": imported, "seconds": time.perf_counter() - began}
+
+
+def _remove_what_was_left() -> None:
+    """Remove the samples of runs that were killed: nobody holds their lock any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
+        with contextlib.suppress(OSError), lock.open("w") as opened:  # another user's, or still in use
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 DATA_FILES = DataFiles()

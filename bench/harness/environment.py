@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -18,7 +19,9 @@ from paceline.bench.harness.doctor import governors, load_average
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.cores import cores
 from paceline.bench.probes.gpus import Gpu, gpus
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.characters import text_sha256
+from paceline.bench.workloads.workload import Workload
 
 # What tells the libraries that compute how many threads to use, and where.
 VARIABLES = (
@@ -27,12 +30,15 @@ VARIABLES = (
 )  # fmt: skip
 
 
-def capture() -> dict[str, Any]:
+def capture(workloads: Iterable[Workload] = ()) -> dict[str, Any]:
     """Return what identifies the machine and the software, as plain JSON values; None is "not to be had".
+
+    What torch is set to is what trials are given: all the same, but for what the file of a workload sets.
 
     CUDA is not touched: GPUs are described by NVML.
     """
     found, reason = gpus()
+    own = torch_settings.read()
     return {
         "captured": datetime.now(UTC).isoformat(timespec="seconds"),
         "paceline": version("paceline"),
@@ -48,6 +54,12 @@ def capture() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": load_average(),
         "kernel_libraries": kernel_libraries(),
+        "torch_settings": own,
+        "torch_settings_of": {
+            workload.name: {n: v for n, v in torch_settings.given(workload.settings).items() if own.get(n) != v}
+            for workload in workloads
+            if workload.settings
+        },
         "threads": torch.get_num_threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "governors": list(governors()),
@@ -92,7 +104,6 @@ def kernel_libraries() -> dict[str, Any]:
         "mkl": torch.backends.mkl.is_available(),
         "onednn": torch.backends.mkldnn.is_available(),
         "openmp": torch.backends.openmp.is_available(),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "ran": libraries_that_ran(),
     }
 

@@ -8,6 +8,7 @@ or rate promises the same gradient at the same weights, which only its first ste
 
 import copy
 import math
+import pickle
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cloudpickle
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.ranks import loopback_only
-from paceline.bench.harness.trial import Trial, varies_batch_size
+from paceline.bench.harness.trial import Trial, payload, varies_batch_size
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
@@ -78,9 +78,10 @@ def _checked(trial: Trial) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory(prefix="paceline-gate-") as folder:
         data_file, _ = DATA_FILES.prepare(trial.workload)
-        arguments = cloudpickle.dumps(trial), str(data_file), str(Path(folder) / "rendezvous")
+        arguments = payload(trial), str(data_file), str(Path(folder) / "rendezvous")
         try:
-            gaps = call_in_processes(_rank_gap, arguments, trial.world_size, PATIENCE)
+            name = f"workload {trial.workload.name!r}"
+            gaps = call_in_processes(_rank_gap, arguments, trial.world_size, PATIENCE, trial.workload.settings, name)
         except ValueError as error:
             found |= {"gap": None, "bound": None, "dtype": None, "notes": []}
             return found | {"passed": False, "reason": f"could not be checked: {error}"}
@@ -105,9 +106,9 @@ def _reason(worst: Gap) -> str:
     return f"its gradient differs from that of MiniBatch by {worst.gap:.2g}; rounding allows {worst.bound:.2g}"
 
 
-def _rank_gap(rank: int, payload: bytes, data_file: str, rendezvous: str) -> Gap:
+def _rank_gap(rank: int, packed: bytes, data_file: str, rendezvous: str) -> Gap:
     """Return the gap of one rank: the entry point of its process."""
-    trial: Trial = cloudpickle.loads(payload)  # from our own parent, through our own pipe
+    trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
     data = Data(*torch.load(data_file, weights_only=True))
     torch.set_num_threads(trial.threads_per_rank)
     device = torch.device("cuda", rank) if trial.device == "cuda" else torch.device("cpu")

@@ -22,6 +22,7 @@ from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.task import Step, Steps, Task
 
@@ -102,6 +103,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                         "steps": run.steps,
                         "updates": run.updates,
                         "dataset_bytes": _bytes(task.x, task.y, *held_out),
+                        "torch_settings": torch_settings.read(),
                     },
                 }
             }
@@ -296,9 +298,12 @@ class Run:
             return "diverged", f"the score was {score} at step {number}"
         if len(self._first_losses) < EVALUATIONS:
             self._first_losses.append(loss)
-        self._hopeless = self._hopeless + 1 if loss > HOPELESS * max(self._first_losses) else 0
+        # A loss may be negative (a log density, minus a similarity): it has risen by so many times the size it had.
+        size = max(map(abs, self._first_losses))
+        risen = loss - max(self._first_losses)
+        self._hopeless = self._hopeless + 1 if risen > (HOPELESS - 1) * size > 0 else 0
         if self._hopeless == EVALUATIONS:
-            times = loss / max(self._first_losses)
+            times = loss / size
             return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
         if score is not None:
             self._score = score if trial.workload.higher_is_better else -score

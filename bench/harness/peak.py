@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from paceline.bench.harness.processes import call_in_processes, process_context
+from paceline.bench.harness.fork_server import process_context
+from paceline.bench.harness.processes import call_in_processes
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial

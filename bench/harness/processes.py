@@ -1,67 +1,29 @@
 """Start a trial's ranks in fresh processes, listen to them, and turn whatever happens into a status."""
 
-import contextlib
 import gc
 import multiprocessing as mp
 import os
 import pickle
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import cloudpickle
-
+from paceline.bench.harness import fork_server
+from paceline.bench.harness.trial import Trial, payload
 from paceline.bench.records.record import CURVE, WITH_RESULT
-
-if TYPE_CHECKING:
-    from paceline.bench.harness.trial import Trial
-
-# What every trial needs, loaded once. torch loads the compiler's front end when FLOPs are counted, which takes a
-# second. Nothing of ours: the server looks for modules in the working directory first, where a user may well
-# have a folder called "bench".
-PRELOADED = ["torch.distributed", "torch.nn.parallel", "torch.utils.flop_counter", "torch._dynamo", "pynvml"]
+from paceline.bench.workloads import torch_settings
+from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, part_that_failed
 
 # How long the other ranks may take to say how they ended, once one of them has failed.
 GRACE_SECONDS = 2.0
-
-
-def process_context() -> BaseContext:
-    """Return how processes start: forked from a server that has torch loaded; spawned where there is no such.
-
-    The server is a process of its own that never touches CUDA, so neither do the trials inherit it.
-    """
-    if "forkserver" not in mp.get_all_start_methods():
-        return mp.get_context("spawn")
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
-@contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """Keep multiprocessing from importing the user's script once more in every process it starts.
-
-    A trial arrives whole (cloudpickle), so its process does not need the script; and a script without
-    an ``if __name__ == "__main__"`` guard would start its trials again in there.
-    """
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
-    for name in hidden:
-        setattr(main, name, None)
-    try:
-        yield
-    finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
 
 
 @dataclass
@@ -71,46 +33,64 @@ class _Rank:
     process: BaseProcess
     connection: Connection
     log: Path
+    traceback: str = ""  # of what ended it, if that was an exception
     ended: tuple[str, str] | None = None  # status and reason, once known
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def run_in_processes(trial: "Trial", data_file: Path) -> dict[str, Any]:
-    """Run ``trial`` and return the observed fields of its record: status, reason, curve and the rest."""
-    payload = cloudpickle.dumps(trial)
+def run_in_processes(trial: Trial, data_file: Path) -> tuple[dict[str, Any], str]:
+    """Run ``trial``; return the observed fields of its record (status, reason, curve and the rest), and an account.
+
+    The account of a trial that failed is long: for each rank its traceback, or else what it printed; "" of others.
+    """
+    fork_server.renew()
+    packed = payload(trial)
     curve: dict[str, list[Any]] = {name: [] for name in CURVE}
     with tempfile.TemporaryDirectory(prefix="paceline-trial-") as folder:
         ranks: list[_Rank] = []
         try:
             for rank in range(trial.world_size):  # in here: an interrupt must find those that have started
-                ranks.append(_start(trial, rank, payload, data_file, Path(folder)))
-            _listen(ranks, curve, trial.patience)
+                ranks.append(_start(trial, rank, packed, data_file, Path(folder)))
+            _listen(ranks, curve, trial.patience, f"workload {trial.workload.name!r}")
         finally:
             for started in ranks:
                 _end(started)
-    status, reason = _verdict(ranks)
-    observed = ranks[0].fields
-    return observed | {
+        status, reason = _verdict(ranks)
+        account = "" if status in WITH_RESULT else _account(ranks, reason)
+    rank_fields = [rank.fields.pop("rank", {}) for rank in ranks]
+    observed = ranks[0].fields | {
         "status": status,
         "reason": reason,
         "curve": curve,
-        "ranks": [rank.fields.pop("rank", {}) for rank in ranks],
+        "ranks": rank_fields,
     }
+    return observed, account
 
 
-def _start(trial: "Trial", rank: int, payload: bytes, data_file: Path, folder: Path) -> _Rank:
-    context = process_context()
+def _account(ranks: list[_Rank], reason: str) -> str:
+    """Return what the ranks said as they failed."""
+    told = [reason]
+    for number, rank in enumerate(ranks):
+        said = rank.traceback or (rank.log.read_text(errors="replace") if rank.log.exists() else "")
+        if said.strip():
+            told.append(f"rank {number}:\n{said.strip()}")
+    return "\n\n".join(told) + "\n"
+
+
+def _start(trial: Trial, rank: int, packed: bytes, data_file: Path, folder: Path) -> _Rank:
+    context = fork_server.process_context()
     receiving, sending = context.Pipe(duplex=False)
     log = folder / f"rank{rank}.log"
-    arguments = (payload, str(data_file), rank, str(folder / "rendezvous"), str(log), sending)
+    settings = torch_settings.given(trial.workload.settings)
+    arguments = (packed, settings, str(data_file), rank, str(folder / "rendezvous"), str(log), sending)
     process = context.Process(target=_rank_main, args=arguments, daemon=True)  # type: ignore[attr-defined]
-    with _main_module_hidden():
+    with fork_server.main_module_hidden():
         process.start()
     sending.close()  # only the child holds it now: its death is our end of file
     return _Rank(process, receiving, log)
 
 
-def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float) -> None:
+def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float, whose: str) -> None:
     """Take in what the ranks send until all have ended, one has failed, or none makes a sound."""
     open_ends = {rank.connection: rank for rank in ranks}
     grace_ends: float | None = None  # set when a rank has failed: the others may only explain themselves
@@ -138,23 +118,27 @@ def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float) ->
                 if "point" in message:
                     for name in CURVE:
                         curve[name].append(message["point"][name])
+                if "warning" in message:
+                    WARNINGS.tell(whose, message["warning"])
                 if "ended" in message:
-                    rank.ended = message.pop("ended")
+                    rank.ended, rank.traceback = message["ended"], message["traceback"]
                 rank.fields |= message.get("fields", {})
             if rank.ended and rank.ended[0] not in WITH_RESULT and grace_ends is None:
                 grace_ends = time.monotonic() + GRACE_SECONDS
 
 
-def _how_it_died(rank: _Rank) -> str:
-    code = rank.process.exitcode
+def _exit_of(process: BaseProcess) -> str:
+    code = process.exitcode
     if code is None:
-        how = "closed its connection and went on"
-    elif code < 0:
-        how = f"killed by {signal.Signals(-code).name}"
-        if -code == signal.SIGKILL:
-            how += " (if nobody sent it, the system ran out of memory)"
-    else:
-        how = f"exited with code {code}"
+        return "closed its connection and went on"
+    if code >= 0:
+        return f"exited with code {code}"
+    out_of_memory = " (if nobody sent it, the system ran out of memory)" if -code == signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-code).name}{out_of_memory}"
+
+
+def _how_it_died(rank: _Rank) -> str:
+    how = _exit_of(rank.process)
     output = rank.log.read_text(errors="replace").strip().splitlines() if rank.log.exists() else []
     return how + (f"; its last words: {output[-1][:300]}" if output else "")
 
@@ -184,7 +168,15 @@ def _verdict(ranks: list[_Rank]) -> tuple[str, str]:
     return ended
 
 
-def _rank_main(payload: bytes, data_file: str, rank: int, rendezvous: str, log: str, connection: Connection) -> None:
+def _rank_main(
+    packed: bytes,
+    settings: dict[str, Any],
+    data_file: str,
+    rank: int,
+    rendezvous: str,
+    log: str,
+    connection: Connection,
+) -> None:
     """Run one rank: the entry point of a trial's process."""
     _live_no_longer_than_parent()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -193,14 +185,23 @@ def _rank_main(payload: bytes, data_file: str, rank: int, rendezvous: str, log: 
     os.close(output)
     from paceline.bench.harness.measure import measure  # here: the parent of these processes need not load it
 
-    try:
-        trial: Trial = pickle.loads(payload)  # from our own parent, through our own pipe
-        # A full collection would go through all that torch has loaded: some 0.2 s, in the middle of training.
-        gc.freeze()
-        ended = measure(trial, Path(data_file), rank, rendezvous, connection.send)
-    except BaseException as error:
-        ended = _classified(error)
-    connection.send({"ended": ended})
+    one_at_a_time = threading.Lock()  # a warning may come from any thread
+
+    def send(message: dict[str, Any]) -> None:
+        with one_at_a_time:
+            connection.send(message)
+
+    trial, told = None, ""
+    with heard("", lambda _, warning: send({"warning": warning})):
+        try:
+            torch_settings.apply(settings)
+            trial = pickle.loads(packed)  # from our own parent, through our own pipe
+            # A full collection would go through all that torch has loaded: some 0.2 s, in the middle of training.
+            gc.freeze()
+            ended = measure(trial, Path(data_file), rank, rendezvous, send)
+        except BaseException as error:
+            ended, told = _classified(error, trial), "".join(traceback.format_exception(error))
+    send({"ended": ended, "traceback": told})
     connection.close()
 
 
@@ -221,10 +222,10 @@ def _live_no_longer_than_parent() -> None:
     threading.Thread(target=wait_and_die, name="dies-with-parent", daemon=True).start()
 
 
-def _classified(error: BaseException) -> tuple[str, str]:
+def _classified(error: BaseException, trial: Trial | None) -> tuple[str, str]:
     """Return the status and one line for an exception that ended a rank."""
-    text = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {text[0] if text else ''}"[:500]
+    part = part_that_failed(error, trial.workload) if trial else ""
+    reason = (f"{part}: " if part else "") + in_one_line(error)
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     # On the CPU torch raises a plain RuntimeError, told apart by its text alone.
     if out_of_memory or "DefaultCPUAllocator" in reason:
@@ -233,7 +234,12 @@ def _classified(error: BaseException) -> tuple[str, str]:
 
 
 def call_in_processes(
-    function: Callable[..., Any], arguments: tuple[Any, ...], world_size: int, patience: float
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    world_size: int,
+    patience: float,
+    settings: torch_settings.Settings | None = None,
+    whose: str = "",
 ) -> list[Any]:
     """Call ``function(rank, *arguments)`` in ``world_size`` fresh processes at once and return what each returns.
 
@@ -242,22 +248,27 @@ def call_in_processes(
         arguments: as they go through a pipe; ``cloudpickle`` what a user wrote.
         world_size: how many processes.
         patience: seconds until all must have answered.
+        settings: of torch, beyond what this process has set.
+        whose: whom a warning comes from.
 
     Raises:
         ValueError: if one raises, dies or does not answer; one line.
     """
-    context = process_context()
+    context = fork_server.process_context()
+    all_settings = torch_settings.given(settings or {})
     started: list[tuple[BaseProcess, Connection]] = []
     ends = time.monotonic() + patience
     try:
         for rank in range(world_size):
             receiving, sending = context.Pipe(duplex=False)
-            process = context.Process(target=_call, args=(function, rank, arguments, sending), daemon=True)  # type: ignore[attr-defined]
-            with _main_module_hidden():
+            process = context.Process(  # type: ignore[attr-defined]
+                target=_call, args=(function, rank, arguments, all_settings, sending), daemon=True
+            )
+            with fork_server.main_module_hidden():
                 process.start()
             sending.close()  # only the child holds it now: its death is our end of file
             started.append((process, receiving))
-        return [_answer(receiving, ends - time.monotonic()) for _, receiving in started]
+        return [_answer(process, receiving, ends - time.monotonic(), whose) for process, receiving in started]
     finally:
         for process, receiving in started:
             process.kill()
@@ -265,22 +276,35 @@ def call_in_processes(
             receiving.close()
 
 
-def _answer(receiving: Connection, seconds_left: float) -> Any:
+def _answer(process: BaseProcess, receiving: Connection, seconds_left: float, whose: str) -> Any:
     try:
         if not receiving.poll(max(0.0, seconds_left)):
             raise ValueError("a process did not answer in time")
-        returned, error = receiving.recv()
+        returned, error, warned = receiving.recv()
     except (EOFError, OSError) as end:
-        raise ValueError("a process died without an answer") from end
+        process.join(GRACE_SECONDS)
+        raise ValueError(f"a process died without an answer: {_exit_of(process)}") from end
+    for warning in warned:
+        WARNINGS.tell(whose, warning)
     if error:
         raise ValueError(error)
     return returned
 
 
-def _call(function: Callable[..., Any], rank: int, arguments: tuple[Any, ...], connection: Connection) -> None:
+def _call(
+    function: Callable[..., Any],
+    rank: int,
+    arguments: tuple[Any, ...],
+    settings: dict[str, Any],
+    connection: Connection,
+) -> None:
     """Send what ``function`` returns, or one line on why it did not: the entry point of a process."""
-    try:
-        connection.send((function(rank, *arguments), ""))
-    except BaseException as error:
-        connection.send((None, _classified(error)[1]))
+    warned: list[str] = []
+    with heard("", lambda _, warning: warned.append(warning)):
+        try:
+            torch_settings.apply(settings)
+            answer = function(rank, *arguments), ""
+        except BaseException as error:
+            answer = None, in_one_line(error)
+    connection.send((*answer, warned))
     connection.close()

@@ -3,6 +3,7 @@
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from paceline.bench.harness.data_files import DATA_FILES
@@ -10,6 +11,7 @@ from paceline.bench.harness.processes import run_in_processes
 from paceline.bench.harness.trial import Trial, hyperparameters, varies_batch_size
 from paceline.bench.probes.cores import cores
 from paceline.bench.records.record import Record
+from paceline.bench.workloads.user_code import keep_traceback
 
 
 def definition(trial: Trial) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def run_trial(
     position: int = 0,
     repeat: int = 0,
     search: str = "",
+    errors: Path | None = None,
 ) -> Record:
     """Run ``trial`` in fresh processes and return what was observed, whatever became of it.
 
@@ -63,20 +66,26 @@ def run_trial(
         position: see ``suite``.
         repeat: see ``suite``.
         search: see ``suite``.
+        errors: folder for the traceback of a trial that fails, which the reason then names; None keeps none.
 
     Raises:
         ValueError: before anything runs, if the trial cannot be run as described; one line.
     """
     data_file, train_samples = DATA_FILES.prepare(trial.workload)
     trial.check(train_samples)
+    DATA_FILES.check(trial)
     name = type(trial.trainer).__name__
     cell = cell or f"{trial.workload.name}-{name}"
     started = datetime.now(UTC)
     began = time.monotonic()
-    observed = run_in_processes(trial, data_file)
+    observed, account = run_in_processes(trial, data_file)
     elapsed = time.monotonic() - began
+    identity = f"{cell}#{block}-{uuid.uuid4().hex[:8]}"
+    if account and errors is not None:
+        kept = keep_traceback(account, errors, identity)
+        observed["reason"] += f"; traceback: {errors.name}/{kept.name}"
     return Record(
-        trial=f"{cell}#{block}-{uuid.uuid4().hex[:8]}",
+        trial=identity,
         started=started.isoformat(timespec="milliseconds"),
         comparison=comparison,
         cell=cell,

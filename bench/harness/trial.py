@@ -1,8 +1,9 @@
 """What a trial is: one trainer on one workload with one seed, in a fresh process (or one group of ranks)."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+import cloudpickle
 import torch
 
 from paceline.bench.probes.cores import cores_of_a_trial
@@ -89,6 +90,15 @@ class Trial:
             raise ValueError(f"device must be 'cpu' or 'cuda', got {self.device!r}")
         if self.device == "cuda" and not torch.backends.cuda.is_built():
             raise ValueError(f"device 'cuda': the installed torch {torch.__version__} was built without CUDA")
+
+
+def payload(trial: Trial) -> bytes:
+    """Return what the trial's processes need to run it: ``cloudpickle``, without what builds the samples.
+
+    What builds them may hold them all, and need packages that the trial does not.
+    """
+    packed: bytes = cloudpickle.dumps(replace(trial, workload=trial.workload.without_data()))
+    return packed
 
 
 def is_distributed(trainer: Trainer) -> bool:

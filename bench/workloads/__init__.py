@@ -1,13 +1,9 @@
 """The built-in workloads, one file each, and how a workload is found by its name."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
+from dataclasses import replace
 from typing import Any
 
-import cloudpickle
-
+from paceline.bench.workloads import torch_settings, user_code
 from paceline.bench.workloads.characters import CHARACTERS
 from paceline.bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
 from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
@@ -44,10 +40,10 @@ def find_workload(name: str) -> Workload:
             imported, or it has no such workload.
     """
     if ":" in name:
-        value = from_file(name)
+        value, settings = user_code.from_file(name)
         if not isinstance(value, Workload):
             raise ValueError(f"{name} is a {type(value).__name__}, not a paceline.bench.Workload")
-        return value
+        return replace(value, settings={**settings, **value.settings})
     known = BUILT_IN | OF_ONE_QUESTION
     if name not in known:
         raise ValueError(f"unknown workload {name!r}: known are {', '.join(known)}, or FILE.py:NAME")
@@ -55,39 +51,11 @@ def find_workload(name: str) -> Workload:
 
 
 def from_file(reference: str) -> Any:
-    """Return what ``FILE.py:NAME`` names, importing the file.
+    """Return what ``FILE.py:NAME`` names, importing the file; what it sets in torch holds from then on, for all.
 
     Raises:
         ValueError: one line: there is no such file, it does not import, or it lacks the name.
     """
-    file, _, name = reference.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise ValueError(f"{reference}: there is no file {file!r}")
-    try:
-        module = _import(path)
-    except Exception as error:
-        raise ValueError(f"{reference}: {file} does not import: {type(error).__name__}: {error}") from error
-    if not hasattr(module, name):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise ValueError(f"{reference}: {file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
-    return getattr(module, name)
-
-
-def _import(path: Path) -> ModuleType:
-    name = f"paceline_user_{path.resolve().stem}_{abs(hash(path.resolve()))}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python source file (its name must end in .py)")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: dataclasses look their own module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    # A trial's process cannot import this module by name, so what it defines travels whole.
-    cloudpickle.register_pickle_by_value(module)
-    return module
+    value, settings = user_code.from_file(reference)
+    torch_settings.apply(settings)
+    return value

@@ -1,9 +1,9 @@
 """A workload: what every trainer is measured on. Model, data, loss, score and target, fixed for all."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,18 +36,56 @@ def per_sample_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def per_sample_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the squared error of each sample, its mean over outputs: ``([B, K], [B, K]) -> [B]``."""
-    return nn.functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(dim=1)
+    """Return the squared error of each sample, its mean over outputs: ``([B, ...], [B, ...]) -> [B]``.
+
+    Raises:
+        ValueError: if the two differ in shape: torch would set every output against every target.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"squared error needs outputs and targets of one shape, got {list(outputs.shape)} and "
+            f"{list(targets.shape)}: reshape the targets in data(), or the outputs in the model"
+        )
+    errors = nn.functional.mse_loss(outputs, targets, reduction="none")
+    return errors.flatten(1).mean(dim=1) if errors.dim() > 1 else errors
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """Return the share of samples, in ``0..1``, whose largest logit is their class: ``([M, C], [M])``."""
+    """Return the share, in ``0..1``, of targets whose logit is the largest: ``([M, C, ...], [M, ...])``.
+
+    Raises:
+        ValueError: if there is one logit only, which is always the largest, or there is not one target for each C.
+    """
+    if outputs.dim() < 2 or outputs.shape[1] < 2 or outputs.select(1, 0).shape != targets.shape:
+        raise ValueError(
+            f"accuracy needs logits [M, C] of C >= 2 classes and targets [M], got {list(outputs.shape)} and "
+            f"{list(targets.shape)}: reshape the targets in data(), or give the workload a score= of its own"
+        )
     return (outputs.argmax(dim=1) == targets).double().mean().item()
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> float:
-    """Return the mean squared error over samples and outputs: ``([M, K], [M, K])``."""
+    """Return the mean squared error over samples and outputs: ``([M, ...], [M, ...])``.
+
+    Raises:
+        ValueError: if the two differ in shape.
+    """
     return per_sample_squared_error(outputs, targets).double().mean().item()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have ``model`` in evaluation mode for a while, then each part of it in the mode it was found in.
+
+    A part may be kept in evaluation mode on purpose: a frozen backbone's batch statistics, say.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +101,8 @@ class Workload:
         loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``, never reduced.
         score: held-out quality, ``(outputs [M, ...], targets [M, ...]) -> float``.
         higher_is_better: whether a higher score is a better one.
+        settings: what torch is set to wherever this workload is built, checked and trained (``torch_settings``),
+            beyond what the process has set that asks for it. A workload of a file has what its file sets.
     """
 
     name: str
@@ -72,6 +112,7 @@ class Workload:
     loss: Callable[[Tensor, Tensor], Tensor] = per_sample_cross_entropy
     score: Callable[[Tensor, Tensor], float] = accuracy
     higher_is_better: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def reached(self, score: float) -> bool:
         """Return whether ``score`` is at the target or better; False for NaN."""
@@ -90,64 +131,22 @@ class Workload:
     @torch.no_grad()
     def evaluate(self, model: nn.Module, x: Tensor, y: Tensor) -> float:
         """Return the score of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
-        training = model.training
-        model.eval()
-        outputs = torch.cat([model(part) for part in x.split(SCORED_AT_ONCE)])
-        model.train(training)
+        with evaluating(model):
+            outputs = torch.cat([model(part) for part in x.split(SCORED_AT_ONCE)])
         return float(self.score(outputs, y))
 
     @torch.no_grad()
     def mean_loss(self, model: nn.Module, x: Tensor, y: Tensor) -> float:
         """Return the mean per-sample loss of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
-        training = model.training
-        model.eval()
         parts = zip(x.split(SCORED_AT_ONCE), y.split(SCORED_AT_ONCE), strict=True)
-        losses = torch.cat([self.loss(model(some_x), some_y) for some_x, some_y in parts])
-        model.train(training)
+        with evaluating(model):
+            losses = torch.cat([self.loss(model(some_x), some_y) for some_x, some_y in parts])
         return losses.double().mean().item()
 
-    def check(self, data: Data) -> None:
-        """Check that this workload can be trained and scored on ``data``.
+    def without_data(self) -> "Workload":
+        """Return what a trial needs of this: its samples are in a file, and what builds them stays behind."""
+        return replace(self, data=_left_behind)
 
-        Raises:
-            ValueError: one line that says what is wrong, and where to look.
-        """
-        problem = self._problem(data)
-        if problem:
-            raise ValueError(f"workload {self.name!r}: {problem}")
 
-    def _problem(self, data: Data) -> str:
-        """Return what is wrong with this workload in one sentence, or ''."""
-        for name, tensor in data._asdict().items():
-            if not isinstance(tensor, Tensor):
-                return f"data() must return four tensors, but {name} is a {type(tensor).__name__}"
-            if len(tensor) == 0:
-                return f"{name} is empty"
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                return f"{name} holds NaN or infinity"
-        if len(data.x) != len(data.y):
-            return f"x has {len(data.x)} samples and y has {len(data.y)}"
-        if len(data.held_out_x) != len(data.held_out_y):
-            return f"held-out x has {len(data.held_out_x)} samples and held-out y has {len(data.held_out_y)}"
-        if not math.isfinite(self.target):
-            return f"target must be a finite number, got {self.target}"
-        task = self.task(data, seed=0, device=torch.device("cpu"))
-        model = task.model()
-        few = torch.arange(min(3, len(task)))
-        x, y = task[few]
-        losses = self.loss(model(x), y)
-        if losses.shape != few.shape:
-            return (
-                f"loss must return one number per sample: for {len(few)} samples it returned the shape "
-                f"{list(losses.shape)} (use reduction='none')"
-            )
-        score = self.evaluate(model, data.held_out_x, data.held_out_y)
-        if self.reached(score):
-            better = "higher" if self.higher_is_better else "lower"
-            return (
-                f"the untrained model already reaches the target {self.target} with a score of {score:.4g} "
-                f"({better} is better): is the target, or higher_is_better, of the wrong side?"
-            )
-        if self.score is accuracy and self.target > 1:
-            return f"the target is an accuracy, in 0..1, and can never be {self.target}"
-        return ""
+def _left_behind() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    raise RuntimeError("a trial reads its workload's samples from the file they were prepared in")

@@ -100,11 +100,19 @@ def test_a_loss_that_has_risen_tenfold_for_ten_evaluations_is_given_up():
     assert "10.2 times that of the first steps" in record.reason
 
 
+def test_a_negative_loss_that_rises_by_as_much_is_given_up_too():
+    record = end_of(Scripted(first=(-2.0,) * 12, later=(20.5,)), steps=1000)
+    assert (record.status, record.curve["step"][-1]) == ("diverged", 12 + EVALUATIONS)
+
+
 @pytest.mark.parametrize(
     "losses",
     [
         Scripted(first=(1.0, 2.0) + (1.0,) * 10, later=(20.5,) * 9 + (19.5,)),  # every tenth loss is smaller
         Scripted(first=(30.0,), later=(250.0,)),  # large from the beginning: a scale, not a rise
+        Scripted(first=(-0.1,) * 12, later=(-0.9,)),  # below zero: less is better there as well
+        Scripted(first=(-0.9,) * 12, later=(-0.1,)),
+        Scripted(first=(0.0,) * 12, later=(1.0,)),  # of nothing there is no tenfold
     ],
 )
 def test_losses_that_spike_or_were_always_large_are_not_given_up(losses):

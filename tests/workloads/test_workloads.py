@@ -66,7 +66,7 @@ def test_fashion_mnist_reads_idx_files(tmp_path, monkeypatch):
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PACELINE_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=r"apt-get install dataset-fashion-mnist.*PACELINE_DATA"):
+    with pytest.raises(ValueError, match=r"apt-get install dataset-fashion-mnist.*PACELINE_DATA$"):
         DataFiles().prepare(find_workload("fashion-mnist"))
 
 
