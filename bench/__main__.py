@@ -98,7 +98,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> None:
-    from paceline.bench.report.exchange import merge
+    from paceline.bench.report.merge import merge
 
     count = merge(arguments.sources, arguments.output, arguments.across_environments)
     print(f"{count} trials in {arguments.output}")
@@ -106,7 +106,7 @@ def _merge(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     from paceline.bench.records.files import write_whole
-    from paceline.bench.report.exchange import export
+    from paceline.bench.report.export import export
 
     text, left_out = export(arguments.results, arguments.format, arguments.metric)
     write_whole(arguments.output, text)

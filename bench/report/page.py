@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results, load_results, summary
-from paceline.bench.report.plots import PLOTS, save_plots
+from paceline.bench.report.all_plots import PLOTS, save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ def show_text(*sentences: str) -> None:
 
 
 def show_plot(results: Results, name: str) -> None:
-    """Display one of ``report.plots.PLOTS``, or that there is nothing to draw."""
+    """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
     figure = PLOTS[name](results)
     if figure is None:
         show_text(f"No plot of {name.replace('_', ' ')}: this run holds no trial of it.")

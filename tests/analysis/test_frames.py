@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from paceline.bench import load_results
-from paceline.bench.analysis.frames import curves_frame, peak_flops, summary, trials_frame
+from paceline.bench.analysis.frames import curves_frame, environments_of, peak_flops, summary, trials_frame
 from paceline.bench.records.record import append
 from tests.planted import a_curve, a_record
 
@@ -236,3 +236,14 @@ def test_the_trials_of_a_search_are_rows_but_no_cell():
     trials = trials_frame((*searched, a_record()))
     assert trials.search.tolist() == ["points-MiniBatch", "points-MiniBatch", ""]
     assert summary(trials).cell.tolist() == ["points-MiniBatch"]
+
+
+def test_the_environment_of_a_merge_of_merges_is_found_by_its_label():
+    inner = {"merged": [{"label": "1", "environment": {"cores": 1}}, {"label": "2", "environment": {"cores": 2}}]}
+    outer = {"merged": [{"label": "1", "environment": {"cores": 3}}, {"label": "2", "environment": inner}]}
+    assert environments_of("1", outer) == [{"cores": 3}]
+    assert environments_of("2.2", outer) == [{"cores": 2}]
+    assert environments_of("", {"cores": 4}) == [{"cores": 4}]
+    alike = {"merged": [{"label": "", "environment": {"cores": 5}}, {"label": "", "environment": {"cores": 5}}]}
+    assert environments_of("", alike) == [{"cores": 5}] * 2
+    assert environments_of("3", outer) == []

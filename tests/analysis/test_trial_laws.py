@@ -11,7 +11,7 @@ from paceline.bench import load_results, run_trial
 from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
 from paceline.bench.analysis.trial_laws import broken, names
 from paceline.bench.harness.peak import Machine, gemm_peak, machines
-from paceline.bench.report import tables
+from paceline.bench.report import laws
 from paceline.trainers import AdaScale, Amp, Ddp, FullBatch, GrowingBatch, MiniBatch, NoiseBatch, Online
 from tests.paths import REFERENCE
 from tests.planted import a_curve, a_record
@@ -265,5 +265,5 @@ def test_a_broken_law_marks_its_row_and_is_shown_with_its_numbers(one):
     wrong = timed(one, lambda s: 1e3 * s)
     results = Results(trials_frame((one, wrong)), curves_frame((one,)), {}, (one, wrong), REFERENCE)
     assert list(results.trials["broken_laws"]) == ["", "phases, two clocks"]
-    assert list(tables.conservation(results)["law"]) == ["phases", "two clocks"]
-    assert "1 of 2 trials break a law" in tables.checked(results)
+    assert list(laws.table(results)["law"]) == ["phases", "two clocks"]
+    assert "1 of 2 trials break a law" in laws.sentence(results)

@@ -7,7 +7,7 @@ from paceline.bench.harness import blocks as module
 from paceline.bench.harness.blocks import Blocks, RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
-from paceline.bench.report.tables import contention
+from paceline.bench.report.contention import sentence as contention
 from tests.planted import a_record
 from tests.problems import POINTS, Sleeper
 

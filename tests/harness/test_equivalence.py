@@ -12,7 +12,7 @@ from torch import nn
 from paceline.bench import Trial, load_results
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
-from paceline.bench.report import tables
+from paceline.bench.report import equivalence, precision, scaling, strategies
 from paceline.bench.workloads.workload import Data
 from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
 from paceline.trainers.task import shuffled
@@ -255,9 +255,9 @@ def test_precision_and_scaling_tables_say_which_cells_solve_another_problem():
     run = results(precisions({(64, 32): 0.5, (256, 32): 0.5}), ranks({1: 1.0, 2: 1.8, 8: 2.0}))
     gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2), failed_gate("Ddp", world_size=8)
     marked, why = replace(run, equivalence=gate), "solves another problem: the planted reason"
-    assert list(tables.precision(marked)["note"]) == [why, ""]
-    assert "note" not in tables.precision(run)
-    notes = tables.scaling(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
+    assert list(precision.table(marked)["note"]) == [why, ""]
+    assert "note" not in precision.table(run)
+    notes = scaling.table(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
     assert notes["1 x 1"] == ["where both begin"]
     assert notes["2 x 1"] == [why]
     assert notes["8 x 1"] == [f"oversubscribed: 8 threads on 4 cores; {why}"]
@@ -270,11 +270,11 @@ def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     folder = write(tmp_path, raced("MiniBatch", seconds=1.0), raced("Accumulate", seconds=2.0))
     (folder / "equivalence.json").write_text(json.dumps([bad, good]))
     results = load_results(folder)
-    assert list(tables.equivalence(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
+    assert list(equivalence.table(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
     marked = f"Accumulate (solves another problem: {BATCH_NORM})"
-    assert list(tables.strategies(results)["strategy"]) == [marked, "MiniBatch"]
-    assert list(tables.strategy_costs(results)["strategy"]) == [marked, "MiniBatch"]
-    assert list(tables.pairwise(results)["strategy / MiniBatch"]) == [marked]
+    assert list(strategies.table(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(strategies.costs(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(strategies.pairwise(results)["strategy / MiniBatch"]) == [marked]
     unasked = replace(results, equivalence=())
-    assert list(tables.strategies(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
-    assert tables.equivalence(unasked).empty
+    assert list(strategies.table(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
+    assert equivalence.table(unasked).empty

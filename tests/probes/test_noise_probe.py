@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from paceline.bench import Trial, run_trial
-from paceline.bench.analysis.noise_scale import series
+from paceline.bench.analysis.noise_along_run import series
 from paceline.bench.probes import gradients as probing
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.trainers import Accumulate, Ddp, MiniBatch, Sgd

@@ -1,7 +1,6 @@
-"""Joined runs and exports, every number by hand."""
+"""Joined runs, every number by hand."""
 
 import json
-import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,41 +8,17 @@ from dataclasses import replace
 import pytest
 
 from paceline.bench import compare, load_results
-from paceline.bench.analysis.frames import environments_of, summary
+from paceline.bench.analysis.frames import summary
 from paceline.bench.records.environments import differences
-from paceline.bench.records.files import write_whole
-from paceline.bench.report import tables
+from paceline.bench.report import batch_size, environment, memory, precision, scaling, strategies, what_was_run
+from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.claims import judge
 from paceline.bench.report.decision import decide
-from paceline.bench.report.exchange import export, merge
-from paceline.bench.report.plots import PLOTS
+from paceline.bench.report.export import export
+from paceline.bench.report.merge import merge
 from tests.paths import ROOT
-from tests.planted import a_curve, a_record
+from tests.report.runs_of_two_cells import HERE, THERE, a_run, strict
 from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, write
-
-HERE = {"torch": "2.9.0", "cuda": None, "cpu": "EPYC", "cores": 2, "gpus": [], "load_average": [1.0]}
-THERE = HERE | {"cpu": "Xeon", "torch": "2.10.0"}
-
-
-def a_run(folder, name, environment, blocks=3, seconds=2.0, **changes):
-    """Write a run of two cells, the second of which takes twice the seconds."""
-    records = []
-    for block in range(blocks):
-        for factor, trainer in ((1, "MiniBatch"), (2, "Amp")):
-            end = factor * seconds
-            curve = a_curve((10, 1000, end / 2, 0.5, 0.8), (20, 2000, end, 0.25, 0.95))
-            trial = {"trial": f"{name}-{trainer}-{block}", "cell": f"points-{trainer}", "trainer": trainer}
-            records.append(a_record(**trial, seed=block, curve=curve, **changes))
-    write(folder / name, records)
-    (folder / name / "environment.json").write_text(json.dumps(environment))
-    return folder / name
-
-
-def strict(text):
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 class TestMerge:
@@ -123,7 +98,7 @@ PEAK = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
 def joined(tmp_path_factory):
     """Two runs merged: here Amp takes a third of MiniBatch's time, there three times as long."""
     tmp_path, folders = tmp_path_factory.mktemp("environments"), []
-    for name, environment, factor, peak in (("a", HERE, 1 / 3, 1e6), ("b", THERE, 3.0, 2e6)):
+    for name, machine, factor, peak in (("a", HERE, 1 / 3, 1e6), ("b", THERE, 3.0, 2e6)):
         folders.append(tmp_path / name)
         amp = raced("Amp", seconds=factor, flops_per_sample=100.0, cores=2)
         mini = raced("MiniBatch", seconds=1.0, flops_per_sample=100.0, cores=2)
@@ -135,7 +110,7 @@ def joined(tmp_path_factory):
         ]
         write(folders[-1], records)
         peaks = {"gemm_peaks": [PEAK | {"flops_per_second": peak}]}
-        (folders[-1] / "environment.json").write_text(json.dumps(environment | peaks))
+        (folders[-1] / "environment.json").write_text(json.dumps(machine | peaks))
     (folders[1] / "equivalence.json").write_text(json.dumps([failed_gate("Amp")]))
     merge(folders, tmp_path / "c", across_environments=True)
     return load_results(tmp_path / "c")
@@ -143,7 +118,7 @@ def joined(tmp_path_factory):
 
 class TestSeveralEnvironments:
     def test_strategies_are_compared_within_one_only(self, joined):
-        rows = {row["workload"]: row for row in tables.pairwise(joined).to_dict("records")}
+        rows = {row["workload"]: row for row in strategies.pairwise(joined).to_dict("records")}
         assert {name: row["verdict"] for name, row in rows.items()} == {"digits@1": "faster", "digits@2": "slower"}
         assert {name: row["seconds to target, ratio"][:5] for name, row in rows.items()} == {
             "digits@1": "0.333", "digits@2": "3.00 "
@@ -161,18 +136,18 @@ class TestSeveralEnvironments:
         assert "digits-64@2 B=32 (0.33" in faster.why
 
     def test_every_table_has_a_row_for_each(self, joined):
-        for table in (tables.strategies(joined), tables.batch_sizes(joined), tables.scaling(joined)):
+        for table in (strategies.table(joined), batch_size.table(joined), scaling.table(joined)):
             assert set(table["workload"]) == {"digits@1", "digits@2"}
-        assert set(tables.precision(joined)["workload"]) == {"digits-64@1", "digits-64@2"}
-        memory = tables.memory(joined)
-        assert set(memory.loc[memory["comparison"] == "strategies", "trials"]) == {"6"}
-        assert list(tables.environment(joined).columns) == ["what", "environment 1", "environment 2"]
-        assert "EPYC" in tables.environment(joined)["environment 1"].iloc[0]
-        assert "Xeon" in tables.environment(joined)["environment 2"].iloc[0]
-        assert "2 environments, which are kept apart" in tables.headline(joined)
+        assert set(precision.table(joined)["workload"]) == {"digits-64@1", "digits-64@2"}
+        table = memory.table(joined)
+        assert set(table.loc[table["comparison"] == "strategies", "trials"]) == {"6"}
+        assert list(environment.table(joined).columns) == ["what", "environment 1", "environment 2"]
+        assert "EPYC" in environment.table(joined)["environment 1"].iloc[0]
+        assert "Xeon" in environment.table(joined)["environment 2"].iloc[0]
+        assert "2 environments, which are kept apart" in what_was_run.headline(joined)
 
     def test_a_failed_check_marks_the_strategy_where_it_failed_only(self, joined):
-        names = set(tables.strategies(joined)["strategy"])
+        names = set(strategies.table(joined)["strategy"])
         assert {"Amp", "Amp (solves another problem: the planted reason)"} <= names
 
     def test_each_is_held_against_its_own_peak(self, joined):
@@ -199,72 +174,11 @@ class TestSeveralEnvironments:
         assert [text.get_text()[:5] for text in speed.texts] == ["3.00x", "3.00x", "0.33x", "0.33x"]
 
 
-def test_the_environment_of_a_merge_of_merges_is_found_by_its_label():
-    inner = {"merged": [{"label": "1", "environment": {"cores": 1}}, {"label": "2", "environment": {"cores": 2}}]}
-    outer = {"merged": [{"label": "1", "environment": {"cores": 3}}, {"label": "2", "environment": inner}]}
-    assert environments_of("1", outer) == [{"cores": 3}]
-    assert environments_of("2.2", outer) == [{"cores": 2}]
-    assert environments_of("", {"cores": 4}) == [{"cores": 4}]
-    alike = {"merged": [{"label": "", "environment": {"cores": 5}}, {"label": "", "environment": {"cores": 5}}]}
-    assert environments_of("", alike) == [{"cores": 5}] * 2
-    assert environments_of("3", outer) == []
-
-
-class TestExport:
-    def test_github(self, tmp_path):
-        run = a_run(tmp_path, "a", HERE)
-        text, left_out = export(run, "github", "seconds_to_target")
-        mini, amp = strict(text)
-        assert mini == {
-            "name": "strategies/points-MiniBatch", "unit": "s", "value": 2.0, "range": "2 to 2",
-            "extra": "median of 3 trials; 3 reached",
-        }  # fmt: skip
-        assert (amp["name"], amp["value"]) == ("strategies/points-Amp", 4.0)
-        assert left_out == []
-        (rate, _) = strict(export(run, "github")[0])
-        assert (rate["unit"], rate["value"]) == ("samples/s", 1000.0)
-
-    def test_bencher(self, tmp_path):
-        measures = strict(export(a_run(tmp_path, "a", HERE), "bencher")[0])["strategies/points-Amp"]
-        assert measures["seconds_to_target"] == {"value": 4.0, "lower_value": 4.0, "upper_value": 4.0}
-        assert measures["samples_per_second"]["value"] == 500.0
-        assert "energy_joules" not in measures  # not measured: absent, never 0
-
-    def test_an_infinite_median_is_left_out_and_named(self, tmp_path):
-        run = a_run(tmp_path, "a", HERE)
-        missed = {"status": "missed", "curve": a_curve((10, 1000, 1.0, 0.5, 0.8))}
-        write(run, [a_record(trial=f"m{b}", cell="points-Online", seed=b, **missed) for b in range(3)])
-        text, left_out = export(run, "github", "seconds_to_target")
-        assert len(strict(text)) == 2
-        assert left_out == ["strategies/points-Online"]
-        online = strict(export(run, "bencher")[0])["strategies/points-Online"]
-        assert math.isclose(online["samples_per_second"]["value"], 1000.0)
-        assert "seconds_to_target" not in online
-
-    @pytest.mark.parametrize(("form", "metric", "message"), [
-        ("csv", "samples_per_second", "unknown format 'csv': known are github, bencher"),
-        ("github", "speed", "unknown metric 'speed': known are samples_per_second, seconds_to_target,"),
-    ])  # fmt: skip
-    def test_wrong_words(self, tmp_path, form, metric, message):
-        with pytest.raises(ValueError, match=message):
-            export(a_run(tmp_path, "a", HERE), form, metric)
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    file = tmp_path / "environment.json"
-    write_whole(file, "old")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
-        write_whole(file, "new")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
-
-
 def test_the_commands(tmp_path):
     a, b = a_run(tmp_path, "a", HERE), a_run(tmp_path, "b", THERE)
 
     def bench(*arguments):
-        command = [sys.executable, "-m", "bench", *map(str, arguments)]
+        command = [sys.executable, "-m", "paceline.bench", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     refused = bench("merge", a, b, "-o", tmp_path / "c")
