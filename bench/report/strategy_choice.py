@@ -9,9 +9,10 @@ from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.statistics import SPENT
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import reservations
-from paceline.bench.report.metrics import SHOWN, in_its_unit, median_in_words, median_of
+from paceline.bench.report.metrics import in_its_unit, median_in_words, median_of
 from paceline.bench.report.wording import listed, times
 
 # Strategies that learn from each sample as it comes, and can do without the rest.

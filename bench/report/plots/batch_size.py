@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results, summary
-from paceline.bench.report.metrics import SHOWN
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import Label, around, beside
 from paceline.bench.report.plots.style import (
     FAINT,

@@ -13,7 +13,7 @@ from paceline.bench.analysis.batch_size_sweep import Sweep, sweeps
 from paceline.bench.analysis.best_batch_size import Best, best
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_exponent import Exponent, exponent
-from paceline.bench.report.metrics import SHOWN
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import (
     FAINT,

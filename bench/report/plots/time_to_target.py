@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results, summary
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.records.record import WITH_RESULT
-from paceline.bench.report.metrics import SHOWN
 from paceline.bench.report.plots.style import (
     FAINT,
     label_of,

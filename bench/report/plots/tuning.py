@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
 from paceline.bench.analysis.tuning_effort import best_of
-from paceline.bench.report.metrics import SHOWN
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import SIZE, Label, around, beside, flags
 from paceline.bench.report.plots.style import (
     FAINT,
