@@ -1,4 +1,4 @@
-"""One row of the decision table."""
+"""A row of the decision table: what each benchmark's ``decisions`` are made of."""
 
 from dataclasses import dataclass
 

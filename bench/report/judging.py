@@ -1,4 +1,4 @@
-"""How what was measured becomes the verdict on a claim."""
+"""How what was measured becomes the verdict on a claim, over workloads or over a sweep."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
