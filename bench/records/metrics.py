@@ -79,6 +79,7 @@ class Metric:
         spent: of a metric *to target*, the column that says what a trial had spent of it which missed the target:
             that trial counts as later than all others.
         shown: how, where it is shown.
+        cost: whether the report's table of what each strategy costs shows it.
     """
 
     column: str
@@ -89,6 +90,7 @@ class Metric:
     median: Literal["", "positive", "any"] = ""
     spent: str = ""
     shown: Shown | None = None
+    cost: bool = False
 
     def value(self, record: Record) -> float:
         """Return it for one trial."""
@@ -139,7 +141,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Metric("wall_seconds", "of the whole process", "s"),
     Metric(
         "samples_per_second", "throughput over all ranks", "samples/s", of=quantities.samples_per_second,
-        median="positive", shown=Shown("throughput", "samples/s"),
+        median="positive", shown=Shown("throughput", "samples/s"), cost=True,
     ),
     Metric(
         "seconds_per_step", "training seconds over steps", "s", of=quantities.seconds_per_step,
@@ -166,7 +168,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Fact("target", "the score at which training is done"),
     Metric(
         "final_score", "the last held-out score", "", of=lambda record: last_known(record, "score"),
-        median="any", shown=Shown("final score"),
+        median="any", shown=Shown("final score"), cost=True,
     ),
     Metric("final_loss", "training loss of the last step", "", of=lambda record: last_known(record, "loss")),
     Metric(
@@ -180,7 +182,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     # Memory and energy
     Metric(
         "peak_rss_bytes", "largest resident memory while training", "bytes", ranks="sum",
-        median="positive", shown=Shown("peak RSS", "MB", 1e-6),
+        median="positive", shown=Shown("peak RSS", "MB", 1e-6), cost=True,
     ),
     Metric(
         "peak_pss_bytes", "the same, each page that n processes share counted 1/n in each", "bytes",
@@ -188,7 +190,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Metric(
         "training_memory_bytes", "what training added to the processes", "bytes", of=quantities.training_memory_bytes,
-        median="positive", shown=Shown("training memory", "MB", 1e-6),
+        median="positive", shown=Shown("training memory", "MB", 1e-6), cost=True,
     ),
     Metric(
         "peak_allocated_bytes", "the most that torch had allocated on GPUs while training", "bytes", ranks="sum",
@@ -196,12 +198,12 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Metric(
         "peak_device_bytes", "the most that the processes held of GPUs' memory while training", "bytes", ranks="sum",
-        median="positive", shown=Shown("peak GPU memory", "MB", 1e-6),
+        median="positive", shown=Shown("peak GPU memory", "MB", 1e-6), cost=True,
     ),
     Fact("peak_device_source", "what told the peak of a GPU's memory", quantities.device_memory_source),
     Metric(
         "energy_joules", "of the GPUs, or of the CPU's packages, over the run", "J", of=quantities.energy_joules,
-        median="positive", shown=Shown("energy", "J"),
+        median="positive", shown=Shown("energy", "J"), cost=True,
     ),
     # What its surroundings did to it
     Metric("runqueue_wait_seconds", "threads were ready to run while training, but had no core", "s", ranks="sum"),
@@ -230,5 +232,7 @@ MEDIANS = {
     for metric in sorted(METRICS.values(), key=lambda metric: (not metric.spent, metric.median == "any"))
     if metric.median
 }
+
+COSTS = tuple(name for name, metric in MEDIANS.items() if metric.cost)
 
 SHOWN = {name: metric.shown for name, metric in METRICS.items() if metric.shown}

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from paceline.bench.analysis.frames import load_results, summary
+from paceline.bench.records.metrics import METRICS
 
 # What is handed on, with its unit.
 EXPORTED = {
-    "samples_per_second": "samples/s",
-    "seconds_to_target": "s",
-    "training_memory_bytes": "bytes",
-    "energy_joules": "J",
+    name: METRICS[name].unit
+    for name in ("samples_per_second", "seconds_to_target", "training_memory_bytes", "energy_joules")
 }
 
 

@@ -1,4 +1,4 @@
-"""Metrics in words, with the heading, unit and scale that ``records.metrics`` gives each."""
+"""Metrics in words: each with the heading, unit and scale that ``records.metrics`` gives it, wherever it is shown."""
 
 import math
 

@@ -10,6 +10,7 @@ from paceline.bench.analysis.paired import pair
 from paceline.bench.analysis.run_costs import break_even, ledger, once
 from paceline.bench.analysis.statistics import Interval
 from paceline.bench.analysis.time_to_target import Crossing, crossings, disagreements, first_hit
+from paceline.bench.records.metrics import COSTS
 from paceline.bench.report.equivalence import marked
 from paceline.bench.report.metrics import columns, ratio_column
 from paceline.bench.report.plots.convergence import convergence
@@ -91,13 +92,12 @@ def costs(results: Results) -> pd.DataFrame:
     """Return what each strategy costs on the way: throughput, memory, energy, and the score it ended with."""
     rows = []
     for cell in in_order(cells_of(results, "strategies"), "workload", "cell"):
-        on_gpu = ("peak_device_bytes",) if cell["device"] == "cuda" else ()
+        on_no_gpu = ("peak_device_bytes",) if cell["device"] == "cpu" else ()
         rows.append(
             {
                 "workload": cell["workload"],
                 "strategy": marked(results, cell),
-                **columns(cell, "samples_per_second", "training_memory_bytes", "peak_rss_bytes", *on_gpu),
-                **columns(cell, "energy_joules", "final_score"),
+                **columns(cell, *(name for name in COSTS if name not in on_no_gpu)),
             }
         )
     return pd.DataFrame(rows)

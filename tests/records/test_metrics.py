@@ -22,7 +22,7 @@ from tests.problems import GAUSSIANS
 
 PLANTED = """    Metric(
         "planted_joules", "of a probe that this test made up", "J", ranks="sum",
-        median="positive", shown=Shown("planted energy", "kJ", 1e-3),
+        median="positive", shown=Shown("planted energy", "kJ", 1e-3), cost=True,
     ),
 """
 LAST = '    Metric("mfu", '
@@ -38,8 +38,9 @@ spec.loader.exec_module(sys.modules[name])
 
 from paceline.bench.analysis.frames import summary, trials_frame
 from paceline.bench.replay import extra_info
-from paceline.bench.records.metrics import SHOWN
+from paceline.bench.report.strategies import costs
 from tests.planted import a_record
+from tests.synthetic import results
 
 joules = [(1.0, 2.0), (10.0, 20.0), (4.0, 5.0)]
 records = tuple(
@@ -47,7 +48,7 @@ records = tuple(
     for seed, of_ranks in enumerate(joules)
 )
 lacks = a_record(world_size=2, threads=1, ranks=[{"planted_joules": 1.0}, {}])
-shown, cell = SHOWN["planted_joules"], summary(trials_frame(records)).iloc[0]
+cell = summary(trials_frame(records)).iloc[0]
 print(json.dumps({
     "trials": trials_frame(records)["planted_joules"].tolist(),
     "a rank lacks it": bool(trials_frame((lacks,))["planted_joules"].isna().item()),
@@ -55,13 +56,12 @@ print(json.dumps({
     "n": int(cell["planted_joules_n"]),
     "interval holds it": bool(cell["planted_joules_low"] < 9 < cell["planted_joules_high"]),
     "extra_info": extra_info(list(records))["planted_joules"],
-    "heading": shown.heading,
-    "shown": f"{9 * shown.scale:g} {shown.unit}",
+    "shown": costs(results([*records]))["planted energy"].item().split(" [")[0],
 }))
 """
 
 
-def test_a_metric_planted_in_the_table_is_in_trials_summary_and_extra_info_and_has_a_heading_and_a_unit(tmp_path):
+def test_a_metric_planted_in_the_table_is_in_trials_summary_extra_info_and_the_report(tmp_path):
     source = Path(metrics.__file__).read_text()
     assert source.count(LAST) == 1
     planted = tmp_path / "metrics.py"
@@ -76,8 +76,7 @@ def test_a_metric_planted_in_the_table_is_in_trials_summary_and_extra_info_and_h
         "n": 3,
         "interval holds it": True,
         "extra_info": 9.0,
-        "heading": "planted energy",
-        "shown": "0.009 kJ",
+        "shown": "0.00900 kJ",
     }
 
 
