@@ -13,6 +13,7 @@ from paceline.bench.analysis.statistics import median_interval
 from paceline.bench.analysis.trial_laws import broken, names
 from paceline.bench.records.contamination import oversubscribed
 from paceline.bench.records.counting import another_problem, those_that_count
+from paceline.bench.records.files import newest_run
 from paceline.bench.records.metrics import COLUMNS, MEDIANS
 from paceline.bench.records.record import CURVE, Record, read
 
@@ -58,10 +59,10 @@ def load_results(path: str | Path = "results") -> Results:
         ValueError: if they were written by a newer Paceline.
     """
     folder = Path(path)
-    if not (folder / "trials.jsonl").exists() and (folder / "latest").exists():
-        folder = folder / "latest"
     if not (folder / "trials.jsonl").exists():
-        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
+        folder = newest_run(folder) or folder
+    if not (folder / "trials.jsonl").exists():
+        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'paceline run' first")
     folder = folder.resolve()
     records, superseded = those_that_count(read(folder / "trials.jsonl"))
     several = len({record.environment for record in (*records, *superseded)}) > 1

@@ -1,7 +1,6 @@
 """The folder of a run: made or found again, and every file in it written whole."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +13,7 @@ from paceline.bench.harness.run import definition
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.counting import those_that_count
 from paceline.bench.records.environments import differences
-from paceline.bench.records.files import write_whole
+from paceline.bench.records.files import newest_run, point_to_newest, write_whole
 from paceline.bench.records.record import DEFINITION, Record, append, read
 
 
@@ -45,9 +44,7 @@ class RunFolder:
             path.mkdir(parents=True)
             folder = cls(path)
             folder.keep("environment.json", environment)
-            latest = results / f".latest-{os.getpid()}"
-            latest.symlink_to(path.name)
-            latest.replace(results / "latest")
+            point_to_newest(results, path)
         except OSError as error:
             raise ValueError(
                 f"cannot write results to {results}: {error.strerror}; choose another folder with --results"
@@ -61,8 +58,8 @@ class RunFolder:
         Raises:
             ValueError: one line: there is no such run, or it was made in another environment.
         """
-        path = (results / "latest").resolve()
-        if not (path / "environment.json").exists():
+        path = newest_run(results)
+        if path is None or not (path / "environment.json").exists():
             raise ValueError(f"--resume: there is no run in {results} to continue; run without --resume")
         folder = cls(path)
         changed = differences(folder.environment(), environment)

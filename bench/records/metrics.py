@@ -167,7 +167,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     # The quality that it reached
     Fact("target", "the score at which training is done"),
     Metric(
-        "final_score", "the last held-out score", "", of=lambda record: last_known(record, "score"),
+        "final_score", "the last held-out score", "", of=quantities.final_score,
         median="any", shown=Shown("final score"), cost=True,
     ),
     Metric("final_loss", "training loss of the last step", "", of=lambda record: last_known(record, "loss")),
@@ -217,6 +217,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Fact("throttled", "whether a GPU was seen slowed down", contamination.gpu_throttled),
     Fact("contaminated", "whether its surroundings took too much of its time", contamination.contaminated),
+    Fact("cut_short", "whether it was ended because the run's time was up"),
     Fact("repeat", "1 if it was run in place of one that was contaminated, else 0"),
     Fact("environment", "which of several environments it ran in; empty but where runs were merged"),
     # How well it used the machine

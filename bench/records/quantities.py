@@ -78,6 +78,11 @@ def last_known(record: Record, column: str) -> float:
     return next((value for value in reversed(record.curve[column]) if value is not None), np.nan)
 
 
+def final_score(record: Record) -> float:
+    """Return the last held-out score; NaN where the trial was ended before the steps after which it is compared."""
+    return np.nan if record.cut_short and record.steps_allowed is not None else last_known(record, "score")
+
+
 # The way to the target
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results, load_results, summary
+from paceline.bench.records.files import newest_run
 from paceline.bench.report.all_plots import PLOTS, save_plots
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def open_run(path: str | Path | None = None) -> Results:
     if path is None:
         path = os.environ.get(RESULTS_VARIABLE, "results")
     folder = Path(path)
-    candidates = (folder, folder / "latest", folder / "reference")
+    candidates = (folder, newest_run(folder) or folder, folder / "reference")
     return load_results(next((run for run in candidates if (run / "trials.jsonl").exists()), folder))
 
 

@@ -23,8 +23,26 @@ def headline(results: Results) -> str:
     return (
         f"{len(records)} trials of the {suites} suite, begun {began} UTC, {number(seconds)} s of processes "
         f"in all, on {used} of a machine with {max(record.cores for record in records)} cores: "
-        f"{', '.join(f'{count} {end}' for end, count in ends.items())}." + _several(results)
+        f"{', '.join(f'{count} {end}' for end, count in ends.items())}." + _several(results) + _shortened(results)
     )
+
+
+def _shortened(results: Results) -> str:
+    count = len(cut(results))
+    return f" {count} things were cut to what time and machine allowed: see below." if count else ""
+
+
+def cut(results: Results) -> pd.DataFrame:
+    """Return what the run had no time for, or could not run here, and why: one row each."""
+    rows = []
+    for environment in [results.environment, *(m["environment"] for m in results.environment.get("merged", []))]:
+        budget = environment.get("budget_seconds", float("nan"))
+        rows += [
+            {"what": line, "why": f"the run's budget of {number(budget)} s; more with --minutes or --resume"}
+            for line in environment.get("cut", [])
+        ]
+        rows += [{"what": f"{cell} left out", "why": why} for cell, why in environment.get("left_out", {}).items()]
+    return pd.DataFrame(rows)
 
 
 def _several(results: Results) -> str:

@@ -138,7 +138,7 @@ def test_results_are_read_from_a_run_or_from_the_newest(tmp_path):
 
 
 def test_no_results_say_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run 'pytest --benchmark-only' first"):
+    with pytest.raises(FileNotFoundError, match="run 'paceline run' first"):
         load_results(tmp_path)
 
 

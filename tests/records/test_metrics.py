@@ -1,9 +1,10 @@
 """To add a metric is to add one entry to one table: a metric planted there is in all that is derived from it."""
 
 import json
+import math
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,11 @@ def test_ranks_combine_as_the_table_says(ranks, expected):
     # What each rank saw whole is known as soon as one did.
     assert one_lacks == 2.0 if ranks == "machine" else np.isnan(one_lacks)
     assert set(OVER_RANKS) == {"sum", "largest", "machine"}
+
+
+def test_a_score_after_fewer_steps_than_were_to_be_made_is_no_final_score():
+    """What is compared after equal steps is not compared after fewer, as where the run's time was up."""
+    planned = a_record(steps_allowed=100, stop_at_target=False)
+    assert METRICS["final_score"].value(planned) == 0.95
+    assert math.isnan(METRICS["final_score"].value(replace(planned, cut_short=True)))
+    assert METRICS["final_score"].value(a_record(cut_short=True)) == 0.95
