@@ -14,7 +14,7 @@ report: $(VENV)/report
 
 # First what times nothing, two at once, a file to a worker; then what does, alone.
 test: $(VENV)/dev
-	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(VENV)/bin/pytest tests -m times $(ARGS)
 
 lint: $(VENV)/dev $(VENV)/mypy
