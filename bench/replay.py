@@ -52,8 +52,9 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
     with contextlib.suppress(StopIteration):  # it wants a round even where there is nothing to time
         pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
     if not durations:
-        reasons = "; ".join(dict.fromkeys(record.reason or record.status for record in records))
-        pytest.fail(f"nothing to time: {reasons}", pytrace=False)
+        # Each reason once, though every trial's ends in the name of its own traceback.
+        reasons = {(r.reason or r.status).partition("; traceback")[0]: r.reason or r.status for r in reversed(records)}
+        pytest.fail(f"nothing to time: {'; '.join(reversed(reasons.values()))}", pytrace=False)
 
 
 def extra_info(records: list["Record"]) -> dict[str, Any]:

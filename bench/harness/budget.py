@@ -75,7 +75,7 @@ class Pace:
         elif self._training.get(_kind(trial)):
             trained = statistics.fmean(self._training[_kind(trial)])
         else:
-            trained = SHARE_TO_TARGET * trial.seconds * slowness
+            trained = SHARE_TO_TARGET * trial.seconds
         return self.launch() + min(trained, 1.2 * trial.seconds)  # evaluating comes on top of training
 
 

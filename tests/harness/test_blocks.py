@@ -24,7 +24,7 @@ def run(tmp_path, monkeypatch):
     def run(count, disturbed):
         ran = []
 
-        def run_trial(trial, *, repeat, block, **where):
+        def run_trial(trial, *, repeat, block, errors, **where):
             ran.append((block, repeat))
             ranks = DISTURBED if disturbed(block, repeat) else CALM
             return a_record(

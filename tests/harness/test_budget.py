@@ -50,7 +50,7 @@ class Machine:
         work = 6 * parameters_of(trial.workload) * batch_size
         return 3e-4 * self.slowness + work / self.flops[getattr(trial.trainer, "dtype", "float32")]
 
-    def run_trial(self, trial, *, suite, comparison, cell, block, position, repeat, search=""):
+    def run_trial(self, trial, *, suite, comparison, cell, block, position, repeat, errors, search=""):
         step = self.step(trial)
         before = self.launch() + max(2, min(10, 1.0 / step)) * step  # warm-up is bounded in time
         limits = [trial.seconds, math.inf if trial.wall_seconds is None else trial.wall_seconds - before]

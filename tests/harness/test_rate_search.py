@@ -149,7 +149,7 @@ def run(tmp_path, monkeypatch):
     def run(resume=False, stop_after=math.inf):
         ran = []
 
-        def run_trial(trial, *, suite, **where):
+        def run_trial(trial, *, suite, errors, **where):
             if len(ran) == stop_after:
                 raise RecordLostError
             ran.append(where["cell"])
