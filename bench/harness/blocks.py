@@ -288,11 +288,14 @@ class Blocks:
         tried: Mapping[str, Mapping[Trainer, list[Record]]],
         share: Share,
     ) -> None:
-        """Leave out the last of ``searches`` until what is still to be run of the others, and a block, fits."""
+        """Leave out the last of ``searches`` until what is still to be run of the others, and a block, fits.
+
+        By what was seen, and not by a guess: none goes before the first trial has ended.
+        """
 
         def ahead(name: str) -> float:
             trials = 1 + len(searches[name]) - sum(map(len, tried[name].values()))
-            return trials * self.budget.pace.of(comparison.name, name, searches[name].trial)
+            return trials * self.budget.pace.known(comparison.name, name)
 
         while searches and sum(map(ahead, searches)) > max(0.0, share.left()):
             name = list(searches)[-1]

@@ -62,6 +62,13 @@ class Pace:
         """Return the shortest trial that still measures something."""
         return (1 + LEAST_SHARE_OF_LAUNCH) * self.launch()
 
+    def known(self, comparison: str, cell: str) -> float:
+        """Return what a trial of that cell takes by what was seen: of it, else of its comparison, else the least."""
+        seen = self._of_cell.get((comparison, cell)) or [
+            seconds for (of, _), taken in self._of_cell.items() if of == comparison for seconds in taken
+        ]
+        return statistics.fmean(seen) if seen else self.least()
+
     def of(self, comparison: str, cell: str, trial: Trial) -> float:
         """Return what a trial of that cell is expected to take."""
         own = self._of_cell.get((comparison, cell))

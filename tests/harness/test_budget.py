@@ -16,6 +16,7 @@ from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.budget import Budget, Pace
 from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.plan import LeftOut, Plan
+from paceline.bench.harness.rate_search import Search
 from paceline.bench.harness.trial import Trial
 from paceline.trainers import MiniBatch
 from tests.planted import a_curve, a_record
@@ -231,6 +232,23 @@ def test_a_cell_is_expected_to_take_what_it_took():
     assert pace.of("d", "timed", replace(other, seconds=2.0)) == pytest.approx(3.2)
 
 
+def test_no_cell_of_a_search_goes_by_a_guess(tmp_path, monkeypatch):
+    """A budget of 30 s a trial is no reason to expect that it takes them: each ends within a second."""
+    machine = Machine()
+    cells = {
+        f"B{size}": Search(Trial(POINTS, MiniBatch(batch_size=size), seconds=30.0), (0.1, 0.3, 1.0), seeds=1)
+        for size in (4, 8)
+    }
+    monkeypatch.setattr(module, "run_trial", machine.run_trial)
+    blocks = Blocks(tmp_path, "quick", machine.tell, Budget(30.0, clock=machine.clock))
+    comparison = Comparison("critical_batch", cells, 3)
+    blocks.open({}, [comparison])
+    blocks.run(comparison)
+    assert machine.now < 30.0
+    assert not blocks.left_out
+    assert [len(blocks.records["critical_batch", cell]) for cell in cells] == [3, 3]
+
+
 def test_real_trials_that_sleep_keep_a_budget(tmp_path):
     """Three that would take 30 s each, with steps of half a second, in 12 s: each makes steps, or is named."""
     cells = {
@@ -246,6 +264,6 @@ def test_real_trials_that_sleep_keep_a_budget(tmp_path):
     assert records
     assert {record.cell for record in records} | {cell for _, cell in blocks.left_out} == set(cells)
     assert {(record.status, record.cut_short, record.reason) for record in records} == {
-        ("missed", True, "target 2 not reached: the run's time was up (more with --minutes)")
+        ("missed", True, "target 1e-09 not reached: the run's time was up (more with --minutes)")
     }
     assert all(record.curve["step"][-1] >= 1 for record in records)
