@@ -368,7 +368,8 @@ def replay(
         try:
             pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
         except StopIteration:
-            reasons = "; ".join(dict.fromkeys(record.reason or record.status for record in records))
+            whys = (record.reason.partition("; traceback: ")[0] or record.status for record in records)
+            reasons = "; ".join(dict.fromkeys(whys))
             pytest.fail(f"nothing to time: {reasons}", pytrace=False)
 
     return report
