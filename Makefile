@@ -7,14 +7,15 @@ SUITE ?= standard
 
 # The benchmarks, then the report: ends with the decision and where the plots and the page are.
 bench: $(VENV)/report
-	$(VENV)/bin/pytest --benchmark-only --suite $(SUITE) $(ARGS)
-	$(VENV)/bin/paceline report
+	$(VENV)/bin/paceline run --suite $(SUITE) $(ARGS)
 
 report: $(VENV)/report
 	$(VENV)/bin/paceline report $(RESULTS)
 
+# First what times nothing, two at once, a file to a worker; then what does, alone.
 test: $(VENV)/dev
-	$(VENV)/bin/pytest tests $(ARGS)
+	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(VENV)/bin/pytest tests -m times $(ARGS)
 
 lint: $(VENV)/dev $(VENV)/mypy
 	$(VENV)/bin/ruff check .

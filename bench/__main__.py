@@ -1,17 +1,79 @@
 """The command ``paceline``."""
 
 import argparse
+import ast
 import shlex
 import sys
+import textwrap
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paceline.bench.options import OPTIONS
+
+if TYPE_CHECKING:
+    import pytest
+
+HERE = Path(__file__).parent
+
+HELP = """\
+Paceline measures training strategies side by side - full-batch, mini-batch and online
+SGD, accumulation, mixed precision, several workers - on your model, your data and your
+machine, and says what each costs to reach the quality you need.
+
+  paceline doctor                  is this machine fit to measure on?
+  paceline run                     measure, then decide: 5 minutes, results in ./results
+  paceline run --suite quick       a first look: 90 seconds
+  paceline run strategies scaling --workload my_file.py:MINE
+                                   two of the benchmarks, on a workload of your own
+  paceline tune --workload my_file.py:MINE
+                                   search each strategy's learning rate; `run` then uses it
+  paceline report [RESULTS]        the decision, and the report as one page
+  paceline merge A B -o C          join runs
+  paceline export RESULTS --format github|bencher -o FILE
+                                   hand the medians to another tool
+
+`paceline COMMAND --help` says more of each. `paceline run` is pytest on Paceline's own
+benchmarks: it takes all of pytest's and pytest-benchmark's options as well, and nothing
+from the configuration of the folder that it is called in.
+"""
+
+RUN_HELP = """\
+usage: paceline run [BENCHMARK ...] [OPTION ...]
+
+Measure, then write the report. Benchmarks, each a question (default: all):
+{benchmarks}
+
+Options, and all of pytest's and pytest-benchmark's (`-k EXPRESSION`, `--collect-only`,
+`--benchmark-save NAME`):
+{options}
+"""
 
 
 def main() -> None:
     """Run one command; an error is one line on stderr and exit status 2."""
-    parser = argparse.ArgumentParser(prog="paceline", description="Paceline's commands beside pytest.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    try:
+        if sys.argv[1:2] == ["run"]:  # before argparse, which would not let pytest's options pass
+            sys.exit(_run(sys.argv[2:]))
+        _command()
+    except (ValueError, OSError) as error:
+        sys.exit(f"paceline: error: {error}")
 
-    tune = commands.add_parser("tune", help="search the learning rate of each trainer on a workload")
+
+def _command() -> None:
+    parser = argparse.ArgumentParser(
+        prog="paceline",
+        description=HELP,
+        usage="paceline COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"paceline {version('paceline')}")
+    commands = parser.add_subparsers(
+        dest="command", prog="paceline", required=True, metavar="COMMAND", help=argparse.SUPPRESS
+    )
+    commands.add_parser("run")  # for the error that names the commands
+
+    tune = commands.add_parser("tune", description="Search the learning rate of each trainer on a workload.")
     tune.add_argument("--workload", action="append", required=True, metavar="NAME|FILE.py:NAME")
     tune.add_argument("--trainer", action="append", metavar="NAME|FILE.py:NAME", help="default: all six")
     tune.add_argument("--seeds", type=int, default=2, help="seeds per rate (default: %(default)s)")
@@ -25,30 +87,84 @@ def main() -> None:
         help="where benchmarks look for it (default: %(default)s)",
     )
 
-    report = commands.add_parser("report", help="render report.ipynb for a results folder")
+    report = commands.add_parser("report", description="Print the decision of a run, and write its report as one page.")
     report.add_argument("results", type=Path, nargs="?", default=Path("results"))
 
-    merge = commands.add_parser("merge", help="join runs into one results folder")
+    merge = commands.add_parser("merge", description="Join runs into one results folder.")
     merge.add_argument("sources", type=Path, nargs="+", metavar="RESULTS")
     merge.add_argument("-o", "--output", type=Path, required=True, help="a folder that is not there yet")
     merge.add_argument(
         "--across-environments", action="store_true", help="even of different machines; their cells stay apart"
     )
 
-    export = commands.add_parser("export", help="write a run's medians as other tools read them")
+    export = commands.add_parser("export", description="Write a run's medians as other tools read them.")
     export.add_argument("results", type=Path)
     export.add_argument("--format", required=True, help="github (github-action-benchmark, custom) or bencher (BMF)")
     export.add_argument("--metric", default="samples_per_second", help="for github (default: %(default)s)")
     export.add_argument("-o", "--output", type=Path, required=True)
 
-    commands.add_parser("doctor", help="say whether this machine is fit to measure on (exit status 1: it is not)")
+    commands.add_parser(
+        "doctor", description="Say whether this machine is fit to measure on (exit status 1: it is not)."
+    )
 
     arguments = parser.parse_args()
-    run = {"tune": _tune, "report": _report, "merge": _merge, "export": _export, "doctor": _doctor}[arguments.command]
-    try:
-        run(arguments)
-    except (ValueError, OSError) as error:
-        sys.exit(f"{parser.prog}: error: {error}")
+    {"tune": _tune, "report": _report, "merge": _merge, "export": _export, "doctor": _doctor}[arguments.command](
+        arguments
+    )
+
+
+def _run(arguments: list[str]) -> int:
+    """Run pytest on the packaged benchmarks and then the report; return the exit status.
+
+    The options come after the names of benchmarks, if any. Everything that pytest would look for in the working
+    directory, or load because it is installed, is left alone: see ``pytest.ini`` beside this file.
+    """
+    import pytest
+
+    if {"-h", "--help"} & set(arguments):
+        print(_run_help())
+        return 0
+    first_option = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    names, options = arguments[:first_option], arguments[first_option:]
+    known = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        sys.exit(f"paceline run: error: unknown benchmark {unknown[0]!r}: known are {', '.join(known)}")
+    files = [str(known[name]) for name in names] or [str(HERE)]
+    folders = _Folders()
+    status = int(pytest.main(["-c", str(HERE / "pytest.ini"), "--benchmark-only", *files, *options], plugins=[folders]))
+    # Also where a cell has no measurement, which fails its test: the others have.
+    if folders.folder is not None and status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        _print_report(folders.folder)
+    return status
+
+
+class _Folders:
+    """A pytest plugin that takes down which folder the run used."""
+
+    folder: Path | None = None
+
+    def pytest_sessionfinish(self, session: "pytest.Session") -> None:
+        from paceline.bench.plugin import BLOCKS
+
+        blocks = session.config.stash.get(BLOCKS, None)
+        self.folder = blocks.folder.path if blocks is not None and blocks.records else None
+
+
+def _run_help() -> str:
+    """Return the help of ``paceline run``: what each benchmark asks, by its own words, and our options."""
+    benchmarks = []
+    for path in sorted(HERE.glob("bench_*.py")):
+        _, _, question = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")
+        question = " ".join(question.split()).partition("?")[0] + "?"
+        benchmarks.append(_entry(path.stem.removeprefix("bench_"), question))
+    options = [_entry(f"{option.name} {option.metavar}".strip(), option.help) for option in OPTIONS]
+    return RUN_HELP.format(benchmarks="\n".join(benchmarks), options="\n".join(options)).rstrip()
+
+
+def _entry(name: str, text: str) -> str:
+    """Return an entry of a list: the name, and beside it the text, wrapped."""
+    return textwrap.fill(text, 88, initial_indent=f"  {name:18}", subsequent_indent=20 * " ")
 
 
 def _tune(arguments: argparse.Namespace) -> None:
@@ -87,18 +203,27 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    _print_report(arguments.results)
+
+
+def _print_report(results: Path) -> None:
+    """Write what is missing of a run's summary, plots and page, and print the decision."""
     from paceline.bench.report.decision import decision_text
     from paceline.bench.report.page import open_run, render, write_summary_and_plots
 
-    page = render(arguments.results)
-    if not ((page.parent / "summary.csv").exists() and (page.parent / "plots").exists()):  # merged, or cut short
-        write_summary_and_plots(page.parent)
-    print(decision_text(open_run(arguments.results)))
-    print(f"\nplots   {page.parent / 'plots'}\nreport  {page}")
+    run = open_run(results)
+    if not ((run.folder / "summary.csv").exists() and (run.folder / "plots").exists()):  # merged, or cut short
+        write_summary_and_plots(run.folder)
+    page = ""
+    try:
+        page = str(render(run.folder))
+    finally:  # the decision needs none of what the page may lack
+        print(decision_text(run))
+        print(f"\nplots   {run.folder / 'plots'}" + (f"\nreport  {page}" if page else ""))
 
 
 def _merge(arguments: argparse.Namespace) -> None:
-    from paceline.bench.report.exchange import merge
+    from paceline.bench.report.merge import merge
 
     count = merge(arguments.sources, arguments.output, arguments.across_environments)
     print(f"{count} trials in {arguments.output}")
@@ -106,7 +231,7 @@ def _merge(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     from paceline.bench.records.files import write_whole
-    from paceline.bench.report.exchange import export
+    from paceline.bench.report.export import export
 
     text, left_out = export(arguments.results, arguments.format, arguments.metric)
     write_whole(arguments.output, text)

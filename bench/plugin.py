@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
 import shutil
 import signal
@@ -17,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -25,10 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paceline.bench.options import OPTIONS
+from paceline.bench.replay import CLOCK, report
+
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from paceline.bench.harness.blocks import Blocks
+    from paceline.bench.harness.comparison import Comparison
     from paceline.bench.harness.plan import LeftOut, Plan
     from paceline.bench.harness.rate_search import Search
     from paceline.bench.harness.trial import Trial
@@ -36,90 +38,26 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
+FIRST = ("strategies", "null")
+
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
 BLOCKS: pytest.StashKey[Blocks] = pytest.StashKey()
 COMPARISONS: pytest.StashKey[dict[str, Comparison]] = pytest.StashKey()
+RAN: pytest.StashKey[set[str]] = pytest.StashKey()  # which comparisons
+BEGAN: pytest.StashKey[float] = pytest.StashKey()
 WRONG: pytest.StashKey[str] = pytest.StashKey()  # what is wrong with the input, found while collecting
-
-
-class ReplayClock:
-    """A timer for pytest-benchmark that moves only when told: durations were measured elsewhere."""
-
-    __name__ = "replay_clock"  # what pytest-benchmark writes into its JSON
-
-    def __init__(self) -> None:
-        """Begin at zero."""
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Return the present time, in seconds."""
-        return self.now
-
-
-CLOCK = ReplayClock()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add Paceline's options."""
     group = parser.getgroup("paceline", "Paceline: benchmarks of training strategies")
-    group.addoption("--suite", default="standard", help="how much to measure: quick, standard (default) or full")
-    group.addoption(
-        "--workload",
-        action="append",
-        metavar="NAME",
-        help="what to train: a built-in name or FILE.py:NAME (repeatable)",
-    )
-    group.addoption(
-        "--trainer",
-        action="append",
-        metavar="NAME",
-        help="which strategies: a built-in name or FILE.py:NAME (repeatable)",
-    )
-    group.addoption(
-        "--batch-size",
-        action="append",
-        type=int,
-        metavar="B",
-        help="which batch sizes, for the benchmarks that vary it (repeatable)",
-    )
-    group.addoption("--seeds", type=int, metavar="N", help="trials of each cell")
-    group.addoption("--seconds", type=float, metavar="S", help="training budget of one trial, in seconds")
-    group.addoption("--device", default="auto", help="cpu, cuda, or auto (default): cuda where there is a GPU")
-    group.addoption(
-        "--cores",
-        type=int,
-        metavar="N",
-        help="CPU cores that a trial takes (default: the physical cores here, within a quota and OMP_NUM_THREADS)",
-    )
-    group.addoption(
-        "--ranks", type=int, metavar="N", help="ranks of a distributed trainer (default: as fits the batch)"
-    )
-    group.addoption(
-        "--until-decided", action="store_true", help="add blocks until each strategy's verdict falls, or --budget ends"
-    )
-    group.addoption(
-        "--budget",
-        type=float,
-        default=300.0,
-        metavar="SECONDS",
-        help="wall seconds that --until-decided may add to each comparison (default: 300)",
-    )
-    group.addoption(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="where runs are kept (default: results)",
-    )
-    group.addoption(
-        "--resume",
-        action="store_true",
-        help="continue the newest run in --results: run only the trials that it lacks",
-    )
+    for option in OPTIONS:
+        group.addoption(option.name, **option.for_parser())
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once; with none given nothing is imported, for a run may be of anybody's tests."""
+    config.stash[BEGAN] = time.monotonic()
     if not config.getoption("budget") > 0:
         raise pytest.UsageError(f"--budget must be more than 0, got {config.getoption('budget'):g}")
     results = config.getoption("results")
@@ -127,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     apart = "--results" in config.invocation_params.args and results.is_dir()
     if apart and config.inipath is None and config.args_source is not pytest.Config.ArgsSource.ARGS:
         raise pytest.UsageError(f"write --results={results}, with '=': after a space pytest looks there for tests")
-    typed = ("workload", "trainer", "batch_size", "seeds", "seconds", "cores", "ranks")
+    typed = ("workload", "trainer", "batch_size", "seeds", "seconds", "cores", "ranks", "minutes")
     if any(config.getoption(name) is not None for name in typed) or (
         config.getoption("suite") != "standard" or config.getoption("device") != "auto"
     ):
@@ -152,6 +90,8 @@ def _plan(config: pytest.Config) -> Plan:
                 device=config.getoption("device"),
                 cores=config.getoption("cores"),
                 ranks=config.getoption("ranks"),
+                minutes=config.getoption("minutes"),
+                until_decided=config.getoption("until_decided"),
                 results=config.getoption("results"),
             )
     return config.stash[PLAN]
@@ -188,6 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a benchmark one test a cell."""
     if "replay" not in metafunc.fixturenames:
         return
+    from paceline.bench.harness.comparison import Comparison
     from paceline.bench.harness.plan import LeftOut
 
     config, module = metafunc.config, metafunc.module
@@ -203,16 +144,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan), left_out)
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
     metafunc.parametrize("cell", [*cells, *skipped])
-
-
-@dataclass
-class Comparison:
-    """A benchmark file's question: its cells, by name, how many blocks of them to run, and why some are left out."""
-
-    name: str
-    cells: dict[str, Trial | Search]
-    blocks: int
-    left_out: dict[str, str]
 
 
 def _comparison_of(item: pytest.Item) -> str:
@@ -242,6 +173,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if unwanted:
             items[:] = [item for item in items if item not in unwanted]
             config.hook.pytest_deselected(items=unwanted)
+    # The main comparison first, and then what the others are read by: where time is short, they are measured.
+    items.sort(key=lambda item: FIRST.index(name) if (name := _comparison_of(item)) in FIRST else len(FIRST))
     for item in _cells_of(items):
         group = item.module.__doc__.strip().splitlines()[0]
         item.add_marker(pytest.mark.benchmark(timer=CLOCK, group=group))
@@ -262,22 +195,22 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         comparison.cells = {name: cell for name, cell in comparison.cells.items() if name in chosen}
         for cell, why in comparison.left_out.items():
             _tell(config, f"left out: {comparison.name} {cell}: {why}")
-    from paceline.bench.harness.blocks import Blocks, planned
+    from paceline.bench.harness.blocks import Blocks
+    from paceline.bench.harness.budget import Budget
     from paceline.bench.harness.environment import capture
 
-    blocks = Blocks(config.getoption("results"), _plan(config).suite, lambda line: _tell(config, line))
+    plan = _plan(config)
+    budget = Budget(plan.budget_seconds(), spent=time.monotonic() - config.stash[BEGAN])
+    blocks = Blocks(config.getoption("results"), plan.suite, lambda line: _tell(config, line), budget)
     with _usage_errors():
         for comparison in comparisons.values():
-            blocks.check(comparison.cells)
+            blocks.check(comparison)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
         left_out = {f"{c.name} {cell}": why for c in comparisons.values() for cell, why in c.left_out.items()}
-        environment = capture(_plan(config).workloads) | asked | ({"left_out": left_out} if left_out else {})
-        if config.getoption("resume"):
-            folder = blocks.resume(environment, {c.name: (c.cells, c.blocks) for c in comparisons.values()})
-        else:
-            folder = blocks.open(environment, planned=sum(planned(c.cells, c.blocks) for c in comparisons.values()))
-        blocks.describe(lambda: _peaks(config, list(comparisons.values())))
-    config.stash[BLOCKS] = blocks
+        environment = capture(plan.workloads) | asked | ({"left_out": left_out} if left_out else {})
+        begin = blocks.resume if config.getoption("resume") else blocks.open
+        folder = begin(environment, comparisons.values())
+    config.stash[BLOCKS], config.stash[RAN] = blocks, set()
     _end_on_sigterm_as_on_ctrl_c(config)
     benchmarks = getattr(config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known
@@ -295,12 +228,12 @@ def _end_on_sigterm_as_on_ctrl_c(config: pytest.Config) -> None:
         config.add_cleanup(put_back)
 
 
-def _peaks(config: pytest.Config, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+def _peaks(config: pytest.Config) -> list[dict[str, Any]]:
     """Measure what the matrix multiplications of this machine reach: the share of it that a step uses is its MFU."""
-    from paceline.bench.harness.blocks import trial_of
+    from paceline.bench.harness.comparison import trial_of
     from paceline.bench.harness.peak import measured
 
-    trials = [trial_of(cell) for comparison in comparisons for cell in comparison.cells.values()]
+    trials = [trial_of(cell) for comparison in config.stash[COMPARISONS].values() for cell in comparison.cells.values()]
     return measured(trials, lambda line: _tell(config, line))
 
 
@@ -338,66 +271,43 @@ def _until_decided(config: pytest.Config, comparison: str) -> Callable[[Mapping[
 
 
 @pytest.fixture
-def replay(
-    request: pytest.FixtureRequest, cell: str, benchmark: BenchmarkFixture
-) -> Callable[[Callable[[Record], float]], None]:
-    """Return a function that reports this test's cell to pytest-benchmark, running the comparison if need be.
+def records(request: pytest.FixtureRequest, cell: str) -> list[Record]:
+    """Return the trials of this test's cell, running the whole comparison if need be."""
+    config = request.config
+    blocks, comparison = config.stash[BLOCKS], config.stash[COMPARISONS][_comparison_of(request.node)]
+    if comparison.name not in config.stash[RAN]:
+        config.stash[RAN].add(comparison.name)
+        blocks.check_equivalence(comparison)
+        _run(config, blocks, comparison)
+        # Not before: a run that is cut short has measured something first.
+        blocks.describe(gemm_peaks=lambda: _peaks(config))
+    if (comparison.name, cell) in blocks.left_out:
+        pytest.skip(f"left out: {blocks.left_out[comparison.name, cell]}")
+    return blocks.records[comparison.name, cell]
+
+
+@pytest.fixture
+def replay(records: list[Record], benchmark: BenchmarkFixture) -> Callable[[Callable[[Record], float]], None]:
+    """Return a function that reports this test's cell to pytest-benchmark.
 
     It takes the function that gives a trial's duration in seconds (NaN where the trial has none). A
     cell none of whose trials has one fails: a benchmark without a measurement must not pass.
     """
-    blocks = request.config.stash[BLOCKS]
-    comparison = request.config.stash[COMPARISONS][_comparison_of(request.node)]
-    if (comparison.name, cell) not in blocks.records:
-        blocks.check_equivalence(comparison.cells)
-        _run(request.config, blocks, comparison)
-    records = blocks.records[comparison.name, cell]
-
-    def report(duration: Callable[[Record], float]) -> None:
-        durations = [seconds for seconds in map(duration, records) if seconds > 0]
-        remaining = iter(durations)
-
-        def next_round() -> None:
-            CLOCK.now = 0.0  # so that no round's duration is the difference of large numbers
-
-        def trial() -> None:
-            CLOCK.now += next(remaining)  # StopIteration: there is nothing to time
-
-        benchmark.extra_info.update(_extra_info(records))
-        pedantic: Any = benchmark.pedantic  # it has no annotations
-        try:
-            pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
-        except StopIteration:
-            whys = (record.reason.partition("; traceback: ")[0] or record.status for record in records)
-            reasons = "; ".join(dict.fromkeys(whys))
-            pytest.fail(f"nothing to time: {reasons}", pytrace=False)
-
-    return report
+    return lambda duration: report(benchmark, records, duration)
 
 
 def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
     """Run all of ``comparison``; where a record cannot be written, end the session with one line."""
-    from paceline.bench.harness.blocks import RecordLostError
+    from paceline.bench.harness.run_folder import RecordLostError
 
     undecided = _until_decided(config, comparison.name) if config.option.until_decided else None
     try:
-        blocks.run(comparison.name, comparison.cells, comparison.blocks, undecided)
+        blocks.run(comparison, undecided)
     except RecordLostError as error:
         benchmarks = getattr(config, "_benchmarksession", None)
         if benchmarks is not None:
             benchmarks.json = None  # it would be written next, to the same full disk
         pytest.exit(str(error))
-
-
-def _extra_info(records: list[Record]) -> dict[str, Any]:
-    """Return plain finite numbers and strings for pytest-benchmark's JSON: medians over a cell's trials."""
-    from paceline.bench.analysis.frames import METRICS, trials_frame
-
-    trials = trials_frame(tuple(records))
-    medians = {name: float(trials[name].median()) for name in METRICS if trials[name].notna().any()}
-    statuses = {f"trials_{status}": int(count) for status, count in trials["status"].value_counts().items()}
-    medians["lr"] = float(trials["lr"].median())  # of a cell that was searched: what the search found
-    return {"trials": len(records)} | statuses | {k: v for k, v in medians.items() if math.isfinite(v)}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -417,16 +327,16 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the summary and the plots of whatever was finished."""
     blocks = session.config.stash.get(BLOCKS, None)
-    if blocks is None or blocks.folder is None or not blocks.records:
+    if blocks is None or not blocks.records:
         return
     given = session.config.getoption("benchmark_json", None)
     if given and Path(given).exists():
-        shutil.copyfile(given, blocks.folder / "benchmark.json")
+        shutil.copyfile(given, blocks.folder.path / "benchmark.json")
     from paceline.bench.report.page import write_summary_and_plots
 
-    _tell(session.config, f"drawing plots in {blocks.folder}")
+    _tell(session.config, f"drawing plots in {blocks.folder.path}")
     try:
-        write_summary_and_plots(blocks.folder)
+        write_summary_and_plots(blocks.folder.path)
     except OSError as error:  # the trials are in their file; a full disk is no reason for a traceback
         _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'paceline report' can later")
 
@@ -434,13 +344,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say where the results are."""
     blocks = config.stash.get(BLOCKS, None)
-    if blocks is None or blocks.folder is None or not blocks.records:
+    if blocks is None or not blocks.records:
         return
     terminalreporter.section("paceline")
     for line in (
-        f"trials   {blocks.folder / 'trials.jsonl'}",
-        f"summary  {blocks.folder / 'summary.csv'}",
-        f"plots    {blocks.folder / 'plots'}",
-        f"report   paceline report {blocks.folder}",
+        f"trials   {blocks.folder.path / 'trials.jsonl'}",
+        f"summary  {blocks.folder.path / 'summary.csv'}",
+        f"plots    {blocks.folder.path / 'plots'}",
+        f"report   paceline report {blocks.folder.path}",
     ):
         terminalreporter.write_line(line)

@@ -1,6 +1,5 @@
 """Call a function on the ranks of a gloo group, in fresh processes."""
 
-import multiprocessing as mp
 import os
 import pickle
 import tempfile
@@ -11,10 +10,12 @@ import cloudpickle
 import torch
 import torch.distributed as dist
 
+from paceline.bench.harness.processes import process_context
+
 
 def on_ranks(function: Callable[[], Any], world_size: int) -> list[Any]:
     """Return what ``function`` returns on each of ``world_size`` ranks."""
-    context = mp.get_context("forkserver")
+    context = process_context()  # that of the trials: whoever starts the server first decides what it has loaded
     with tempfile.TemporaryDirectory() as folder:
         pipes, processes = [], []
         for rank in range(world_size):

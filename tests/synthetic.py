@@ -315,6 +315,12 @@ def swept(
     return found
 
 
+def normal_logs(noise: float, n: int, seed: int = 0) -> list[float]:
+    """Return n log ratios whose mean is 0 and whose standard deviation is exactly ``noise``."""
+    x = np.random.default_rng(seed).standard_normal(n)
+    return (noise * (x - x.mean()) / x.std(ddof=1)).tolist()
+
+
 def null_test(logs: Sequence[float], workload: str = "digits", missed: bool = False) -> list[Record]:
     """Return trials of one strategy under two names, of which A takes exp(logs[block]) times B's seconds."""
     found = []
@@ -398,6 +404,17 @@ def failed_gate(trainer: str, workload: str = "digits", **changes: Any) -> dict[
 def results(*records: list[Record], environment: dict[str, Any] | None = None) -> Results:
     together = tuple(record for some in records for record in some)
     return Results(trials_frame(together), curves_frame(together), environment or {}, together, Path("."))
+
+
+def regularized_every_way() -> Results:
+    """One that helps (its workload is its own), one that hurts, one that changes nothing."""
+    return results(
+        regularized("none", 0.87, gap=0.5),
+        regularized("dropout", 0.92, gap=0.3, workload="few-digits-dropout"),
+        regularized("L1", 0.80, gap=0.6),
+        regularized("L2", 0.87, gap=0.5),
+        regularized("early-stopping", 0.86, gap=0.2, best=0.89, status="plateaued", stop_on_plateau=20),
+    )
 
 
 def write(folder: Path, *records: list[Record]) -> Path:

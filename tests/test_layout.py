@@ -30,7 +30,7 @@ MAY_KNOW = {
     "report": {"report", "analysis", "records"},
 }
 FILES = sorted([*(ROOT / "bench").rglob("*.py"), *(ROOT / "trainers").glob("*.py")])
-WITHOUT_TORCH = [path for path in FILES if {"records", "analysis", "report"} & set(path.parts)]
+WITHOUT_TORCH = [path for path in FILES if {"records", "analysis", "report"} & set(path.relative_to(ROOT).parts)]
 
 
 def module_of(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""What the numbers mean: records -> frames -> intervals, comparisons, fits. Neither torch nor a clock in here."""
+"""What the numbers mean: records -> frames -> cells, pairs, intervals, fits, costs. No torch, no clock, no words."""

@@ -1,11 +1,11 @@
-"""Where a larger batch stops paying: the critical batch size, fitted to what trials measured, and goodput.
+"""Where a larger batch stops paying: the critical batch size, fitted to what trials measured.
 
 Training at batch size B takes S steps and E = S B samples to a target. Over batch sizes that are each tuned,
 S = S_min (1 + B_crit / B), which is E = E_min (1 + B / B_crit) with E_min = S_min B_crit: far below the critical
 batch size B_crit a larger batch saves steps in proportion, far above it nothing but samples grows.
 
 Source: S. McCandlish, J. Kaplan & D. Amodei 2018, arXiv 1812.06162, equations 2.11 and 2.12 and appendix D (the
-hyperbola, its fit in logarithms); A. Qiao et al. 2021, OSDI (goodput); C. J. Shallue et al. 2019, JMLR 20(112).
+hyperbola, its fit in logarithms); C. J. Shallue et al. 2019, JMLR 20(112).
 """
 
 from collections.abc import Sequence
@@ -122,14 +122,14 @@ def fit(batch_sizes: Sequence[float], samples_to_target: Sequence[float], seed: 
     Source: McCandlish et al. 2018, appendix D; D. M. Bates & D. G. Watts 1988, Nonlinear Regression Analysis, chapter 6
     (the profile); R. D. Cook & S. Weisberg 1982 (outliers).
     """
-    runs = _runs(batch_sizes, samples_to_target)
+    runs = by_batch_size(batch_sizes, samples_to_target)
     means = {size: mean_of_middle(values) for size, values in runs.items()}
     x = np.array([size for size, mean in means.items() if np.isfinite(mean)])
     y = np.log([mean for mean in means.values() if np.isfinite(mean)])
     left_out = tuple(size for size, mean in means.items() if not np.isfinite(mean))
     if len(x) < 2:
         return _nothing(x, y, left_out)
-    level, b, squares = _least_squares(x, y)
+    level, b, squares = least_squares(x, y)
     misfit, seeds = _profile(x, y, b, squares), _bootstrap([runs[size] for size in x], x, seed)
     low, high = float(np.fmin(misfit[0], seeds[0])), float(np.fmax(misfit[1], seeds[1]))
     reason = _objection(x, b, low, high, left_out)
@@ -161,7 +161,7 @@ def mean_of_middle(values: npt.ArrayLike) -> float:
     return float(x[1:-1].mean() if len(x) >= 3 else x.mean())
 
 
-def _runs(batch_sizes: Sequence[float], samples: Sequence[float]) -> dict[float, Floats]:
+def by_batch_size(batch_sizes: Sequence[float], samples: Sequence[float]) -> dict[float, Floats]:
     """Return the samples of each batch size's runs, batch sizes ascending, infinite where missed."""
     x, e = np.asarray(batch_sizes, float), np.asarray(samples, float)
     if x.ndim != 1 or x.shape != e.shape:
@@ -197,7 +197,7 @@ def _grid(x: Floats, points: int) -> Floats:
     return np.linspace(np.log(x[0] / SOUGHT), np.log(x[-1] * SOUGHT), points)
 
 
-def _least_squares(x: Floats, y: Floats) -> tuple[float, float, float]:
+def least_squares(x: Floats, y: Floats) -> tuple[float, float, float]:
     """Return ln E_min, B_crit and the sum of squares. For a given B_crit the level is a mean: one number is sought."""
     grid = _grid(x, 1000)
     rest = y - np.log1p(x / np.exp(grid)[:, np.newaxis])
@@ -297,120 +297,9 @@ def _outliers(x: Floats, y: Floats, squares: float) -> tuple[float, ...]:
     found = []
     for i in range(k):
         others = np.arange(k) != i
-        _, _, without = _least_squares(x[others], y[others])
+        _, _, without = least_squares(x[others], y[others])
         # The sum of squares falls by the square of the deleted residual, scaled: an F of 1 and k - 3 degrees.
         f = (squares - without) / max(without / (k - 3), 1e-20)
         if stats.f.sf(f, 1, k - 3) < (1 - CONFIDENCE) / k:
             found.append(float(x[i]))
     return tuple(found)
-
-
-# How well it predicts
-
-
-@dataclass(frozen=True)
-class LeaveOneOut:
-    """How well the hyperbola through the other batch sizes predicts each one.
-
-    Attributes:
-        batch_sizes: ascending.
-        errors: predicted / measured - 1 at each.
-    """
-
-    batch_sizes: tuple[float, ...]
-    errors: tuple[float, ...]
-
-    @property
-    def interior(self) -> float:
-        """Median absolute error over all but the smallest and the largest: interpolation."""
-        return float(np.median(np.abs(self.errors[1:-1]))) if len(self.errors) > 2 else np.nan
-
-    @property
-    def largest(self) -> float:
-        """Error on the largest batch size: extrapolation, which is what a prediction is used for."""
-        return self.errors[-1] if self.errors else np.nan
-
-
-def leave_one_out(batch_sizes: Sequence[float], samples_to_target: Sequence[float]) -> LeaveOneOut:
-    """Return how far the hyperbola fitted without a batch size is off there.
-
-    Args:
-        batch_sizes: see ``fit``; those at which too many runs missed the target are left out.
-        samples_to_target: see ``fit``.
-
-    Returns:
-        No errors below four batch sizes: two points lie on a hyperbola whatever they are.
-
-    Raises:
-        ValueError: see ``fit``.
-    """
-    means = {size: mean_of_middle(runs) for size, runs in _runs(batch_sizes, samples_to_target).items()}
-    x = np.array([size for size, mean in means.items() if np.isfinite(mean)])
-    y = np.log([mean for mean in means.values() if np.isfinite(mean)])
-    if len(x) < 4:
-        return LeaveOneOut((), ())
-    errors = []
-    for i in range(len(x)):
-        others = np.arange(len(x)) != i
-        level, b, _ = _least_squares(x[others], y[others])
-        curve = np.log(x[i]) + (y - np.log(x))[others].mean() if b == 0 else level + np.log1p(x[i] / b)
-        errors.append(float(np.expm1(curve - y[i])))
-    return LeaveOneOut(tuple(x.tolist()), tuple(errors))
-
-
-# Goodput
-
-
-def efficiency(batch_size: npt.ArrayLike, noise_scale: float, reference: float = 0.0) -> Floats:
-    """Return the statistical efficiency of a batch size: samples to target at ``reference`` over those at it.
-
-    Args:
-        batch_size: in samples per step.
-        noise_scale: the gradient noise scale phi = tr(Sigma) / |G|^2, in samples; B_crit is its counterpart in a sweep.
-        reference: the batch size of efficiency 1; 0 is the limit of small ones.
-
-    Raises:
-        ValueError: if the noise scale is not positive.
-
-    Source: Qiao et al. 2021, equation 4: (phi + B0) / (phi + B).
-    """
-    if not noise_scale > 0:
-        raise ValueError(f"the noise scale must be positive, not {noise_scale:g}")
-    return np.asarray((noise_scale + reference) / (noise_scale + np.asarray(batch_size, float)))
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The batch size that goodput predicts to be the fastest.
-
-    Attributes:
-        batch_size: the one with the largest goodput, of those given.
-        batch_sizes: all that were given.
-        goodput: of each: throughput x efficiency, in samples/s worth those of the smallest batches.
-    """
-
-    batch_size: float
-    batch_sizes: tuple[float, ...]
-    goodput: tuple[float, ...]
-
-
-def predicted_best(batch_sizes: Sequence[float], samples_per_second: Sequence[float], noise_scale: float) -> Prediction:
-    """Predict the batch size that is fastest to the target, from throughput and the noise scale alone.
-
-    Both come from short runs: no trial has to reach the target.
-
-    Args:
-        batch_sizes: measured, in samples per step.
-        samples_per_second: throughput at each.
-        noise_scale: see ``efficiency``.
-
-    Raises:
-        ValueError: if the two differ in length or are empty, a throughput is not positive, or the noise scale is not.
-    """
-    x, rate = np.asarray(batch_sizes, float), np.asarray(samples_per_second, float)
-    if x.ndim != 1 or x.shape != rate.shape or not x.size:
-        raise ValueError(f"one throughput for each batch size: got {x.size} batch sizes and {rate.size} throughputs")
-    if not ((x > 0) & (rate > 0)).all():
-        raise ValueError("every batch size and throughput must be positive")
-    goodput = rate * efficiency(x, noise_scale)
-    return Prediction(float(x[goodput.argmax()]), tuple(x.tolist()), tuple(goodput.tolist()))

@@ -1,30 +1,21 @@
-"""Results as tidy tables. Every derived number is a pure function of the records, computed here."""
+"""Results as tidy tables: one row a trial, one an evaluation, one a cell; every number a function of the records."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from paceline.bench.analysis.laws import broken, names
 from paceline.bench.analysis.statistics import median_interval
-from paceline.bench.records.counting import (
-    another_problem,
-    contaminated,
-    gpu_throttled,
-    of_the_machine,
-    others_seconds,
-    oversubscribed,
-    those_that_count,
-    total,
-)
+from paceline.bench.analysis.trial_laws import broken, names
+from paceline.bench.records.contamination import oversubscribed
+from paceline.bench.records.counting import another_problem, those_that_count
+from paceline.bench.records.files import newest_run
+from paceline.bench.records.metrics import COLUMNS, MEDIANS
 from paceline.bench.records.record import CURVE, Record, read
-
-# The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
-LONGEST_EVALUATION_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,10 +59,10 @@ def load_results(path: str | Path = "results") -> Results:
         ValueError: if they were written by a newer Paceline.
     """
     folder = Path(path)
-    if not (folder / "trials.jsonl").exists() and (folder / "latest").exists():
-        folder = folder / "latest"
     if not (folder / "trials.jsonl").exists():
-        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'pytest --benchmark-only' first")
+        folder = newest_run(folder) or folder
+    if not (folder / "trials.jsonl").exists():
+        raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'paceline run' first")
     folder = folder.resolve()
     records, superseded = those_that_count(read(folder / "trials.jsonl"))
     several = len({record.environment for record in (*records, *superseded)}) > 1
@@ -130,7 +121,8 @@ def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | N
         _row(record, peak_flops(record, environment or {})) | {"superseded": id(record) in superseded}
         for record in records
     ]
-    return pd.DataFrame(rows, columns=[*_row(_EMPTY, None), "superseded"])
+    # Named, for a run without trials has them too.
+    return pd.DataFrame(rows, columns=[*(column.column for column in COLUMNS), "broken_laws", "superseded"])
 
 
 def peak_flops(record: Record, environment: Mapping[str, Any]) -> float | None:
@@ -160,232 +152,12 @@ def curves_frame(records: tuple[Record, ...]) -> pd.DataFrame:
 
 
 def _row(record: Record, peak: float | None) -> dict[str, Any]:
-    row = _derived(record)
+    row = {column.column: column.value(record) for column in COLUMNS}
     flops_per_second = row["flops_per_sample"] * row["samples_per_second"]
     # Of the matrix work alone: it is all that the counter counts.
     row["mfu"] = flops_per_second / peak if peak else np.nan
     return row | {"broken_laws": names(broken(record, peak, row))}
 
-
-def _derived(record: Record) -> dict[str, Any]:
-    hyper, curve = record.hyperparameters, record.curve
-    steps, samples = (curve[name][-1] if curve["step"] else 0 for name in ("step", "samples"))
-    seconds = curve["seconds"][-1] if curve["step"] else np.nan
-    scores = [score for score in curve["score"] if score is not None]
-    losses = [loss for loss in curve["loss"] if loss is not None]
-    return {
-        "trial": record.trial,
-        "suite": record.suite,
-        "comparison": record.comparison,
-        "cell": record.cell,
-        "search": record.search,
-        "workload": record.workload,
-        "trainer": record.trainer,
-        "hyperparameters": json.dumps(hyper),
-        "lr": _number((hyper.get("optimizer") or {}).get("lr")),
-        "batch_size": _number(_batch_size(record)),
-        "micro_batch_size": _number(hyper.get("micro_batch_size")),
-        "dtype": record.dtype,
-        "world_size": record.world_size,
-        "threads": record.threads,
-        "cores": record.cores,
-        "oversubscribed": oversubscribed(record),
-        "device": record.device,
-        "seed": record.seed,
-        "block": record.block,
-        "position": record.position,
-        "status": record.status,
-        "reason": record.reason,
-        "train_samples": _number(record.train_samples),
-        "parameters": _number(record.parameters),
-        "steps": steps,
-        "samples": samples,
-        "setup_seconds": _number(record.setup_seconds),
-        "warmup_seconds": _number(record.warmup_seconds),
-        "train_seconds": seconds,
-        "evaluation_seconds": _number(record.evaluation_seconds),
-        "wall_seconds": _number(record.wall_seconds),
-        "samples_per_second": samples / seconds if steps else np.nan,
-        "seconds_per_step": seconds / steps if steps else np.nan,
-        **_to_target(record),
-        "target": record.target,
-        "final_score": scores[-1] if scores else np.nan,
-        "final_loss": losses[-1] if losses else np.nan,
-        "train_loss": _number(record.final_losses.get("train")),
-        "held_out_loss": _number(record.final_losses.get("held_out")),
-        **_memory(record),
-        "energy_joules": _energy(record),
-        "runqueue_wait_seconds": total(record, "runqueue_wait_seconds"),
-        "others_seconds": others_seconds(record),
-        "cpu_seconds": total(record, "cpu_seconds"),
-        "steal_seconds": of_the_machine(record, "steal_seconds"),
-        "throttled_seconds": of_the_machine(record, "throttled_seconds"),
-        "throttled": gpu_throttled(record),
-        "contaminated": contaminated(record),
-        "repeat": record.repeat,
-        "environment": record.environment,
-        "flops_per_sample": _number(record.flops_per_sample),
-    }
-
-
-def _to_target(record: Record) -> dict[str, float]:
-    """Return when the target was first reached; NaN throughout where it was missed."""
-    sign = 1 if record.higher_is_better else -1
-    points = [
-        (seconds, step, samples, sign * score >= sign * record.target)
-        for seconds, step, samples, score in zip(
-            *(record.curve[n] for n in ("seconds", "step", "samples", "score")), strict=True
-        )
-        if score is not None
-    ]
-    hit = next((i for i, point in enumerate(points) if point[3]), None)
-    # Scored at the end only: that the target was reached by then says nothing of when.
-    if hit is None or not record.score_along:
-        names = ("seconds_to_target", "seconds_to_target_low", "steps_to_target", "samples_to_target")
-        return dict.fromkeys(names, np.nan)
-    return {
-        "seconds_to_target": points[hit][0],
-        "seconds_to_target_low": points[hit - 1][0] if hit else 0.0,
-        "steps_to_target": points[hit][1],
-        "samples_to_target": points[hit][2],
-    }
-
-
-def _memory(record: Record) -> dict[str, Any]:
-    """Return memory summed over ranks, in bytes.
-
-    ``training_memory_bytes`` is what training added to the process that had loaded torch and the data
-    (on a GPU: to what was allocated there): the number in which strategies differ.
-    """
-    on_gpu = record.device == "cuda"
-    kind = "allocated" if on_gpu else "rss"
-    peaks, starts = total(record, f"peak_{kind}_bytes"), total(record, f"start_{kind}_bytes")
-    shared = total(record, "rss_bytes") - total(record, "pss_bytes")
-    sources = {rank["peak_device_source"] for rank in record.ranks if rank.get("peak_device_source")}
-    return {
-        "peak_rss_bytes": total(record, "peak_rss_bytes"),
-        "peak_pss_bytes": total(record, "peak_rss_bytes") - shared,
-        "training_memory_bytes": peaks - starts,
-        "peak_allocated_bytes": total(record, "peak_allocated_bytes"),
-        "peak_device_bytes": total(record, "peak_device_bytes"),
-        "peak_device_source": "+".join(sorted(sources)) or None,
-    }
-
-
-def memory_parts(record: Record) -> dict[str, float]:
-    """Return what a trial's memory was made of, in bytes summed over ranks; NaN where it was not measured.
-
-    Resident memory is split as it was at the end of training: what is file-backed, mostly libraries, does not
-    change while a trial trains, so the peak less that was anonymous. ``residual`` is what training took beyond
-    parameters, gradients, optimizer state and what was saved for backward: temporaries, communication buffers,
-    and what the allocator keeps. These need not peak at once, so that it can be negative.
-
-    On a GPU, what the process held beyond torch's allocator is told apart by when it came: ``context`` by the time
-    that data and context were there, ``communication`` (NCCL) with the first collective after that, ``libraries``
-    from there to the largest sample of training (kernels loaded, buffers of cuBLAS and cuDNN, and of NCCL what it
-    took later). torch lets cuBLAS work in memory of its allocator: ``workspaces`` are a part of what is allocated.
-    """
-    parts = {name: total(record, f"{name}_bytes") for name in ("parameter", "gradient", "optimizer", "saved")}
-    kind = "allocated" if record.device == "cuda" else "rss"
-    took = total(record, f"peak_{kind}_bytes") - total(record, f"start_{kind}_bytes")
-    mapped = total(record, "rss_file_bytes") + total(record, "rss_shared_bytes")
-    shared = total(record, "rss_bytes") - total(record, "pss_bytes")
-    context, connected = (total(record, f"beyond_torch_{name}_bytes") for name in ("context", "communication"))
-    return {
-        "nvml_device": total(record, "nvml_device_peak_bytes"),
-        "nvml_process": total(record, "nvml_process_peak_bytes"),
-        "reserved": total(record, "peak_reserved_bytes"),
-        "allocated": total(record, "peak_allocated_bytes"),
-        "rss_anonymous": total(record, "peak_rss_bytes") - mapped,
-        "rss_file": mapped,
-        "pss": total(record, "peak_rss_bytes") - shared,
-        "dataset": total(record, "dataset_bytes"),
-        **parts,
-        "residual": took - sum(parts.values()),
-        "beyond": total(record, "nvml_process_peak_bytes") - total(record, "peak_reserved_bytes"),
-        "context": context,
-        "communication": connected - context,
-        "libraries": total(record, "beyond_torch_peak_bytes") - (context if np.isnan(connected) else connected),
-        "workspaces": total(record, "workspaces_bytes"),
-        "cached": total(record, "peak_reserved_bytes") - total(record, "peak_allocated_bytes"),
-    }
-
-
-class Missed(NamedTuple):
-    """By how much NVML's samples may be below the true peak of a trial. NaN if not measured.
-
-    Attributes:
-        at_least: bytes, summed over ranks; 0 where no miss is known.
-        at_most: bytes, likewise.
-        gap_seconds: the longest time between two samples, of any rank.
-    """
-
-    at_least: float
-    at_most: float
-    gap_seconds: float
-
-
-def nvml_missed(record: Record) -> Missed:
-    """Return between which bounds lies what NVML's samples have missed.
-
-    What torch's allocator reserved is memory of the process, and its peak is exact: a process cannot have had less.
-    Nor can it have had more than that peak and, at the same moment, the most that was ever held beyond the allocator.
-    That most is sampled: context, NCCL and libraries take memory seldom and keep it. If they let go within the gap
-    between two samples of what they had taken within it, that was counted by no one.
-
-    Where NVML does not tell of the process, the rise of the device stands for it, as in ``GpuProbe.best_memory``.
-    """
-    missed = [_missed(rank) for rank in record.ranks]
-    if not missed:
-        return Missed(np.nan, np.nan, np.nan)
-    at_least, at_most = np.sum(missed, axis=0)
-    gaps = [_number(rank.get("nvml_longest_gap_seconds")) for rank in record.ranks]
-    return Missed(float(at_least), float(at_most), float(np.max(gaps)))
-
-
-def _missed(rank: Mapping[str, Any]) -> tuple[float, float]:
-    sampled, reserved = rank.get("nvml_process_peak_bytes"), _number(rank.get("peak_reserved_bytes"))
-    if sampled is None:
-        sampled = _number(rank.get("nvml_device_peak_bytes")) - _number(rank.get("nvml_device_baseline_bytes"))
-    most = reserved + np.maximum(0.0, _number(rank.get("beyond_torch_peak_bytes")))
-    return float(np.maximum(0.0, reserved - sampled)), float(np.maximum(0.0, most - sampled))
-
-
-def _energy(record: Record) -> float:
-    """Return the energy over the run in joules; NaN where evaluation took so long that it would count as training."""
-    evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
-    if evaluation > LONGEST_EVALUATION_SHARE * (evaluation + seconds):
-        return np.nan
-    if record.device == "cpu":  # the counter is the machine's: each rank saw the same
-        return max((rank["package_joules"] for rank in record.ranks if "package_joules" in rank), default=np.nan)
-    return total(record, "energy_joules")
-
-
-def _batch_size(record: Record) -> int | None:
-    if record.curve["step"]:
-        return int(record.curve["samples"][0] / record.curve["step"][0])
-    size: int | None = record.hyperparameters.get("batch_size")
-    return size
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-METRICS = {
-    "seconds_to_target": True,
-    "steps_to_target": True,
-    "samples_to_target": True,
-    "samples_per_second": True,
-    "seconds_per_step": True,
-    "peak_rss_bytes": True,
-    "peak_pss_bytes": True,
-    "training_memory_bytes": True,
-    "peak_allocated_bytes": True,
-    "peak_device_bytes": True,
-    "energy_joules": True,
-    "final_score": False,
-}  # and whether it is positive, so that its interval is taken on logarithms
 
 CELL = ("comparison", "cell", "environment", "workload", "trainer", "lr", "batch_size", "micro_batch_size", "dtype",
         "world_size", "threads", "oversubscribed", "device")  # fmt: skip
@@ -411,20 +183,12 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
             "n_failed": int(failed.sum()),
             "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
         }
-        for metric, positive in METRICS.items():
-            values = cell[metric].to_numpy(float)
-            if metric.endswith("_to_target") and np.isfinite(values).any():
+        for name, metric in MEDIANS.items():
+            values = cell[name].to_numpy(float)
+            if metric.spent and np.isfinite(values).any():
                 values = np.where(np.isnan(values), np.inf, values)
-            interval = median_interval(values.tolist(), positive)
-            row |= {metric: interval.median, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-            row[f"{metric}_n"] = interval.n
+            interval = median_interval(values.tolist(), metric.median == "positive")
+            row |= {name: interval.median, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            row[f"{name}_n"] = interval.n
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-_EMPTY = Record(
-    trial="", started="", comparison="", cell="", suite="", block=0, position=0, workload="", trainer="",
-    hyperparameters={}, seed=0, world_size=1, threads=1, cores=1, device="cpu", target=0.0, higher_is_better=True,
-    seconds_allowed=None, steps_allowed=None,
-    stop_at_target=True, score_along=True, status="failed", reason="", curve={name: [] for name in CURVE},
-)  # fmt: skip  # only its columns are used: a run without trials has them too

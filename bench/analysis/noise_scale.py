@@ -11,19 +11,14 @@ Source: McCandlish, Kaplan, Amodei 2018, arXiv 1812.06162, appendix A.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from paceline.bench.analysis.statistics import CONFIDENCE, Floats
-from paceline.bench.records.record import Record
-
-# Of a run's steps, how many may be without a number in its average: those that lack one are no random choice.
-LARGEST_SHARE_WITHOUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -137,121 +132,3 @@ def exact(mean_square: float, big_batch: float, big_square: float, population: f
         population: size of the training set.
     """
     return two_batch_sizes(1, [mean_square], big_batch, [big_square], population)
-
-
-# From the record of a trial
-
-METHODS = ("samples", "batch sizes", "parts")
-
-
-@dataclass(frozen=True)
-class Series:
-    """The noise scale along a run.
-
-    Attributes:
-        steps: after how many steps ``[points]``.
-        scales: the noise scale there ``[points]``.
-    """
-
-    steps: tuple[int, ...]
-    scales: tuple[NoiseScale, ...]
-
-    @property
-    def values(self) -> Floats:
-        """B_simple at each point, NaN where it has none."""
-        return np.array([scale.value for scale in self.scales], dtype=float)
-
-    def average(self) -> float:
-        """Return the mean over the steps of the run, by the trapezoidal rule.
-
-        NaN if points that stand for more than ``LARGEST_SHARE_WITHOUT`` of the steps have no value: they lack one
-        because the noise scale is large there.
-        """
-        return run_average(self.steps, self.values)
-
-    def at(self, step: float) -> float:
-        """Return the value at the point nearest to ``step``."""
-        return float(self.values[int(np.argmin(np.abs(np.array(self.steps) - step)))])
-
-
-def run_average(steps: Sequence[float], values: ArrayLike) -> float:
-    """Return the mean of ``values`` over ``steps`` (see ``Series.average``), both ``[points]``."""
-    v, s = np.asarray(values, dtype=float), np.asarray(steps, dtype=float)
-    if not len(s):
-        return math.nan
-    edges = np.concatenate([s[:1], (s[1:] + s[:-1]) / 2, s[-1:]])
-    weights = np.diff(edges) if len(s) > 1 else np.ones(1)
-    known = np.isfinite(v)
-    if weights[~known].sum() > LARGEST_SHARE_WITHOUT * weights.sum():
-        return math.nan
-    return float(np.average(v[known], weights=weights[known]))
-
-
-def series(record: Record) -> dict[str, Series]:
-    """Return the noise scale along the run of ``record`` by each of ``METHODS`` that observed it.
-
-    What the parts of single steps say is averaged over the steps around each point, tr Σ and |G|² apart.
-    """
-    columns, population = record.noise, float(record.train_samples or math.inf)
-    if not columns.get("step"):
-        return {}
-    rows = [dict(zip(_PROBE, values, strict=True)) for values in zip(*(columns[name] for name in _PROBE), strict=True)]
-    found = {}
-    exactly = [row for row in rows if row["exact_n"] is not None]
-    if exactly:
-        found["samples"] = Series(
-            tuple(row["step"] for row in exactly), tuple(_of_samples(row, population) for row in exactly)
-        )
-    found["batch sizes"] = Series(tuple(row["step"] for row in rows), tuple(_of_sizes(row, population) for row in rows))
-    if columns["parts_step"]:
-        found["parts"] = _of_parts(columns, population)
-    return {method: found[method] for method in METHODS if method in found}
-
-
-_PROBE = (
-    "step", "small_batch", "big_batch", "small_squares", "big_squares", "exact_n", "exact_mean_square",
-    "exact_big_batch", "exact_big_square",
-)  # fmt: skip
-
-
-def _of_samples(row: Mapping[str, Any], population: float) -> NoiseScale:
-    return exact(row["exact_mean_square"], row["exact_big_batch"], row["exact_big_square"], population)
-
-
-def _of_sizes(row: Mapping[str, Any], population: float) -> NoiseScale:
-    sizes = row["small_batch"], row["small_squares"], row["big_batch"], row["big_squares"]
-    return two_batch_sizes(*sizes, population)
-
-
-def _of_parts(columns: Mapping[str, list[Any]], population: float) -> Series:
-    steps, at = np.array(columns["parts_step"], dtype=float), np.array(columns["step"], dtype=float)
-    each = [
-        unbiased(batch / parts, small, batch, big, population)
-        for parts, batch, small, big in zip(
-            *(columns[name] for name in ("parts", "parts_batch", "parts_small_square", "parts_big_square")), strict=True
-        )
-    ]
-    traces, squares = (np.concatenate(column) for column in zip(*each, strict=True))
-    # Points are spaced geometrically, and each takes the steps that are nearest to it as a factor.
-    nearest = np.abs(np.log(steps)[:, np.newaxis] - np.log(at)).argmin(axis=1)
-    used = sorted(set(nearest.tolist()))
-    scales = tuple(noise_scale(traces[nearest == i], squares[nearest == i]) for i in used)
-    return Series(tuple(int(at[i]) for i in used), scales)
-
-
-def variance_exponent(record: Record) -> float:
-    """Return the power of the batch size with which the variance of the gradient changes: -1 for 1 / B.
-
-    A mean over the points of the run of the slope of log variance over log batch size. Batches without replacement
-    have less than 1 / B by the share of the training set that they leave: that factor is divided out, and a batch that
-    is the training set, which has no variance, left out. NaN where there are not two sizes.
-    """
-    columns, population = record.noise, float(record.train_samples or math.inf)
-    slopes = []
-    for sizes, variances in zip(columns.get("batch_sizes", []), columns.get("variances", []), strict=True):
-        b, v = np.array(sizes, dtype=float), np.array(variances, dtype=float)
-        usable = (b < population) & (v > 0)
-        if usable.sum() >= 2:
-            b, v = b[usable], v[usable]
-            slopes.append(float(np.polyfit(np.log(b), np.log(v / (1 - b / population)), 1)[0]))
-    return float(np.mean(slopes)) if slopes else math.nan

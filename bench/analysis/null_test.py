@@ -8,18 +8,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
 
+from paceline.bench.analysis.cells import by_workload, cells_of, in_order
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import by_workload, cells_of, compared, in_order
+from paceline.bench.analysis.paired import compared
 from paceline.bench.analysis.statistics import CONFIDENCE, Comparison, Floats, log_ratios, student
-from paceline.bench.report.wording import MISSING, ratio
 
 # In the order in which a run is judged by them: decisions are made on the first.
-METRICS = {"seconds_to_target": "seconds to target", "seconds_per_step": "seconds per step"}
+METRICS = ("seconds_to_target", "seconds_per_step")
 
 POWER = 0.8
+
 RELABELLINGS = 4096  # all of them up to 12 blocks
 
 
@@ -116,81 +116,3 @@ def blocks_of(results: Results) -> dict[tuple[str, str], int]:
         if record.comparison != "null" and not record.search:
             found.setdefault((record.comparison, record.workload), set()).add(record.block)
     return {key: len(blocks) for key, blocks in found.items()}
-
-
-def headline(results: Results) -> str:
-    """Return what a reader must know before any other number: which differences this run cannot see."""
-    lines = [_resolution(null, _own_blocks(results, null)) for null in _first_of_each(nulls(results))]
-    if lines:
-        return " ".join(lines)
-    if (results.trials["comparison"] == "null").any():
-        return "Which differences this run resolves is not known: its null test has fewer than three pairs of trials."
-    return "Which differences this run resolves is not known: it holds no null test (bench_null.py)."
-
-
-def _first_of_each(found: list[Null]) -> list[Null]:
-    """Return one a workload, in the metric that comes first."""
-    return list({null.workload: null for null in reversed(found)}.values())[::-1]
-
-
-def _own_blocks(results: Results, null: Null) -> int:
-    """Return how many blocks the strategies were compared in; where they were not, those of the null test."""
-    return blocks_of(results).get(("strategies", null.workload), len(null.logs))
-
-
-def _resolution(null: Null, n: int) -> str:
-    what = f"{METRICS[null.metric]} on {null.workload}"
-    if n < 3:
-        return f"No difference is resolved in this run (n = {n} blocks): a verdict takes at least three."
-    return (
-        f"Differences under {percent(null.smallest(n))} in {what} are not resolved in this run (n = {n} blocks): the "
-        f"same strategy under two names differed by {percent(math.expm1(null.noise))} within a block."
-    )
-
-
-def percent(share: float) -> str:
-    """Return "3.1 %", "12 %" or ``—``."""
-    if not math.isfinite(share):
-        return MISSING
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"
-
-
-def table(results: Results) -> pd.DataFrame:
-    """Return what the null test found: the noise of a pair, false alarms, and whether A and B came out apart."""
-    return pd.DataFrame(
-        [
-            {
-                "workload": null.workload,
-                "metric": METRICS[null.metric],
-                "A / B, ratio": ratio(null.comparison),
-                "verdict": null.comparison.verdict,
-                "a single pair differs by": f"{percent(math.expm1(null.noise))} "
-                f"[{percent(math.expm1(null.noise_low))}, {percent(math.expm1(null.noise_high))}]",
-                "names swapped at random: called different in": percent(null.false_positives),
-            }
-            for null in nulls(results)
-        ]
-    )
-
-
-def resolution(results: Results) -> pd.DataFrame:
-    """Return, for each comparison, the smallest difference that its blocks show at 80 % power at the null's noise."""
-    found = {(null.workload, null.metric): null for null in nulls(results)}
-    rows = []
-    for (comparison, workload), n in blocks_of(results).items():
-        if any(name == workload for name, _ in found):
-            of_workload = {metric: found.get((workload, metric)) for metric in METRICS}
-            rows.append(
-                {
-                    "comparison": comparison.replace("_", " "),
-                    "workload": workload,
-                    "blocks": str(n),
-                }
-                | {
-                    f"smallest difference seen, {METRICS[metric]}": MISSING
-                    if null is None
-                    else percent(null.smallest(n))
-                    for metric, null in of_workload.items()
-                }
-            )
-    return pd.DataFrame(rows)

@@ -1,62 +1,14 @@
-"""Cells of a comparison, and pairs of them: which are compared, and how each pair came out, block by block."""
+"""Pairs of cells: how each came out against the other, block by block."""
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from paceline.bench.analysis.frames import Results, summary
+from paceline.bench.analysis.cells import Cell
+from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.sequential import compare_anytime
-from paceline.bench.analysis.statistics import SPENT, Comparison, Selection, compare, log_ratios, median_interval
-from paceline.bench.report.wording import ratio, times, with_interval
-
-Cell = Mapping[str, Any]  # a row of ``analysis.frames.summary``
-
-
-def cells_of(results: Results, comparison: str) -> list[dict[str, Any]]:
-    """Return the cells of one comparison with their medians, in the order in which they first ran."""
-    trials = results.trials[(results.trials["comparison"] == comparison) & (results.trials["search"] == "")]
-    if trials.empty:
-        return []
-    key = ["comparison", "cell", "environment"]
-    facts = trials[[*key, "parameters", "cores"]].groupby(key, as_index=False).first()
-    rows = summary(trials).merge(facts, on=key).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def by_workload(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """Return ``cells`` by the name of their workload."""
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        found.setdefault(cell["workload"], []).append(cell)
-    return found
-
-
-def name_of(cell: Cell) -> str:
-    """Return what a cell is called within its workload: "MiniBatch", "MiniBatch-B64"."""
-    return str(cell["cell"]).removeprefix(f"{cell['workload']}-")
-
-
-def in_order(cells: Iterable[Cell], *columns: str) -> list[Cell]:
-    """Return ``cells`` sorted by ``columns``; blocks run them in random order."""
-    return sorted(cells, key=lambda cell: tuple(cell[column] for column in columns))
-
-
-def find(cells: Iterable[Cell], name: str) -> Cell | None:
-    """Return the cell of that name, if it was measured."""
-    return next((cell for cell in cells if name_of(cell) == name), None)
-
-
-def median_of(cell: Cell, metric: str, unit: str = "", scale: float = 1.0) -> str:
-    """Return a cell's median of ``metric`` with its interval, multiplied by ``scale`` to be in ``unit``."""
-    if metric in SPENT and not cell["n_reached"]:
-        return "not reached"
-    if math.isinf(cell[metric]):
-        return "not reached in half of the trials"
-    low, high, n = (cell[f"{metric}_{part}"] for part in ("low", "high", "n"))
-    return with_interval(cell[metric], low, high, n, unit, scale)
+from paceline.bench.analysis.statistics import Comparison, Selection, compare, log_ratios, median_interval
 
 
 @dataclass(frozen=True)
@@ -76,16 +28,6 @@ class Pair:
     def verdict(self) -> str:
         """The comparison's verdict."""
         return self.comparison.verdict
-
-    @property
-    def ratio(self) -> str:
-        """The ratio with its interval, and whether it is a bound, as in a table."""
-        return f"{self.bound} {ratio(self.comparison)}".strip()
-
-    @property
-    def times(self) -> str:
-        """The same, as it reads within a sentence."""
-        return f"{self.bound} {times(self.comparison)}".strip()
 
 
 def compared(results: Results, a: Selection, b: Selection, metric: str) -> Comparison:
@@ -112,18 +54,6 @@ def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:
     return Pair(found, bounds.get((bool(below), bool(above)), ""))
 
 
-# The pairs of precision, and of scaling
-
-
-def precision_pairs(results: Results) -> list[tuple[Cell, Cell]]:
-    """Return (autocast, float32) cells that differ in nothing else, by size of the model, then batch size."""
-    found: dict[tuple[str, float], dict[str, Cell]] = {}
-    for cell in in_order(cells_of(results, "precision"), "parameters", "workload", "batch_size"):
-        found.setdefault((cell["workload"], cell["batch_size"]), {})[cell["trainer"]] = cell
-    complete = [cells for cells in found.values() if {"Amp", "MiniBatch"} <= set(cells)]
-    return [(cells["Amp"], cells["MiniBatch"]) for cells in complete]
-
-
 def speedup(results: Results, a: Cell, b: Cell) -> Pair:
     """Return how many times the throughput of ``b`` that of ``a`` is; "faster" where it is more."""
     found = pair(results, a, b, "samples_per_second").comparison
@@ -141,46 +71,3 @@ def score_difference(results: Results, a: Cell, b: Cell) -> tuple[float, float, 
     # Blocks are added by what trials take, not by their scores: looking often does not favour any score.
     interval = median_interval(difference.tolist(), positive=False)
     return interval.median, interval.low, interval.high, interval.n
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """One number of ranks against one rank, in throughput.
-
-    Attributes:
-        kind: "one", "strong" (the global batch is held) or "weak" (each rank's batch is held).
-        cell: the measured cell.
-        speedup: throughput over that of one rank; None for one rank itself, and where ranks share cores.
-    """
-
-    kind: str
-    cell: Cell
-    speedup: Comparison | None
-
-    @property
-    def efficiency(self) -> Comparison | None:
-        """Speed-up over the number of ranks."""
-        if self.speedup is None:
-            return None
-        ranks = self.cell["world_size"]
-        value, low, high = (x / ranks for x in (self.speedup.ratio, self.speedup.low, self.speedup.high))
-        return replace(self.speedup, ratio=value, low=low, high=high)
-
-
-def scalings(results: Results, workload: str | None = None) -> list[Scaling]:
-    """Return the scaling measurements, those that begin a series first, then by kind and ranks."""
-    found = []
-    for name, cells in by_workload(in_order(cells_of(results, "scaling"), "workload", "world_size")).items():
-        base = next((cell for cell in cells if cell["world_size"] == 1), None)
-        if base is None or (workload is not None and name != workload):
-            continue
-        found.append(Scaling("one", base, None))
-        for kind in ("strong", "weak"):
-            for cell in cells:
-                batch = base["batch_size"] * (1 if kind == "strong" else cell["world_size"])
-                if cell["world_size"] > 1 and cell["batch_size"] == batch:
-                    speedup = None
-                    if not cell["oversubscribed"]:
-                        speedup = pair(results, cell, base, "samples_per_second").comparison
-                    found.append(Scaling(kind, cell, speedup))
-    return found

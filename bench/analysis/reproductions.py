@@ -9,18 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from paceline.bench.analysis.batch_size_sweep import Sweep, of_mini_batch
+from paceline.bench.analysis.cells import cells_of, find
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import cells_of, find, score_difference
+from paceline.bench.analysis.noise_along_run import averages, observed, optimizer_of
+from paceline.bench.analysis.noise_prediction import ratio_to
+from paceline.bench.analysis.paired import score_difference
 from paceline.bench.analysis.statistics import Interval
-from paceline.bench.report.noise_scale import averages, optimizer_of, ratio_to
-from paceline.bench.report.noise_scale import cells as noise_cells
-from paceline.bench.report.wording import MISSING, number, with_interval
 
 COMPARISON = "reproductions"
+
 FASHION = "fashion-mnist-validation"
+
 LANGUAGE = "characters"
 
 MNIST1D = ("mnist1d-linear", "mnist1d-mlp", "mnist1d-cnn", "mnist1d-gru")
@@ -98,7 +99,7 @@ def _critical(results: Results) -> Interval:
 
 
 def _noise(results: Results) -> Interval:
-    own = [r for r in noise_cells(results).values() if r[0].workload == FASHION and optimizer_of(r[0]) == "Sgd"]
+    own = [r for r in observed(results).values() if r[0].workload == FASHION and optimizer_of(r[0]) == "Sgd"]
     # Where mini-batch training was observed itself, it: its rate is the one that the sweep begins from.
     own.sort(key=lambda records: records[0].trainer != "MiniBatch")
     return averages(own[0]) if own else NOTHING
@@ -112,6 +113,7 @@ def _noise_over_critical(results: Results) -> Interval:
 
 
 GREYDANUS = "Greydanus & Kobak 2024, arXiv 2011.14439; range from 2 to 10 seeds of the same recipe"
+
 REPLICA = "the same recipe before: 2 seeds, batch sizes 16 to 55,000, two cores"
 
 NUMBERS = (
@@ -144,6 +146,7 @@ class Statement:
 
 
 MAREK = "Marek et al. 2025, arXiv 2507.07101"
+
 STATEMENTS = (
     Statement(
         "batch size 1, with beta2 scaled, is no worse than {larger}, sample for sample",
@@ -200,44 +203,3 @@ def statements(results: Results) -> list[Judged]:
                 Judged(workload, statement.what.format(larger=larger), difference, float(b["final_score"]), verdict)
             )
     return found
-
-
-def table(results: Results) -> pd.DataFrame:
-    """Return what was expected and what was measured, a row a number; nothing where the run measured none of them."""
-    measured = [(wanted, wanted.measured(results)) for wanted in NUMBERS]
-    if all(math.isnan(found.median) for _, found in measured):
-        return pd.DataFrame()
-    return pd.DataFrame(
-        [
-            {
-                "what": wanted.what,
-                "expected": f"{number(wanted.expected)} {wanted.unit}".strip(),
-                "agreement is": f"{number(wanted.low)} to {number(wanted.high)} {wanted.unit}".strip(),
-                "measured": with_interval(found.median, found.low, found.high, found.n, wanted.unit),
-                "n": str(found.n) if found.n else MISSING,
-                "verdict": wanted.verdict(found),
-                "source": wanted.source,
-            }
-            for wanted, found in measured
-        ]
-    )
-
-
-def statements_table(results: Results) -> pd.DataFrame:
-    """Return the published comparisons of Adam at batch size 1, and how they came out, a row each."""
-    return pd.DataFrame(
-        [
-            {
-                "workload": found.workload,
-                "published": found.what,
-                "better by": with_interval(
-                    found.difference.median, found.difference.low, found.difference.high, found.difference.n
-                ),
-                "of a score of": number(found.score),
-                "n": str(found.difference.n),
-                "verdict": found.verdict,
-                "source": MAREK,
-            }
-            for found in statements(results)
-        ]
-    )

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from paceline.bench.analysis.frames import Results, trials_frame
+from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.analysis.statistics import CONFIDENCE, MARGIN, Comparison, Floats, Selection, log_ratios, verdict_of
 from paceline.bench.records.record import Record
-from paceline.bench.report.wording import ratio
 
 # Precision of the normal prior on the effect in standard deviations (its own is 3.2). Any value is valid; this one
 # gives the shortest intervals between 4 and 8 blocks or close to it: 2.0 standard deviations at 6, 1.2 at 12.
@@ -120,19 +119,3 @@ def verdicts(cells: Mapping[str, Sequence[Record]]) -> dict[tuple[str, str], Com
         metric = RACED if cells[a][0].stop_at_target else TIMED
         found[a, b] = compare_anytime(trials, {"cell": a}, {"cell": b}, metric)
     return found
-
-
-def table(results: Results) -> pd.DataFrame:
-    """Return the verdicts of a run that added blocks until they fell; nothing where the number was fixed."""
-    rows: list[dict[str, str]] = []
-    if not results.environment.get("until_decided"):
-        return pd.DataFrame(rows)
-    comparisons: dict[str, dict[str, list[Record]]] = {}
-    for record in (r for r in results.records if not r.search):
-        comparisons.setdefault(record.comparison, {}).setdefault(record.cell, []).append(record)
-    for name, cells in comparisons.items():
-        for (a, b), found in verdicts(dict(sorted(cells.items()))).items():
-            what = {"comparison": name.replace("_", " "), "cells": f"{a} / {b}"}
-            metric = RACED if cells[a][0].stop_at_target else TIMED
-            rows.append(what | {"metric": metric.replace("_", " "), "ratio": ratio(found), "verdict": found.verdict})
-    return pd.DataFrame(rows)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from paceline.bench.records.metrics import METRICS
+
 CONFIDENCE = 0.95
 
 # Two strategies within this share of each other are called equivalent, if the whole interval is.
@@ -107,7 +109,7 @@ Selection = str | Mapping[str, object]
 Floats = npt.NDArray[np.float64]
 
 # What a trial that missed the target had spent by then: it would have taken longer.
-SPENT = {"seconds_to_target": "train_seconds", "steps_to_target": "steps", "samples_to_target": "samples"}
+SPENT = {name: metric.spent for name, metric in METRICS.items() if metric.spent}
 
 
 def compare(

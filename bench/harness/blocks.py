@@ -2,82 +2,81 @@
 
 Whatever the machine does over time then falls on all cells alike, and cells are compared within blocks. Cells whose
 learning rate is to be searched are searched first, and then measured at the best rate in such blocks, on other seeds.
+What the run's budget has no time for is cut: trials end early, then blocks are fewer, then the last cells are left out.
 """
 
-import json
-import os
-import random
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from paceline.bench.harness.budget import Budget, Share
+from paceline.bench.harness.comparison import Comparison, schedule, trial_of
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.equivalence import gate
 from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of
-from paceline.bench.harness.run import definition, run_trial
+from paceline.bench.harness.run import run_trial
+from paceline.bench.harness.run_folder import RunFolder, check_unchanged
 from paceline.bench.harness.trial import Trial
-from paceline.bench.records.counting import another_problem, contaminated, those_that_count
-from paceline.bench.records.environments import differences
-from paceline.bench.records.files import write_whole
-from paceline.bench.records.record import DEFINITION, Record, append, read
+from paceline.bench.records.contamination import contaminated
+from paceline.bench.records.counting import another_problem
+from paceline.bench.records.record import Record
 from paceline.trainers.task import Trainer
 
 # Of the planned trials, how many may be run again because others used their cores; each once at most.
 LARGEST_SHARE_OF_REPEATS = 0.10
 
+# Of a comparison's time, how much may go into checking that its strategies solve the same problem.
+LARGEST_SHARE_OF_CHECKS = 0.25
 
-# What a comparison is made of: trials, and searches for the rate at which to make them.
-Cells = Mapping[str, Trial | Search]
-
-
-class RecordLostError(Exception):
-    """A finished trial's record could not be written; one line says which and why."""
-
-
-def schedule(comparison: str, cells: Iterable[str], blocks: Iterable[int]) -> Iterator[tuple[int, int, str]]:
-    """Yield (block, position, cell) in the order in which trials run: every cell once a block, shuffled.
-
-    The order is that of a block's own number, whichever blocks ran before it.
-    """
-    cells = list(cells)
-    for block in blocks:
-        order = cells.copy()
-        random.Random(f"{comparison} {block}").shuffle(order)
-        for position, cell in enumerate(order):
-            yield block, position, cell
+# By comparison, cell and block: where a trial stands.
+Place = tuple[str, str, int]
 
 
 class Blocks:
     """Runs comparisons and keeps every finished trial, in memory and in the run's folder.
 
     Attributes:
-        folder: the run's folder; None until ``open``.
+        folder: the run's folder, once it is open.
         records: finished trials by (comparison, cell), in order of blocks.
+        left_out: why a cell was not measured, for want of time, by (comparison, cell).
     """
 
-    def __init__(self, results: Path, suite: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, results: Path, suite: str, tell: Callable[[str], None], budget: Budget | None = None) -> None:
         """Run under the name ``suite``, keep runs in ``results``, and ``tell`` a line of progress a trial."""
         self._results, self._suite, self._tell = results, suite, tell
-        self.folder: Path | None = None
+        self.budget = budget or Budget()
+        self._folder: RunFolder | None = None
         self.records: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        self._done: dict[tuple[str, str, int], Record] = {}  # of the run that is continued
-        self._planned = 0
+        self.left_out: dict[tuple[str, str], str] = {}
+        self._done: dict[Place, Record] = {}  # of the run that is continued
+        self._superseded: dict[Place, int] = {}  # how often a trial was repeated that does not count
+        self._ahead: dict[str, Comparison] = {}  # those still to be run to their end, by name
+        self._trials_left: dict[tuple[str, str], int] = {}  # of each cell of theirs, its search included
+        self._cut: list[str] = []
         self._repeats_left = 0
         self._finished = 0
-        self._spent = 0.0
 
-    def check(self, cells: Cells) -> None:
-        """Check that every trial of ``cells`` can run, before any does.
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder."""
+        assert self._folder is not None, "the run's folder is not open"
+        return self._folder
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a folder yet."""
+        return self._folder is not None
+
+    def check(self, comparison: Comparison) -> None:
+        """Check that every trial of ``comparison`` can run, before any does.
 
         Raises:
             ValueError: one line that says what is wrong.
         """
-        for cell in cells.values():
+        for cell in comparison.cells.values():
             if isinstance(cell, Search):
                 cell.first()
             trial = trial_of(cell)
@@ -85,100 +84,82 @@ class Blocks:
             trial.check(train_samples)
             DATA_FILES.check(trial)
 
-    def open(self, environment: dict[str, Any], planned: int) -> Path:
-        """Make the run's folder, and ``latest`` beside it point there; return it.
+    def open(self, environment: dict[str, Any], comparisons: Iterable[Comparison]) -> Path:
+        """Make the folder of a run of ``comparisons``; return it.
 
         Raises:
-            ValueError: if the folder cannot be made or written to; one line.
+            ValueError: if it cannot be made or written to; one line.
         """
-        self._expect(planned)
-        folder = self._results / datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
-        try:
-            folder.mkdir(parents=True)
-            self.folder = folder
-            self._keep("environment.json", environment)
-            latest = self._results / f".latest-{os.getpid()}"
-            latest.symlink_to(folder.name)
-            latest.replace(self._results / "latest")
-        except OSError as error:
-            raise ValueError(
-                f"cannot write results to {self._results}: {error.strerror}; choose another folder with --results"
-            ) from error
-        return folder
+        self._expect(comparisons)
+        self._folder = RunFolder.new(self._results, environment)
+        return self._folder.path
 
-    def resume(self, environment: dict[str, Any], comparisons: Mapping[str, tuple[Cells, int]]) -> Path:
-        """Continue the newest run: what it holds of ``comparisons`` (cells and blocks, by name) is not run again.
+    def resume(self, environment: dict[str, Any], comparisons: Iterable[Comparison]) -> Path:
+        """Continue the newest run: what it holds of ``comparisons`` is not run again; return its folder.
 
-        A trial that ended without a result is held too: that it failed is a result.
+        A trial that ended without a result is held too: that it failed is a result. One that was ended early for want
+        of time is not.
 
         Raises:
             ValueError: one line: there is no such run, it was made in another environment, or a cell is not
                 what it was.
         """
-        folder = (self._results / "latest").resolve()
-        if not (folder / "environment.json").exists():
-            raise ValueError(f"--resume: there is no run in {self._results} to continue; run without --resume")
-        before = json.loads((folder / "environment.json").read_text())
-        changed = differences(before, environment)
-        if changed:
-            raise ValueError(f"--resume: {folder} was measured in another environment: {changed}")
-        held = read(folder / "trials.jsonl") if (folder / "trials.jsonl").exists() else ()
-        for record in those_that_count(held)[0]:
-            self._done[record.comparison, record.cell, record.block] = record
-        for comparison, (cells, _) in comparisons.items():
-            for cell, trial in _known_beforehand(cells).items():
-                self._check_unchanged(comparison, cell, trial)
-        held_of = {name: sum(c == name for c, _, _ in self._done) for name in comparisons}
-        self._expect(sum(max(0, planned(*asked) - held_of[name]) for name, asked in comparisons.items()))
-        again = {name: environment.get(name) for name in ("captured", "git", "load_average", "gpus")}
-        before["resumed"] = [*before.get("resumed", []), again]
-        try:
-            self.folder = folder
-            self._keep("environment.json", before)
-        except OSError as error:
-            raise ValueError(f"--resume: cannot write to {folder}: {error.strerror}") from error
-        return folder
+        comparisons = list(comparisons)
+        folder = RunFolder.newest(self._results, environment)
+        found = folder.records()
+        held = [record for record in found if not record.cut_short]
+        for comparison in comparisons:
+            check_unchanged(comparison.name, comparison.cells, held)
+        self._done = {(record.comparison, record.cell, record.block): record for record in held}
+        self._superseded = {(r.comparison, r.cell, r.block): r.repeat for r in found if r.cut_short}
+        self._expect(comparisons)
+        folder.went_on(environment)
+        self._folder = folder
+        return folder.path
 
-    def _check_unchanged(self, comparison: str, cell: str, trial: Trial) -> None:
-        held = [record for (c, name, _), record in self._done.items() if (c, name) == (comparison, cell)]
-        now = json.loads(json.dumps(definition(trial)))  # as a record that was written and read
-        for record in held:
-            for name in DEFINITION:
-                before = getattr(record, name)
-                if before != now[name]:
-                    raise ValueError(
-                        f"--resume: {comparison} {cell} is not what it was: {name} was {before}, is {now[name]}; "
-                        "run without --resume"
-                    )
+    def _expect(self, comparisons: Iterable[Comparison]) -> None:
+        self._ahead = {comparison.name: comparison for comparison in comparisons}
+        self._trials_left = {
+            (comparison.name, name): comparison.blocks + (len(cell) if isinstance(cell, Search) else 0)
+            for comparison in self._ahead.values()
+            for name, cell in comparison.cells.items()
+        }
+        for record in self._done.values():
+            place = record.comparison, record.search or record.cell
+            if place in self._trials_left:
+                self._trials_left[place] = max(0, self._trials_left[place] - 1)
+        self._repeats_left = int(LARGEST_SHARE_OF_REPEATS * sum(self._trials_left.values()))
 
-    def _expect(self, planned: int) -> None:
-        self._planned, self._repeats_left = planned, int(LARGEST_SHARE_OF_REPEATS * planned)
+    def describe(self, **measured: Callable[[], Any]) -> None:
+        """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""
+        for name, measure in measured.items():
+            if name not in self.folder.environment():
+                self.folder.add_to_environment(**{name: measure()})
 
-    def describe(self, peaks: Callable[[], list[dict[str, Any]]]) -> None:
-        """Add to the run's environment what ``peaks`` measures of the machine, unless the run that goes on has it."""
-        assert self.folder is not None, "the run's folder is not open"
-        environment = json.loads((self.folder / "environment.json").read_text())
-        if "gemm_peaks" not in environment:
-            self._keep("environment.json", environment | {"gemm_peaks": peaks()})
-
-    def check_equivalence(self, cells: Cells) -> None:
-        """Write into ``equivalence.json`` whether the strategies of ``cells`` solve the same problem; tell if not.
+    def check_equivalence(self, comparison: Comparison) -> None:
+        """Write into ``equivalence.json`` whether the strategies of ``comparison`` solve the same problem; tell if not.
 
         Each is checked once a run on each workload and number of ranks, at the batch size of its first cell. MiniBatch
         on one rank is what they are held against. Where all cells are of one strategy there is nothing to check.
         """
-        assert self.folder is not None, "the run's folder is not open"
-        file = self.folder / "equivalence.json"
-        before: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+        before = self.folder.equivalence()
         known = {(one["workload"], one["trainer"], one["world_size"]) for one in before}
         strategies: dict[tuple[str, str, int], Trial] = {}
-        for trial in map(trial_of, cells.values()):
+        for trial in map(trial_of, comparison.cells.values()):
             place = trial.workload.name, type(trial.trainer).__name__, trial.world_size
             strategies.setdefault(place, trial)
         if len({place[1:] for place in strategies}) < 2:
             return
         due = [place for place in strategies if place not in known and place[1:] != ("MiniBatch", 1)]
-        found = gate(strategies[place] for place in due)
+        until = self.budget.left() - LARGEST_SHARE_OF_CHECKS * self._share(comparison).seconds
+        found: list[dict[str, Any]] = []
+        for place in due:
+            if self.budget.left() < until:
+                self._note(
+                    f"{comparison.name}: whether {place[1]} solves the same problem on {place[0]} is not checked"
+                )
+                continue
+            found += gate([strategies[place]])
         for one in found:
             if not one["passed"]:
                 ranks = f" with {one['world_size']} ranks" if one["world_size"] > 1 else ""
@@ -188,127 +169,178 @@ class Blocks:
             kept = sum(one["passed"] for one in found)
             same = "make the first updates that MiniBatch makes at their batch size"
             self._tell(f"before comparing: {kept} of {len(found)} strategies {same}")
-            self._keep("equivalence.json", before + found)
+            self.folder.keep("equivalence.json", before + found)
 
-    def _keep(self, name: str, values: Any) -> None:
-        assert self.folder is not None, "the run's folder is not open"
-        write_whole(self.folder / name, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    def _share(self, comparison: Comparison) -> Share:
+        later = [other for name, other in self._ahead.items() if name != comparison.name]
+        return self.budget.share(comparison, later)
 
     def run(
-        self,
-        comparison: str,
-        cells: Cells,
-        blocks: int,
-        undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None,
+        self, comparison: Comparison, undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None
     ) -> None:
-        """Run the searches of ``cells``, then ``blocks`` blocks of all; the trials of block b have seed b.
+        """Run the searches of ``comparison``, then its blocks; the trials of block b have seed b.
 
         A trial that others disturbed is run again at once, within limits. Both records are kept; the later counts.
+        What the budget has no time for is cut: see ``harness.budget``.
 
         Args:
-            comparison: its name.
-            cells: what to run, by name.
-            blocks: how many; with ``undecided``, at least so many.
-            undecided: asked after these blocks, and after each further one, with the trials so far by cell;
+            comparison: what to run.
+            undecided: asked after its blocks, and after each further one, with the trials so far by cell;
                 as long as it says so, another block is run.
 
         Raises:
             RecordLostError: if a record cannot be written.
         """
+        share = self._share(comparison)
+        trials = {name: cell for name, cell in comparison.cells.items() if isinstance(cell, Trial)}
+        trials |= self._search(comparison, share)
+        blocks = 0
+        while trials and (blocks < comparison.blocks or (undecided is not None and undecided(self._of(comparison)))):
+            if blocks and self._expected(comparison, trials, blocks) > share.left():
+                break
+            self._run_block(comparison, blocks, trials, share)
+            blocks += 1
+        self._ended(comparison, blocks if trials else comparison.blocks)
 
-        def numbers() -> Iterator[int]:
-            yield from range(blocks)
-            block = blocks
-            while undecided is not None and undecided({cell: self.records[comparison, cell] for cell in cells}):
-                yield block
-                block += 1
+    def _of(self, comparison: Comparison) -> dict[str, list[Record]]:
+        """Return the trials so far of each cell."""
+        return {cell: self.records[comparison.name, cell] for cell in comparison.cells}
 
-        trials = {name: cell for name, cell in cells.items() if isinstance(cell, Trial)}
-        trials |= self._search(comparison, {name: cell for name, cell in cells.items() if isinstance(cell, Search)})
-        for block, position, cell in schedule(comparison, cells, numbers()):
-            where = {"comparison": comparison, "cell": cell, "block": block, "position": position}
-            record = self._held_or_run(
-                replace(trials[cell], seed=block), where, f"block {block + 1}/{max(blocks, block + 1)}"
-            )
-            self.records[comparison, cell].append(record)
+    def _expected(self, comparison: Comparison, trials: Mapping[str, Trial], block: int) -> float:
+        """Return what a block is expected to take, in seconds."""
+        due = [cell for cell in trials if (comparison.name, cell, block) not in self._done]
+        return sum(self.budget.pace.of(comparison.name, cell, trials[cell]) for cell in due)
 
-    def _search(self, comparison: str, searches: Mapping[str, Search]) -> dict[str, Trial]:
-        """Run the trials of all ``searches``, in blocks too, and return each one's trial at its best rate."""
+    def _run_block(self, comparison: Comparison, block: int, trials: dict[str, Trial], share: Share) -> None:
+        waiting = list(trials)  # what matters most first, as in ``trials``
+        for _, position, cell in schedule(comparison.name, list(trials), [block]):
+            # A first block runs whole, each trial with a part of the time, but for what there is no time for at all.
+            while block == 0 and waiting and len(waiting) * self.budget.pace.least() > share.left():
+                none_for = waiting.pop()
+                self._leave_out(comparison, none_for)
+                del trials[none_for]
+            if cell not in waiting:
+                continue
+            where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
+            limit = share.limit(1 if block else len(waiting))
+            trial = replace(trials[cell], seed=block, wall_seconds=limit)
+            record = self._held_or_run(trial, where, f"block {block + 1}/{max(comparison.blocks, block + 1)}", cell)
+            self.records[comparison.name, cell].append(record)
+            waiting.remove(cell)
+
+    def _ended(self, comparison: Comparison, blocks: int) -> None:
+        """Take note that ``comparison`` has had all the trials it gets, and of what was cut."""
+        for cell in comparison.cells:
+            self._trials_left.pop((comparison.name, cell), None)
+        del self._ahead[comparison.name]
+        if blocks < comparison.blocks:
+            self._note(f"{comparison.name}: {blocks} of {comparison.blocks} blocks")
+        short = [cell for cell, records in self._of(comparison).items() if any(r.cut_short for r in records)]
+        if short:
+            self._note(f"{comparison.name}: trials ended early of {', '.join(short)}")
+
+    def _leave_out(self, comparison: Comparison, cell: str) -> None:
+        why = f"no time for it within {self.budget.total:.0f} s; give more with --minutes, or go on with --resume"
+        self.left_out[comparison.name, cell] = why
+        self._trials_left.pop((comparison.name, cell), None)
+        self._note(f"{comparison.name}: {cell} left out")
+
+    def _note(self, line: str) -> None:
+        """Tell, and keep in the run's environment, that something was cut."""
+        self._tell(f"cut to the budget of {self.budget.total:.0f} s: {line}")
+        self._cut.append(line)
+        self.folder.add_to_environment(budget_seconds=self.budget.total, cut=self._cut)
+
+    def _search(self, comparison: Comparison, share: Share) -> dict[str, Trial]:
+        """Run the trials of all searches, in blocks too, and return each one's trial at its best rate.
+
+        Where there is no time to search for all cells, the last ones are left out: a rate that was searched with less
+        effort than another's is none to compare.
+        """
+        searches = {name: cell for name, cell in comparison.cells.items() if isinstance(cell, Search)}
         tried: dict[str, dict[Trainer, list[Record]]] = {name: {} for name in searches}
         for turn in range(1 + max((search.refinements for search in searches.values()), default=-1)):
-            cells: dict[str, tuple[str, Trainer]] = {}
+            self._fit(comparison, searches, tried, share)
+            due: dict[str, tuple[str, Trainer]] = {}
             for name, search in searches.items():
                 if turn <= search.refinements:
                     trainers = [search.following(tried[name])] if turn else search.first()
-                    cells |= {f"{name}-{label_of(trainer)}": (name, trainer) for trainer in trainers}
-            most = max(searches[name].seeds for name, _ in cells.values())
-            for block, position, cell in schedule(f"{comparison} search {turn}", cells, range(most)):
-                name, trainer = cells[cell]
-                if block >= searches[name].seeds:
+                    due |= {f"{name}-{label_of(trainer)}": (name, trainer) for trainer in trainers}
+            most = max((searches[name].seeds for name, _ in due.values()), default=0)
+            for block, position, cell in schedule(f"{comparison.name} search {turn}", due, range(most)):
+                name, trainer = due[cell]
+                if name not in searches or block >= searches[name].seeds:
                     continue
-                trial = replace(searches[name].trial, trainer=trainer, seed=FIRST_SEED + block)
-                where = {"comparison": comparison, "cell": cell, "block": block, "position": position, "search": name}
-                record = self._held_or_run(trial, where, f"search, seed {block + 1}/{most}")
+                trial = replace(
+                    searches[name].trial, trainer=trainer, seed=FIRST_SEED + block, wall_seconds=share.limit(1)
+                )
+                where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position,
+                         "search": name}  # fmt: skip
+                record = self._held_or_run(trial, where, f"search, seed {block + 1}/{most}", name)
                 tried[name].setdefault(trainer, []).append(record)
+                self._fit(comparison, searches, tried, share)
         return {name: replace(search.trial, trainer=search.best(tried[name])) for name, search in searches.items()}
 
-    def _held_or_run(self, trial: Trial, where: dict[str, Any], of: str) -> Record:
+    def _fit(
+        self,
+        comparison: Comparison,
+        searches: dict[str, Search],
+        tried: Mapping[str, Mapping[Trainer, list[Record]]],
+        share: Share,
+    ) -> None:
+        """Leave out the last of ``searches`` until what is still to be run of the others, and a block, fits."""
+
+        def ahead(name: str) -> float:
+            trials = 1 + len(searches[name]) - sum(map(len, tried[name].values()))
+            return trials * self.budget.pace.of(comparison.name, name, searches[name].trial)
+
+        while searches and sum(map(ahead, searches)) > max(0.0, share.left()):
+            name = list(searches)[-1]
+            del searches[name]
+            self._leave_out(comparison, name)
+
+    def _held_or_run(self, trial: Trial, where: dict[str, Any], of: str, pace: str) -> Record:
         """Return the trial's record of the run that is continued, else of running it now."""
         held = self._done.get((where["comparison"], where["cell"], where["block"]))
-        return self._run(trial, where, of) if held is None else held
+        return self._run(trial, where, of, pace) if held is None else held
 
-    def _run(self, trial: Trial, where: dict[str, Any], of: str) -> Record:
-        """Run ``trial``, and once more if it was disturbed and there are repeats left; return the one that counts."""
-        began = time.monotonic()
-        record = self._run_once(trial, where, repeat=0)
-        disturbed = contaminated(record) and self._repeats_left > 0
+    def _run(self, trial: Trial, where: dict[str, Any], of: str, pace: str) -> Record:
+        """Run ``trial``, and once more if it was disturbed and there are repeats left; return the one that counts.
+
+        How long it took tells what to expect of the trials of ``pace``: its cell, or the cell whose search it is of.
+        """
+        began = self.budget.spent()
+        repeat = self._superseded.get((where["comparison"], where["cell"], where["block"]), -1) + 1
+        record = self._run_once(trial, where, repeat)
         ended = outcome(record, trial.stop_at_target)
-        if disturbed:
+        if contaminated(record) and self._repeats_left > 0 and self._need() < self.budget.left():
             self._repeats_left -= 1
-            record = self._run_once(trial, where, repeat=1)
+            record = self._run_once(trial, where, repeat + 1)
             ended += f"; others used the cores, so once more: {outcome(record, trial.stop_at_target)}"
         self._finished += 1
-        self._spent += time.monotonic() - began
+        place = where["comparison"], pace
+        self._trials_left[place] = max(0, self._trials_left.get(place, 0) - 1)
+        self.budget.pace.observe(*place, trial, record, self.budget.spent() - began)
         self._tell(f"{self._progress()} {where['comparison']} {of} {where['cell']}: {ended}")
         return record
 
     def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
-        assert self.folder is not None, "the run's folder is not open"
-        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=self.folder / "errors", **where)
-        file = self.folder / "trials.jsonl"
-        try:
-            append(file, record)
-        except OSError as error:
-            raise RecordLostError(
-                f"the record of trial {record.comparison} {record.trial} could not be written to {file}: "
-                f"{error.strerror}; the trials before it are there, and --resume goes on from them"
-            ) from error
+        errors = self.folder.path / "errors"
+        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=errors, **where)
+        self.folder.append(record)
         return record
 
+    def _need(self) -> float:
+        """Return what the trials that are still planned are expected to take, in seconds."""
+        return sum(
+            count * self.budget.pace.of(comparison, cell, trial_of(self._ahead[comparison].cells[cell]))
+            for (comparison, cell), count in self._trials_left.items()
+        )
+
     def _progress(self) -> str:
-        left = self._spent / self._finished * max(0, self._planned - self._finished)
-        return f"[{self._finished}/{max(self._planned, self._finished)}, {left // 60:.0f}:{left % 60:02.0f} left]"
-
-
-def trial_of(cell: Trial | Search) -> Trial:
-    """Return what a cell runs, at whatever rate if that is to be searched."""
-    return cell.trial if isinstance(cell, Search) else cell
-
-
-def planned(cells: Cells, blocks: int) -> int:
-    """Return how many trials ``blocks`` blocks of ``cells`` take, those of searches included."""
-    return len(cells) * blocks + sum(len(cell) for cell in cells.values() if isinstance(cell, Search))
-
-
-def _known_beforehand(cells: Cells) -> dict[str, Trial]:
-    """Return the trials, by cell, that do not depend on what others find."""
-    found: dict[str, Trial] = {}
-    for name, cell in cells.items():
-        if isinstance(cell, Search):
-            found |= {f"{name}-{label_of(trainer)}": replace(cell.trial, trainer=trainer) for trainer in cell.first()}
-        else:
-            found[name] = cell
-    return found
+        left = min(self._need(), max(0.0, self.budget.left()))
+        planned = self._finished + sum(self._trials_left.values())
+        return f"[{self._finished}/{planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
 
 
 def outcome(record: Record, to_target: bool = True) -> str:

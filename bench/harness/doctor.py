@@ -13,15 +13,16 @@ from pathlib import Path
 import psutil
 
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
-from paceline.bench.probes.nvml import Gpu, gpus
-from paceline.bench.records.counting import SLOWDOWNS
+from paceline.bench.probes.cores import affinity, cores, cores_of_a_trial, physical_cores
+from paceline.bench.probes.gpus import Gpu, gpus
+from paceline.bench.records.contamination import SLOWDOWNS
 
 LARGEST_LOAD = 0.25  # of the cores: a machine at rest has less, even minutes after some work
 LEAST_FREE_BYTES = 2 * 1024**3  # a rank that has torch loaded takes 0.3 GB before it trains anything
 LARGEST_JITTER = 1.5  # 99th percentile over median of equal pieces of work: 1.1 to 1.3 on an idle machine
 JITTER_SECONDS = 1.0
 
-# Settings that hold a GPU's clock down steadily; see ``records.counting.SLOWDOWNS`` for what does so at times.
+# Settings that hold a GPU's clock down steadily; see ``records.contamination.SLOWDOWNS`` for what does so at times.
 HELD_DOWN = {0x2: "clocks are fixed by an application setting"} | SLOWDOWNS
 
 
@@ -30,7 +31,10 @@ class Machine:
     """What one look at the machine showed. None stands for "cannot be read here".
 
     Attributes:
-        cores: that this process may run on.
+        cores: that this process may run on, two hyper-threads of one counted as two.
+        physical_cores: that these belong to.
+        usable_cores: that Paceline keeps busy at most.
+        cores_of_a_trial: that a trial takes where nobody says otherwise: fewer if ``OMP_NUM_THREADS`` says so.
         load: average number of processes that ran or waited over the last minute.
         governors: of the cores' clocks, each named once.
         available_bytes: memory that can be had without swapping.
@@ -43,6 +47,9 @@ class Machine:
     """
 
     cores: int
+    physical_cores: int | None = None
+    usable_cores: int | None = None
+    cores_of_a_trial: int | None = None
     load: float | None = None
     governors: tuple[str, ...] = ()
     available_bytes: int | None = None
@@ -72,9 +79,25 @@ class Finding:
 def examine(machine: Machine) -> list[Finding]:
     """Return the findings on ``machine``, in a fixed order; what cannot be read is left out."""
     checks: list[Callable[[Machine], list[Finding]]] = [
-        check_load, check_governor, check_memory, check_swap, check_limits, check_clock, check_jitter, check_gpus,
+        check_cores, check_load, check_governor, check_memory, check_swap, check_limits, check_clock, check_jitter,
+        check_gpus,
     ]  # fmt: skip
     return [finding for check in checks for finding in check(machine)]
+
+
+def check_cores(machine: Machine) -> list[Finding]:
+    """What a trial takes of the cores, and why no more; none of it is a fault."""
+    if machine.cores_of_a_trial is None or machine.usable_cores is None:
+        return []
+    reasons, physical = [], machine.physical_cores or machine.cores
+    if physical < machine.cores:
+        reasons.append(f"{physical} are physical, and two hyper-threads of one share its arithmetic")
+    if machine.cpu_limit is not None and machine.cpu_limit < physical:
+        reasons.append(f"the control group gives time for {machine.cpu_limit:g}")
+    if machine.cores_of_a_trial < machine.usable_cores:
+        reasons.append("OMP_NUM_THREADS says so")
+    seen = f"trials take {machine.cores_of_a_trial} of {machine.cores}"
+    return [Finding("cores", True, f"{seen}: {'; '.join(reasons)}" if reasons else seen)]
 
 
 def check_load(machine: Machine) -> list[Finding]:
@@ -112,12 +135,17 @@ def check_swap(machine: Machine) -> list[Finding]:
 
 
 def check_limits(machine: Machine) -> list[Finding]:
-    """A control group that allows less time than there are cores stops all threads for the rest of each period."""
+    """Threads beyond what a control group allows are stopped for the rest of each period: trials take fewer.
+
+    Of less than one core's time even a single thread is stopped.
+    """
     found = []
     if machine.cpu_limit is not None:
         seen = f"{machine.cpu_limit:g} cores' worth of time on {machine.cores} cores"
-        advice = f"pin the run to whole cores instead: taskset -c 0-{max(0, int(machine.cpu_limit) - 1)}"
-        found.append(Finding("CPU limit of the control group", machine.cpu_limit >= machine.cores, seen, advice))
+        if machine.cores_of_a_trial is not None:
+            seen += f": trials take {machine.cores_of_a_trial}"
+        advice = "raise it to 1 at least: even one thread is held back for a part of the time"
+        found.append(Finding("CPU limit of the control group", machine.cpu_limit >= 1, seen, advice))
     if machine.memory_limit_bytes is not None:
         seen = f"{machine.memory_limit_bytes / 1e9:.1f} GB"
         fit = machine.memory_limit_bytes >= LEAST_FREE_BYTES
@@ -160,12 +188,15 @@ def check_gpus(machine: Machine) -> list[Finding]:
 
 def read_machine() -> Machine:
     """Look at this machine; takes ``JITTER_SECONDS``. The load is read first, before that adds to it."""
-    load = os.getloadavg()[0]
+    load = load_average()
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     clock = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        load=load,
+        cores=len(affinity()),
+        physical_cores=physical_cores(),
+        usable_cores=cores(),
+        cores_of_a_trial=cores_of_a_trial(),
+        load=load[0] if load else None,
         governors=governors(),
         available_bytes=memory.available,
         swapped_bytes=swap.used,
@@ -175,6 +206,14 @@ def read_machine() -> Machine:
         jitter=measure_jitter(JITTER_SECONDS),
         gpus=tuple(gpus()[0]),
     )
+
+
+def load_average() -> list[float] | None:
+    """Return how many processes ran or waited over the last 1, 5 and 15 minutes; None where the system does not say."""
+    try:
+        return list(os.getloadavg())
+    except (AttributeError, OSError):  # Windows has none
+        return None
 
 
 def governors() -> tuple[str, ...]:

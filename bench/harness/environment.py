@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import torch
 
-from paceline.bench.harness.doctor import governors
+from paceline.bench.harness.doctor import governors, load_average
 from paceline.bench.probes.cgroup import cpu_limit, memory_limit_bytes
 from paceline.bench.probes.cores import cores
-from paceline.bench.probes.nvml import Gpu, gpus
+from paceline.bench.probes.gpus import Gpu, gpus
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.characters import text_sha256
 from paceline.bench.workloads.workload import Workload
@@ -52,7 +52,7 @@ def capture(workloads: Iterable[Workload] = ()) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "load_average": list(os.getloadavg()),
+        "load_average": load_average(),
         "kernel_libraries": kernel_libraries(),
         "torch_settings": own,
         "torch_settings_of": {

@@ -1,7 +1,6 @@
 """Measure a trial, inside its own process: warm up, train, stop the clock, evaluate, decide when to stop."""
 
 import gc
-import itertools
 import math
 import os
 import time
@@ -21,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.footprint import Footprint
-from paceline.bench.probes.gradients import NoiseProbe
+from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Data
@@ -30,7 +29,8 @@ from paceline.trainers.task import Step, Steps, Task
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
 
-WARMUP_STEPS = 10
+# So many steps, or as many as fit into so many seconds: two at least.
+WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
 
 # Evaluations are spaced geometrically, so that the time to target is known equally well, relative
 # to itself, for a trainer of ten steps and for one of a million.
@@ -73,11 +73,12 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
-        warmup = _warm_up(trial, task, held_out)
+        warmup = _warm_up(trial, task, held_out, ranks)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
-        run = Run(trial, task, held_out, ranks, probes, send, noise=noise)
+        ends = math.inf if trial.wall_seconds is None else began + trial.wall_seconds
+        run = Run(trial, task, held_out, ranks, probes, send, ends, noise=noise)
         ended = run.train()
         finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
@@ -93,6 +94,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                     "wall_seconds": time.perf_counter() - began,
                     "unmeasured": unmeasured,
                     "final_losses": run.final_losses,
+                    "cut_short": run.cut_short,
                     "rank": seen
                     | warmup.footprint
                     | {
@@ -125,7 +127,7 @@ def _bytes(*tensors: torch.Tensor) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor]) -> Warmup:
+def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks) -> Warmup:
     """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
 
     FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
@@ -144,8 +146,10 @@ def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Ten
             with Footprint(step.model, (task.x, task.y)) as counted:
                 step = next(steps, step)
             footprint = counted.bytes()
-        for another in itertools.islice(steps, WARMUP_STEPS - 2):
-            step = another
+        for _ in range(WARMUP_STEPS - 2):
+            if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many
+                break
+            step = next(steps, step)
         if step is not None:
             trial.workload.evaluate(step.model, *held_out)
     parameters = [] if step is None else list(step.model.parameters())
@@ -164,6 +168,8 @@ class Run:
     """The measured run of one rank.
 
     Attributes:
+        ends: at which reading of ``time.perf_counter`` the run's time is up.
+        cut_short: whether that ended it.
         setup_seconds: from the trainer's start to the first forward pass of its model.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
@@ -178,11 +184,13 @@ class Run:
     ranks: Ranks
     probes: Probes
     send: Send
+    ends: float = math.inf
     setup_seconds: float = 0.0
     own_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     steps: int = 0
     updates: int = 0
+    cut_short: bool = False
     final_losses: dict[str, float] = field(default_factory=dict)
     noise: NoiseProbe | None = None
     _seconds: float = 0.0
@@ -263,6 +271,8 @@ class Run:
             out_of_budget = f"{number} steps were made"
         elif self._seconds >= trial.seconds:
             out_of_budget = f"the {trial.seconds:g} training seconds are used up"
+        elif time.perf_counter() >= self.ends:
+            out_of_budget, self.cut_short = "the run's time was up (more with --minutes)", True
         scored = trial.score_along or bool(out_of_budget)
         if scored:
             score = trial.workload.evaluate(step.model, *self.held_out)

@@ -19,12 +19,14 @@ from paceline.bench.harness.processes import call_in_processes
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
 
-# Squares find a machine's best; the flat one is how a layer of a network is shaped.
+# Squares find a machine's best; the flat one is how a layer of a network is shaped. From small to large.
 SHAPES = {
-    "cpu": ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (128, 1024, 1024)),
-    "cuda": ((1024, 1024, 1024), (4096, 4096, 4096), (8192, 8192, 8192), (512, 4096, 4096)),
+    "cpu": ((256, 256, 256), (512, 512, 512), (128, 1024, 1024), (1024, 1024, 1024)),
+    "cuda": ((1024, 1024, 1024), (512, 4096, 4096), (4096, 4096, 4096), (8192, 8192, 8192)),
 }
 SECONDS = 0.02  # for one way to multiply one shape; the peak is the best of all
+# A product that takes longer is no small piece of work, as where bfloat16 is emulated: larger shapes are then left out.
+LONGEST_PRODUCT = 0.05
 PATIENCE = 60.0  # seconds: a process may have to load torch first
 
 
@@ -72,9 +74,9 @@ def gemm_peak(machine: Machine) -> dict[str, Any]:
     Raises:
         ValueError: if a process ended without an answer; one line.
     """
-    barrier = process_context().Barrier(machine.world_size)
+    barrier, stop = process_context().Barrier(machine.world_size), process_context().Value("i", len(SHAPES["cpu"]) * 4)
     try:
-        rates = call_in_processes(_rank_rates, (machine, barrier), machine.world_size, PATIENCE)
+        rates = call_in_processes(_rank_rates, (machine, barrier, stop), machine.world_size, PATIENCE)
     except ValueError as error:
         raise ValueError(f"the peak of {machine.dtype} on {machine.device} could not be measured: {error}") from error
     best = max(range(len(rates[0])), key=lambda i: sum(rate[i][0] for rate in rates))
@@ -85,17 +87,30 @@ def gemm_peak(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _rank_rates(rank: int, machine: Machine, barrier: Any) -> list[tuple[float, tuple[int, int, int], str]]:
-    """Return this rank's (FLOP/s, shape, way) of every way to multiply every shape: the entry point of its process."""
+def _rank_rates(rank: int, machine: Machine, barrier: Any, stop: Any) -> list[tuple[float, tuple[int, int, int], str]]:
+    """Return this rank's (FLOP/s, shape, way) of every way to multiply every shape: the entry point of its process.
+
+    ``stop`` is the turn before which all ranks end, once products take one of them too long.
+    """
     device = torch.device("cuda", rank) if machine.device == "cuda" else torch.device("cpu")
+    # One thread as well: while others use the cores, several that wait for each other can be slower than one.
+    threads = sorted({1, machine.threads}) if machine.device == "cpu" else (machine.threads,)
+    of_a_shape = 2 * len(threads)
+    rates = []
     with torch.inference_mode():
-        rates = []
-        # One thread as well: while others use the cores, several that wait for each other can be slower than one.
-        for threads in sorted({1, machine.threads}) if machine.device == "cpu" else (machine.threads,):
-            torch.set_num_threads(threads)
-            for shape, how in itertools.product(SHAPES[machine.device], ("matmul", "linear")):
-                barrier.wait(PATIENCE)
-                rates.append((_rate(shape, how, getattr(torch, machine.dtype), device), shape, how))
+        for turn, (shape, number, how) in enumerate(
+            itertools.product(SHAPES[machine.device], threads, ("matmul", "linear"))
+        ):
+            barrier.wait(PATIENCE)
+            if turn >= stop.value:
+                break
+            torch.set_num_threads(number)
+            rate = _rate(shape, how, getattr(torch, machine.dtype), device)
+            rates.append((rate, shape, how))
+            m, k, n = shape
+            if 2 * m * k * n / rate > LONGEST_PRODUCT:
+                with stop.get_lock():
+                    stop.value = min(stop.value, (turn // of_a_shape + 1) * of_a_shape)
     return rates
 
 

@@ -1,5 +1,6 @@
 """What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
 
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import cache
@@ -72,6 +73,8 @@ class Plan:
         cores: CPU cores that a trial takes; None is all that it may (``probes.cores``).
         ranks: of a distributed trainer; None leaves it to the plan.
         gpus: that CUDA shows to this process.
+        minutes: wall time of the measurements; None leaves it to the suite.
+        until_decided: whether blocks are added until verdicts fall, for which there is a budget of its own.
         rates: learning rates found by search, by (workload, trainer).
         notes: what was decided for the user, a line each.
     """
@@ -86,12 +89,20 @@ class Plan:
     cores: int | None = None
     ranks: int | None = None
     gpus: int = 0
+    minutes: float | None = None
+    until_decided: bool = False
     rates: tuple[tuple[tuple[str, str], float], ...] = ()
     notes: tuple[str, ...] = ()
 
     def of_suite(self, quick: T, standard: T, full: T) -> T:
         """Return the value that belongs to this plan's suite."""
         return {"quick": quick, "standard": standard, "full": full}[self.suite]
+
+    def budget_seconds(self) -> float:
+        """Return how many wall seconds the measurements may take; infinite where there is no limit."""
+        if self.minutes is not None:
+            return 60 * self.minutes
+        return math.inf if self.until_decided else self.of_suite(quick=90.0, standard=300.0, full=math.inf)
 
     def workloads_or(self, *default: str) -> tuple[Workload, ...]:
         """Return the chosen workloads, or the built-in ones of the ``default`` names."""
@@ -184,6 +195,8 @@ def make_plan(
     device: str = "auto",
     cores: int | None = None,
     ranks: int | None = None,
+    minutes: float | None = None,
+    until_decided: bool = False,
     results: Path = Path("results"),
 ) -> Plan:
     """Check what the user typed and return the plan.
@@ -203,6 +216,8 @@ def make_plan(
     for name, count in (("cores", cores), ("ranks", ranks)):
         if count is not None and count < 1:
             raise ValueError(f"--{name} must be at least 1, got {count}")
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"--minutes must be more than 0, got {minutes:g}")
     rates = best_rates(BUILT_IN_RATES, results / "learning_rates.csv")
     chosen, gpus, notes = _device(device)
     return Plan(
@@ -216,6 +231,8 @@ def make_plan(
         cores=cores,
         ranks=ranks,
         gpus=gpus,
+        minutes=minutes,
+        until_decided=until_decided,
         rates=tuple(rates.items()),
         notes=notes,
     )

@@ -28,6 +28,9 @@ class Trial:
         score_along: whether the held-out score is taken along the way, or at the end only.
         stop_on_plateau: evaluations in a row, each a few per cent more steps than the one before, that may bring no
             better score before training is stopped early; None never stops for that.
+        wall_seconds: the trial ends at the first evaluation after so many seconds of its process, whatever they went
+            into: what is left of a run's budget. None is no limit. It says nothing of what the trial is to do, so it
+            is no part of its definition.
         patience: wall seconds without a sign of life after which the trial is killed.
         noise: whether the gradient's noise is observed along the way (``probes.gradients``). The run is the same to
             the last bit, but hooks slow some of its steps: such a trial is not one to time.
@@ -44,6 +47,7 @@ class Trial:
     stop_at_target: bool = True
     score_along: bool = True
     stop_on_plateau: int | None = None
+    wall_seconds: float | None = None
     patience: float = 120.0
     noise: bool = False
 

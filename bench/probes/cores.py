@@ -18,9 +18,8 @@ def cores() -> int:
     leaves the second idle too. No more than a control group's quota of CPU time gives, rounded down, for threads
     beyond it are held back.
     """
-    allowed = affinity()
     quota = cpu_limit()
-    return max(1, min(_physical(allowed), len(allowed) if quota is None else int(quota)))
+    return max(1, min(physical_cores(), len(affinity()) if quota is None else int(quota)))
 
 
 def cores_of_a_trial() -> int:
@@ -34,6 +33,11 @@ def affinity() -> frozenset[int]:
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
+
+
+def physical_cores() -> int:
+    """Return how many physical cores the logical ones belong to that this process may run on."""
+    return _physical(affinity())
 
 
 @cache  # a machine's topology stays what it is

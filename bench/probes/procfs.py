@@ -1,6 +1,7 @@
 """What Linux tells a process of itself: memory, and how long it waited for a core. Elsewhere: None.
 
-Source: proc(5), ``/proc/[pid]/status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``, ``/proc/stat``.
+Source: proc(5), ``/proc/[pid]/stat``, ``status``, ``clear_refs``, ``smaps_rollup``, ``task/[tid]/schedstat``, and
+``/proc/stat``.
 """
 
 import contextlib
@@ -79,6 +80,15 @@ def runqueue_wait_seconds() -> float | None:
         with contextlib.suppress(OSError, IndexError):  # a thread that has just ended; a kernel that keeps no count
             waits.append(int(file.read_text().split()[1]))
     return sum(waits) * 1e-9 if waits else None
+
+
+def pages_from_disk() -> int | None:
+    """Return how many pages this process has waited for until a disk gave them: of mapped files, or swapped out."""
+    try:
+        after_name = (SELF / "stat").read_text().rpartition(")")[2]  # the name may hold anything
+        return int(after_name.split()[9])  # majflt
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def steal_seconds() -> float | None:

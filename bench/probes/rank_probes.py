@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from paceline.bench.probes import cgroup, procfs, rapl
+from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.clock import second_clock
-from paceline.bench.probes.nvml import GpuProbe
+from paceline.bench.probes.gpu_probe import GpuProbe
+from paceline.bench.probes.windowed_counts import windowed_counts
 
 
 class Probes:
@@ -24,13 +25,7 @@ class Probes:
         self._cuda = device.type == "cuda"
         self._peak_rss: int | None = None
         self._start_rss: int | None = None
-        self._waited = 0.0
-        self._wait_mark: float | None = None
-        self._cpu, self._cpu_mark = 0.0, 0.0
-        self._stolen = 0.0
-        self._steal_mark: float | None = None
-        self._throttled = 0.0
-        self._throttle_mark: float | None = None
+        self._counts = windowed_counts()
         self._peak_allocated = self._peak_reserved = self._start_allocated = 0
         self._can_reset = True
         self._reset_rss: int | None = None
@@ -62,8 +57,10 @@ class Probes:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
         self._began, self._package_start = time.monotonic(), rapl.counters()
-        self._waited = self._cpu = self._stolen = self._throttled = self._window_seconds = 0.0
-        self._cpu_mark = self._own_start = time.process_time()
+        self._window_seconds = 0.0
+        for count in self._counts:
+            count.reset()
+        self._own_start = time.process_time()
         self._busy_start = procfs.busy_seconds()
         if procfs.reset_peak_rss():
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
@@ -74,16 +71,8 @@ class Probes:
         self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time
         if self._can_reset:
             self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
-        waited = procfs.runqueue_wait_seconds()
-        if waited is not None and self._wait_mark is not None:
-            self._waited += waited - self._wait_mark
-        self._cpu += time.process_time() - self._cpu_mark
-        stolen = procfs.steal_seconds()
-        if stolen is not None and self._steal_mark is not None:
-            self._stolen += stolen - self._steal_mark
-        throttled = cgroup.throttled_seconds()
-        if throttled is not None and self._throttle_mark is not None:
-            self._throttled += throttled - self._throttle_mark
+        for count in self._counts:
+            count.end()
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -95,10 +84,8 @@ class Probes:
         """Begin the next window of training."""
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
-        self._wait_mark = procfs.runqueue_wait_seconds()
-        self._steal_mark = procfs.steal_seconds()
-        self._throttle_mark = cgroup.throttled_seconds()
-        self._cpu_mark = time.process_time()
+        for count in self._counts:
+            count.begin()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
         if self._gpu is not None:
@@ -111,15 +98,32 @@ class Probes:
             "pid": os.getpid(),
             "start_rss_bytes": self._start_rss,
             "window_seconds": self._window_seconds,
-            "cpu_seconds": self._cpu,
         }
         unmeasured: dict[str, str] = {}
+        self._cores(seen, unmeasured)
+        self._resident_memory(seen, unmeasured)
+        self._windowed_counts(seen, unmeasured)
+        if self._cuda:
+            self._allocator(seen, unmeasured)
+        else:
+            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
+            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
+            self._package_energy(seen, unmeasured)
+        if self._gpu is not None:
+            self._gpu_readings(self._gpu, seen, unmeasured)
+        return seen, unmeasured
+
+    def _cores(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add for how long the cores were busy, and with this process; or why it is not known."""
         busy = procfs.busy_seconds()
         # Over the whole run, evaluations included: a window is often shorter than the tick in which this is counted.
         if busy is not None and self._busy_start is not None:
             seen |= {"busy_seconds": busy - self._busy_start, "own_seconds": time.process_time() - self._own_start}
         else:
             unmeasured["others_seconds"] = "this system does not say how busy its cores are (/proc/stat)"
+
+    def _resident_memory(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add the peak of resident memory, and what it is made of at the end."""
         if self._can_reset and self._peak_rss is not None:
             # Pages shared with other processes do not change while a trial runs, so the peak of the
             # proportional size is that of the resident size less the difference now.
@@ -135,63 +139,52 @@ class Probes:
             }
         else:
             unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
-        if self._wait_mark is None:
-            unmeasured["runqueue_wait_seconds"] = (
-                "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)"
-            )
-        else:
-            seen["runqueue_wait_seconds"] = self._waited
-        if self._steal_mark is None:
-            unmeasured["steal_seconds"] = "this system does not say what a hypervisor takes (/proc/stat)"
-        else:
-            seen["steal_seconds"] = self._stolen
-        if self._throttle_mark is None:
-            unmeasured["throttled_seconds"] = "no control group around this process counts what its quota holds back"
-        else:
-            seen["throttled_seconds"] = self._throttled
-        if self._cuda:
-            seen |= {
-                "start_allocated_bytes": self._start_allocated,
-                "peak_allocated_bytes": self._peak_allocated,
-                "peak_reserved_bytes": self._peak_reserved,
-            }
-            workspaces = _workspace_bytes(self._device)
-            if workspaces is None:
-                unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
+
+    def _windowed_counts(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        for count in self._counts:
+            if count.total is None:
+                unmeasured[count.name] = count.why_unknown
             else:
-                seen["workspaces_bytes"] = workspaces
+                seen[count.name] = count.total
+
+    def _allocator(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what torch counted of its own memory on the GPU."""
+        seen |= {
+            "start_allocated_bytes": self._start_allocated,
+            "peak_allocated_bytes": self._peak_allocated,
+            "peak_reserved_bytes": self._peak_reserved,
+        }
+        workspaces = _workspace_bytes(self._device)
+        if workspaces is None:
+            unmeasured["workspaces_bytes"] = "this torch does not let go of its cuBLAS workspaces when asked"
         else:
-            unmeasured["peak_allocated_bytes"] = "torch counts allocations on GPUs only; the trial ran on the CPU"
-            unmeasured["peak_device_bytes"] = "no GPU: the trial ran on the CPU"
-            self._package_energy(seen, unmeasured)
-        if self._gpu is not None:
-            readings = self._gpu.stop()
-            device_bytes, source = readings.best_memory()
-            if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
-                unmeasured["nvml_memory"], device_bytes, source = (
-                    source,
-                    self._peak_reserved,
-                    "torch_max_reserved",
-                )
-            seen |= {
-                "peak_device_bytes": device_bytes,
-                "peak_device_source": source,
-                "nvml_process_peak_bytes": readings.process_peak_bytes,
-                "nvml_device_peak_bytes": readings.device_peak_bytes,
-                "nvml_longest_gap_seconds": readings.longest_gap_seconds,
-                "nvml_device_baseline_bytes": readings.device_baseline_bytes,
-                "energy_joules": readings.energy_joules,
-                "energy_window_seconds": readings.energy_window_seconds,
-                "clock_event_reasons": readings.clock_event_reasons,
-                "power_limit_watts": readings.power_limit_watts,
-            }
-            unmeasured |= readings.unmeasured
-            for name in ("context", "communication", "peak"):
-                if name in readings.beyond_torch:
-                    seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
-            if "communication" not in readings.beyond_torch:
-                unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
-        return seen, unmeasured
+            seen["workspaces_bytes"] = workspaces
+
+    def _gpu_readings(self, probe: GpuProbe, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
+        """Add what NVML counted on the GPU."""
+        readings = probe.stop()
+        device_bytes, source = readings.best_memory()
+        if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
+            unmeasured["nvml_memory"] = source
+            device_bytes, source = self._peak_reserved, "torch_max_reserved"
+        seen |= {
+            "peak_device_bytes": device_bytes,
+            "peak_device_source": source,
+            "nvml_process_peak_bytes": readings.process_peak_bytes,
+            "nvml_device_peak_bytes": readings.device_peak_bytes,
+            "nvml_longest_gap_seconds": readings.longest_gap_seconds,
+            "nvml_device_baseline_bytes": readings.device_baseline_bytes,
+            "energy_joules": readings.energy_joules,
+            "energy_window_seconds": readings.energy_window_seconds,
+            "clock_event_reasons": readings.clock_event_reasons,
+            "power_limit_watts": readings.power_limit_watts,
+        }
+        unmeasured |= readings.unmeasured
+        for name in ("context", "communication", "peak"):
+            if name in readings.beyond_torch:
+                seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
+        if "communication" not in readings.beyond_torch:
+            unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
         """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""

@@ -1,34 +1,9 @@
-"""Which records count, and which tell of their surroundings more than of their strategy."""
+"""Which records count: of a trial that was repeated, and of a strategy that solves another problem."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from paceline.bench.records.record import Record
-
-# Waiting for a core, cores lent to other machines, or being held back by a quota, beyond this share of a trial's
-# training seconds (summed over ranks) makes the trial contaminated: it tells of its surroundings more than of its
-# strategy.
-LARGEST_CLEAN_SHARE = 0.10
-
-# Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
-# and its settings. Source: nvml.h, nvmlClocksEventReason*.
-SLOWDOWNS = {
-    0x08: "hardware slowdown",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "hardware power brake",
-}
-
-
-def another_problem(found: Mapping[str, Any]) -> str:
-    """Return what one finding of ``harness.equivalence.gate`` says against a strategy, to be read after its name."""
-    if found["passed"]:
-        return ""
-    if found["gap"] is None:  # a check that could not be made proves no difference, and no sameness either
-        return f"is not shown to solve the same problem: {found['reason']}"
-    return f"solves another problem: {found['reason']}"
 
 
 def those_that_count(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -48,49 +23,10 @@ def _place(record: Record) -> tuple[Any, ...]:
     return record.environment, record.suite, record.comparison, record.cell, record.seed, record.block
 
 
-def oversubscribed(record: Record) -> bool:
-    """Return whether a trial had more threads, over its ranks, than cores."""
-    return record.device == "cpu" and record.world_size * record.threads > record.cores
-
-
-def of_the_machine(record: Record, name: str) -> float:
-    """Return a count that is the machine's, or the container's, over training: each rank saw the same, not a part."""
-    values = [rank[name] for rank in record.ranks if rank.get(name) is not None]
-    return max(values, default=np.nan)
-
-
-def gpu_throttled(record: Record) -> bool:
-    """Return whether a GPU was seen slowed down while it trained."""
-    return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
-
-
-def contaminated(record: Record) -> bool:
-    """Return whether others used the cores so much, a quota held it back so long, or a GPU was slowed down.
-
-    Its times are then not its own.
-
-    More threads than cores must wait for each other, which says nothing of anybody else. So do the threads of one
-    rank (with DDP, those that communicate): others kept them waiting for no longer than they ran.
-    """
-    if gpu_throttled(record):
-        return True
-    seconds = total(record, "train_seconds")
-    # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
-    counts = (of_the_machine(record, name) for name in ("steal_seconds", "throttled_seconds"))
-    waited = np.fmin(total(record, "runqueue_wait_seconds"), others_seconds(record))
-    lost = np.nanmax([0.0, waited, *counts])
-    return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not oversubscribed(record)
-
-
-def others_seconds(record: Record) -> float:
-    """Return the CPU seconds that other processes took of this trial's cores, from its first step to its last.
-
-    NaN where the system does not tell. Counted in ticks, so to some 0.02 s.
-    """
-    return float(np.maximum(0.0, of_the_machine(record, "busy_seconds") - total(record, "own_seconds")))
-
-
-def total(record: Record, name: str) -> float:
-    """Return the sum over ranks; NaN if any rank could not measure it."""
-    values = [rank.get(name) for rank in record.ranks]
-    return float(sum(values)) if values and None not in values else np.nan  # type: ignore[arg-type]
+def another_problem(found: Mapping[str, Any]) -> str:
+    """Return what one finding of ``harness.equivalence.gate`` says against a strategy, to be read after its name."""
+    if found["passed"]:
+        return ""
+    if found["gap"] is None:  # a check that could not be made proves no difference, and no sameness either
+        return f"is not shown to solve the same problem: {found['reason']}"
+    return f"solves another problem: {found['reason']}"

@@ -65,8 +65,9 @@ class Record:
         unmeasured: for what could not be measured, why.
         final_losses: mean per-sample loss of the last model on "train" (its first 10,000 samples at most) and on
             "held_out".
+        cut_short: whether the trial was ended because the run's budget of wall seconds was used up.
         search: the search for a learning rate that this trial belongs to; empty for all others.
-        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.gradients``), each at the
+        noise: observations of the gradient at points of the run (``NOISE``; see ``probes.noise_probe``), each at the
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
@@ -113,6 +114,7 @@ class Record:
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     final_losses: dict[str, float | None] = field(default_factory=dict)
+    cut_short: bool = False
     search: str = ""
     noise: dict[str, list[Any]] = field(default_factory=dict)
     repeat: int = 0

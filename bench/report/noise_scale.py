@@ -1,30 +1,28 @@
-"""The gradient noise scale as tables to read: along the run, beside the sweep's critical batch size, and as advice."""
+"""What the report shows of ``bench_noise_scale.py``: along the run, beside the critical batch size, and as advice."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from paceline.bench.analysis.batch_size_sweep import Sweep, best, of_mini_batch
-from paceline.bench.analysis.critical_batch_fit import CriticalBatch, predicted_best
+from paceline.bench.analysis.batch_size_sweep import of_mini_batch
+from paceline.bench.analysis.critical_batch_fit import CriticalBatch
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.noise_scale import Series, series
-from paceline.bench.analysis.statistics import Interval, median_interval
-from paceline.bench.records.record import Record
-from paceline.bench.report.tables import (
-    MISSING,
-    by_workload,
-    cells_of,
-    in_order,
-    listed,
-    number,
-    number_of,
-    with_interval,
+from paceline.bench.analysis.noise_along_run import (
+    Series,
+    averages,
+    method_name,
+    observed,
+    optimizer_of,
+    series,
+    variance_exponent,
 )
+from paceline.bench.analysis.noise_prediction import ADAPTIVE, Prediction, predictions, ratio_to
+from paceline.bench.analysis.statistics import Interval, median_interval
+from paceline.bench.report.judging import Finding, Judged, as_verdict, over_workloads
+from paceline.bench.report.plots import noise_scale as plots
+from paceline.bench.report.wording import MISSING, interval, listed, number, number_of, ratio, with_interval
 
-# These follow no mean gradient, but one rescaled entry by entry.
-ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW")
+PLOTS = {"noise_scale": plots.noise_scale}
 
 UNDER_ADAPTIVE = (
     "it is no critical batch size here: {optimizer} rescales the gradient entry by entry, and under Adam the noise "
@@ -32,36 +30,10 @@ UNDER_ADAPTIVE = (
 )
 
 
-def cells(results: Results) -> dict[str, list[Record]]:
-    """Return the trials whose gradient noise was observed, by cell, in order of names."""
-    found: dict[str, list[Record]] = {}
-    for record in results.records:
-        if record.comparison == "noise_scale" and record.noise.get("step"):
-            found.setdefault(record.cell, []).append(record)
-    return dict(sorted(found.items()))
-
-
-def optimizer_of(record: Record) -> str:
-    """Return the name of the optimizer; "" where the strategy has none."""
-    return str((record.hyperparameters.get("optimizer") or {}).get("name", ""))
-
-
-def method_name(method: str, record: Record) -> str:
-    """Return what one of ``analysis.noise_scale.METHODS`` is called in a trial: the parts of a step are named."""
-    parts = "ranks" if record.world_size > 1 else "micro-batches"
-    return {"samples": "single samples", "batch sizes": "two batch sizes", "parts": parts}[method]
-
-
-def averages(records: Sequence[Record]) -> Interval:
-    """Return the noise scale averaged over each run, over trials, by the most exact method that observed it."""
-    best = [next(iter(series(record).values())) for record in records]
-    return median_interval([each.average() for each in best])
-
-
 def table(results: Results) -> pd.DataFrame:
     """Return the noise scale along the runs, a row each strategy and method."""
     rows = []
-    for cell, records in cells(results).items():
+    for cell, records in observed(results).items():
         along = [series(record) for record in records]
         for method in along[0]:
             of = [each[method] for each in along if method in each]
@@ -86,8 +58,7 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def _over_seeds(values: Sequence[float]) -> str:
-    found = median_interval(values)
-    return with_interval(found.median, found.low, found.high, found.n)
+    return interval(median_interval(values))
 
 
 def _without(of: Sequence[Series]) -> str:
@@ -103,7 +74,7 @@ def _without(of: Sequence[Series]) -> str:
 def against_the_sweep(results: Results) -> pd.DataFrame:
     """Return the noise scale beside the critical batch size that the sweep of batch sizes found, and their ratio."""
     sweeps, rows = of_mini_batch(results), []
-    for cell, records in cells(results).items():
+    for cell, records in observed(results).items():
         found = averages(records)
         sweep = sweeps[records[0].workload].fit if records[0].workload in sweeps else None
         optimizer = optimizer_of(records[0])
@@ -117,7 +88,7 @@ def against_the_sweep(results: Results) -> pd.DataFrame:
             {
                 "workload": records[0].workload,
                 "strategy": cell.removeprefix(f"{records[0].workload}-"),
-                "noise scale, mean over the run": with_interval(found.median, found.low, found.high, found.n),
+                "noise scale, mean over the run": interval(found),
                 "critical batch size (sweep)": MISSING if told is None else _with_ends(told),
                 "ratio": MISSING if told is None else _ratio(found, told),
                 "beware": "; ".join(notes) or MISSING,
@@ -131,74 +102,68 @@ def _with_ends(sweep: CriticalBatch) -> str:
 
 
 def _ratio(noise: Interval, sweep: CriticalBatch) -> str:
-    ratio, low, high = ratio_to(noise, sweep)
-    return with_interval(ratio, low, high, noise.n)
-
-
-def ratio_to(noise: Interval, sweep: CriticalBatch) -> tuple[float, float, float]:
-    """Return noise scale over critical batch size with its 95 % interval; NaN ends where either has none.
-
-    The two come from different trials, so that their uncertainties, on logarithms, add as squares.
-    """
-    ratio = noise.median / sweep.critical_batch_size
-    down = math.hypot(_log(noise.median, noise.low), _log(sweep.high, sweep.critical_batch_size))
-    up = math.hypot(_log(noise.high, noise.median), _log(sweep.critical_batch_size, sweep.low))
-    return ratio, ratio * math.exp(-down), ratio * math.exp(up)
-
-
-def _log(high: float, low: float) -> float:
-    return math.inf if low == 0 or math.isinf(high) else math.log(high / low)
+    return with_interval(*ratio_to(noise, sweep), noise.n)
 
 
 def prediction(results: Results) -> pd.DataFrame:
-    """Return the batch size that throughput and the noise scale predict to be the fastest, and what it would cost.
-
-    Throughput is that of short trials at each batch size (bench_batch_size.py), the noise scale that of short runs: the
-    sweep, which takes far longer, is only what the prediction is held against.
-    """
-    throughput = by_workload(in_order(cells_of(results, "batch_size"), "workload", "batch_size"))
-    sweeps, rows = of_mini_batch(results), []
-    for cell, records in cells(results).items():
-        workload, noise = records[0].workload, averages(records)
-        measured = [c for c in throughput.get(workload, []) if c["trainer"] == "MiniBatch"]
-        if optimizer_of(records[0]) in ADAPTIVE or not measured or not noise.median > 0:
-            continue
-        sizes, rates = ([float(c[name]) for c in measured] for name in ("batch_size", "samples_per_second"))
-        at = {
-            end: predicted_best(sizes, rates, value).batch_size
-            for end, value in (("at", noise.median), ("low", noise.low), ("high", noise.high))
-            if np.isfinite(value) and value > 0
-        }
-        rows.append(
+    """Return the batch size that throughput and the noise scale predict to be the fastest, and what it would cost."""
+    return pd.DataFrame(
+        [
             {
-                "workload": workload,
-                "strategy": cell.removeprefix(f"{workload}-"),
-                "noise scale": with_interval(noise.median, noise.low, noise.high, noise.n),
-                "throughput known at": listed(map(number_of, sizes)),
-                "predicted fastest": _predicted(at),
-                **_held_against(sweeps.get(workload), at["at"]),
+                "workload": found.workload,
+                "strategy": found.cell.removeprefix(f"{found.workload}-"),
+                "noise scale": interval(found.noise),
+                "throughput known at": listed(map(number_of, found.batch_sizes)),
+                "predicted fastest": _predicted(found),
+                **_held_against(found),
             }
-        )
-    return pd.DataFrame(rows)
+            for found in predictions(results)
+        ]
+    )
 
 
-def _held_against(sweep: Sweep | None, predicted: float) -> dict[str, str]:
+def _predicted(found: Prediction) -> str:
+    """Return the batch size, and those at the ends of the noise scale's interval."""
+    text = number_of(found.fastest)
+    return text if found.ends is None else f"{text} [{number_of(found.ends[0])}, {number_of(found.ends[1])}]"
+
+
+def _held_against(found: Prediction) -> dict[str, str]:
     """Return what the sweep found to be the fastest, and the seconds of the predicted batch size over its own."""
-    fastest = None if sweep is None else best(sweep, "seconds_to_target")
-    if fastest is None or fastest.cell is None:
+    measured = found.measured
+    if measured is None or measured.cell is None:
         return {"fastest in the sweep": MISSING, "regret": MISSING}
-    also = f" (not resolved from it: {listed(map(number_of, fastest.tied))})" if fastest.tied else ""
-    size = float(fastest.cell["batch_size"])
-    if predicted == size:
+    also = f" (not resolved from it: {listed(map(number_of, measured.tied))})" if measured.tied else ""
+    size = float(measured.cell["batch_size"])
+    if found.fastest == size:
         regret = "none: it is the fastest"
-    elif predicted in fastest.others:
-        regret = f"{fastest.others[predicted].ratio} the seconds"
+    elif found.fastest in measured.others:
+        regret = f"{ratio(measured.others[found.fastest])} the seconds"
     else:
-        regret = f"not known: B={number_of(predicted)} is not in the sweep"
+        regret = f"not known: B={number_of(found.fastest)} is not in the sweep"
     return {"fastest in the sweep": number_of(size) + also, "regret": regret}
 
 
-def _predicted(best: Mapping[str, float]) -> str:
-    """Return the batch size, and those at the ends of the noise scale's interval."""
-    text = number_of(best["at"])
-    return f"{text} [{number_of(best['low'])}, {number_of(best['high'])}]" if {"low", "high"} <= set(best) else text
+def larger_batches_vary_less(results: Results) -> Judged:
+    """Judge the claim by the power of the batch size with which the variance of the gradient changes."""
+    findings, seen = [], set()
+    for records in observed(results).values():
+        first = records[0]
+        if first.workload in seen or optimizer_of(first) != "Sgd":
+            continue  # strategies that make the same steps say the same; only Sgd's updates are in proportion
+        seen.add(first.workload)
+        found = median_interval([variance_exponent(record) for record in records], positive=False)
+        less = True if found.high < 0 else False if found.low > 0 else None
+        sizes = first.noise["batch_sizes"][0]
+        law = "" if less is None else ", which is 1/B" if found.low <= -1 <= found.high else ", which is not 1/B"
+        findings.append(
+            Finding(
+                as_verdict(less),
+                f"On {first.workload} at weights along the run, the variance of the gradient over batches of "
+                f"{number_of(min(sizes))} to {number_of(max(sizes))} samples, and so of SGD's updates at one rate, "
+                f"goes as the batch size to the power of "
+                f"{interval(found)}{law} (n={found.n}; what batches lack "
+                "by being drawn without replacement is divided out).",
+            )
+        )
+    return over_workloads(findings, "bench_noise_scale.py")

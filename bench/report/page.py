@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results, load_results, summary
-from paceline.bench.report.plots import PLOTS, save_plots
+from paceline.bench.records.files import newest_run
+from paceline.bench.report.all_plots import PLOTS, save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +84,7 @@ def open_run(path: str | Path | None = None) -> Results:
     if path is None:
         path = os.environ.get(RESULTS_VARIABLE, "results")
     folder = Path(path)
-    candidates = (folder, folder / "latest", folder / "reference")
+    candidates = (folder, newest_run(folder) or folder, folder / "reference")
     return load_results(next((run for run in candidates if (run / "trials.jsonl").exists()), folder))
 
 
@@ -93,7 +94,7 @@ def show_text(*sentences: str) -> None:
 
 
 def show_plot(results: Results, name: str) -> None:
-    """Display one of ``report.plots.PLOTS``, or that there is nothing to draw."""
+    """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
     figure = PLOTS[name](results)
     if figure is None:
         show_text(f"No plot of {name.replace('_', ' ')}: this run holds no trial of it.")

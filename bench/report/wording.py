@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from paceline.bench.analysis.statistics import Comparison
+from paceline.bench.analysis.paired import Pair
+from paceline.bench.analysis.statistics import Comparison, Interval
 
 MISSING = "—"
 
@@ -33,24 +34,28 @@ def with_interval(value: float, low: float, high: float, n: int, unit: str = "",
     return f"{text} [{number(low * scale)}, {number(high * scale)}]"
 
 
-def ratio(comparison: Comparison) -> str:
-    """Return "0.97 [0.90, 1.05], n=6", or that there is no interval."""
-    if not comparison.n:
+def ratio(found: Comparison | Pair) -> str:
+    """Return "0.97 [0.90, 1.05], n=6", as in a table; before it whether it is a bound; or that there is no interval."""
+    if isinstance(found, Pair):
+        return f"{found.bound} {ratio(found.comparison)}".strip()
+    if not found.n:
         return "no pair of trials to compare"
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{number(comparison.ratio)}, no interval at n={comparison.n}"
-    low, high = number(comparison.low), number(comparison.high)
-    return f"{number(comparison.ratio)} [{low}, {high}], n={comparison.n}"
+    if math.isnan(found.low) or math.isnan(found.high):
+        return f"{number(found.ratio)}, no interval at n={found.n}"
+    low, high = number(found.low), number(found.high)
+    return f"{number(found.ratio)} [{low}, {high}], n={found.n}"
 
 
-def times(comparison: Comparison) -> str:
+def times(found: Comparison | Pair) -> str:
     """Return "0.97 times [0.90, 1.05; n=6]", as it reads within a sentence."""
-    if not comparison.n:
+    if isinstance(found, Pair):
+        return f"{found.bound} {times(found.comparison)}".strip()
+    if not found.n:
         return "(no pair of trials to compare) times"
-    value = number(comparison.ratio)
-    if math.isnan(comparison.low) or math.isnan(comparison.high):
-        return f"{value} times (no interval at n={comparison.n})"
-    return f"{value} times [{number(comparison.low)}, {number(comparison.high)}; n={comparison.n}]"
+    value = number(found.ratio)
+    if math.isnan(found.low) or math.isnan(found.high):
+        return f"{value} times (no interval at n={found.n})"
+    return f"{value} times [{number(found.low)}, {number(found.high)}; n={found.n}]"
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
@@ -62,3 +67,28 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 def number_of(count: float) -> str:
     """Return a count in full, thousands separated."""
     return MISSING if math.isnan(count) else f"{int(count):,}"
+
+
+def percent(share: float, digits: int = 0, sign: bool = False) -> str:
+    """Return "12 %", "+3.1 %"; ``—`` where it is not known."""
+    return f"{100 * share:{'+' if sign else ''}.{digits}f} %" if math.isfinite(share) else MISSING
+
+
+def two_digits(share: float) -> str:
+    """Return a share to two significant digits: "3.1 %", "12 %" or ``—``."""
+    return percent(share) if share >= 0.0995 else MISSING if math.isnan(share) else f"{100 * share:.2g} %"
+
+
+def in_seconds(value: float) -> str:
+    """Return "0.21 s", or ``—``."""
+    return MISSING if math.isnan(value) else f"{number(value)} s"
+
+
+def interval(found: Interval, unit: str = "", scale: float = 1.0) -> str:
+    """Return a median with its interval: see ``with_interval``."""
+    return with_interval(found.median, found.low, found.high, found.n, unit, scale)
+
+
+def in_words(name: str) -> str:
+    """Return a name of the records without underscores: "seconds to target"."""
+    return name.replace("_", " ")

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 from torch import Tensor, nn
@@ -30,7 +30,16 @@ GIVEN = {"model": ("x",), "loss": ("outputs", "targets"), "score": ("outputs", "
 
 # Their file
 
-_imported: dict[Path, tuple[ModuleType, dict[str, Any]]] = {}
+
+class Imported(NamedTuple):
+    """A file of theirs as it was imported, and by which it would be seen to have changed since."""
+
+    module: ModuleType
+    settings: dict[str, Any]
+    written: tuple[int, int]
+
+
+_imported: dict[Path, Imported] = {}
 
 
 def from_file(reference: str) -> tuple[Any, dict[str, Any]]:
@@ -46,14 +55,15 @@ def from_file(reference: str) -> tuple[Any, dict[str, Any]]:
     path = Path(file).resolve()
     if not path.is_file():
         raise ValueError(f"{reference}: there is no file {file!r}")
-    if path not in _imported:
+    written = path.stat().st_mtime_ns, path.stat().st_size
+    if path not in _imported or _imported[path].written != written:
         try:
             with torch_settings.kept_apart() as settings, heard(path.name):
-                _imported[path] = _import(path), settings
+                _imported[path] = Imported(_import(path), settings, written)
         except (Exception, SystemExit) as error:
             kept = keep_traceback(error)
             raise ValueError(f"{reference}: {file} does not import: {in_one_line(error)}; traceback: {kept}") from error
-    module, settings = _imported[path]
+    module, settings, _ = _imported[path]
     if not hasattr(module, name):
         public = [key for key in vars(module) if not key.startswith("_")]
         raise ValueError(f"{reference}: {file} has no {name!r}; it has {', '.join(public) or 'nothing'}")

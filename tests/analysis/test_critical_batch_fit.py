@@ -4,15 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paceline.bench.analysis.critical_batch_fit import (
-    CriticalBatch,
-    LeaveOneOut,
-    efficiency,
-    fit,
-    leave_one_out,
-    mean_of_middle,
-    predicted_best,
-)
+from paceline.bench.analysis.critical_batch_fit import CriticalBatch, fit, mean_of_middle
+from paceline.bench.analysis.leave_one_out import LeaveOneOut, leave_one_out
 from tests.paths import DATA as FOLDER
 
 DATA = pd.read_csv(FOLDER / "mlperf_rcp.csv")
@@ -219,57 +212,3 @@ def test_streaming_least_squares_fits_to_about_twice_its_noise_scale(largest: in
     assert found.steps_min == pytest.approx(np.log(1e3) / 2, rel=0.12)
     # The law's tail is no hyperbola: with the range, what is fitted drifts further than the misfit's interval.
     assert found.high < 160
-
-
-# Leave one out
-
-
-def test_a_hyperbola_predicts_itself() -> None:
-    found = leave_one_out(BATCHES, 1000 * (1 + BATCHES / 40))
-    assert found.batch_sizes == tuple(BATCHES)
-    assert np.abs(found.errors).max() < 1e-6
-
-
-def test_an_error_is_predicted_over_measured() -> None:
-    samples = 1000 * (1 + BATCHES / 40)
-    samples[-1] *= 2  # so that the prediction is half
-    assert leave_one_out(BATCHES, samples).largest == pytest.approx(-0.5, abs=1e-6)
-
-
-def test_three_batch_sizes_leave_nothing_to_predict_with() -> None:
-    found = leave_one_out(BATCHES[:3], [1.0, 2.0, 3.0])
-    assert found.errors == ()
-    assert np.isnan(found.interior)
-    assert np.isnan(found.largest)
-
-
-# Goodput
-
-
-def test_efficiency_is_the_hyperbola_of_the_noise_scale() -> None:
-    hyperbola = fit(BATCHES, 1000 * (1 + BATCHES / 40))
-    assert efficiency(BATCHES, 40) == pytest.approx(1000 / hyperbola.samples_at(BATCHES), rel=1e-6)
-    assert efficiency(64, 40, reference=64) == 1
-    assert efficiency(1, 40, reference=64) == pytest.approx(104 / 41)
-
-
-def test_goodput_finds_the_batch_size_in_between() -> None:
-    # A step takes 1 + B / 100: goodput B / ((1 + B / 100)(1 + B / phi)) peaks at the root of 100 phi.
-    rate = BATCHES / (1 + BATCHES / 100)
-    assert predicted_best(BATCHES, rate, noise_scale=10.24).batch_size == 32
-    assert predicted_best(BATCHES, rate, noise_scale=0.04).batch_size == 2
-    assert predicted_best(BATCHES, BATCHES, noise_scale=5).batch_size == 256  # throughput never saturates
-    assert predicted_best(BATCHES, [1.0] * 9, noise_scale=5).batch_size == 1  # nothing is gained
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (([1, 2], [1.0], 5), "one throughput for each"),
-        (([1], [0.0], 5), "must be positive"),
-        (([1], [1.0], float("nan")), "noise scale must be positive, not nan"),
-    ],
-)
-def test_goodput_of_nonsense_is_an_error(arguments: tuple[object, ...], error: str) -> None:
-    with pytest.raises(ValueError, match=error):
-        predicted_best(*arguments)

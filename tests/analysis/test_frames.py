@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from paceline.bench import load_results
-from paceline.bench.analysis.frames import curves_frame, peak_flops, summary, trials_frame
+from paceline.bench.analysis.frames import curves_frame, environments_of, peak_flops, summary, trials_frame
 from paceline.bench.records.record import append
-from tests.records import a_curve, a_record
+from tests.planted import a_curve, a_record
 
 # The names that people's notebooks rely on.
 PUBLIC = """
@@ -138,58 +138,8 @@ def test_results_are_read_from_a_run_or_from_the_newest(tmp_path):
 
 
 def test_no_results_say_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run 'pytest --benchmark-only' first"):
+    with pytest.raises(FileNotFoundError, match="run 'paceline run' first"):
         load_results(tmp_path)
-
-
-class TestContention:
-    """A trial of two ranks that trained for 2 s each: 4 s in all, of which 10 % is 0.4 s."""
-
-    def found(self, *waits, steal=0.0, throttled=0.0, **changes):
-        ranks = [
-            {"train_seconds": 2.0, "runqueue_wait_seconds": wait, "cpu_seconds": 1.5, "steal_seconds": steal}
-            | {"throttled_seconds": throttled}
-            for wait in waits
-        ]
-        return row(ranks=ranks, world_size=2, threads=1, **changes)
-
-    def test_columns_are_sums_over_ranks_but_steal_is_the_machines(self):
-        found = self.found(0.1, 0.2, steal=0.25)
-        assert (found.runqueue_wait_seconds, found.cpu_seconds, found.steal_seconds) == (pytest.approx(0.3), 3.0, 0.25)
-
-    def test_waiting_or_steal_beyond_a_tenth_contaminates(self):
-        assert not self.found(0.19, 0.2).contaminated
-        assert self.found(0.21, 0.2).contaminated
-        assert not self.found(0.0, 0.0, steal=0.39).contaminated
-        assert self.found(0.0, 0.0, steal=0.41).contaminated
-
-    @pytest.mark.parametrize(("others", "contaminated"), [(0.0, False), (0.39, False), (0.41, True), (5.0, True)])
-    def test_others_kept_it_waiting_for_no_longer_than_they_ran(self, others, contaminated):
-        """Two ranks of 2 s waited for 2 s in all, for their own threads or for others. 10 % of 4 s is 0.4 s."""
-        seen = {"train_seconds": 2.0, "runqueue_wait_seconds": 1.0, "busy_seconds": 3.0 + others, "own_seconds": 1.5}
-        found = row(ranks=[seen, seen], world_size=2, threads=1)
-        assert found.others_seconds == pytest.approx(others)
-        assert found.contaminated == contaminated
-
-    def test_a_quota_that_holds_the_container_back_contaminates_and_is_no_sum_over_ranks(self):
-        assert not self.found(0.0, 0.0, throttled=0.39).contaminated
-        held_back = self.found(0.0, 0.0, throttled=0.41)
-        assert (held_back.throttled_seconds, held_back.contaminated) == (0.41, True)
-        assert not held_back.throttled  # that is of GPUs
-
-    def test_an_oversubscribed_trial_waits_for_itself(self):
-        assert not self.found(2.0, 2.0, cores=1).contaminated
-
-    def test_a_gpu_that_was_slowed_down_contaminates_but_a_power_limit_does_not(self):
-        found = [row(ranks=[{"clock_event_reasons": bits}]) for bits in (0x4 | 0x1, 0x4 | 0x40, None)]
-        assert [each.throttled for each in found] == [each.contaminated for each in found] == [False, True, False]
-
-    def test_what_was_not_measured_contaminates_nothing(self):
-        found = row(ranks=[{}])
-        assert not found.contaminated
-        assert math.isnan(found.steal_seconds)
-        assert math.isnan(found.throttled_seconds)
-        assert math.isnan(found.others_seconds)
 
 
 def test_a_repeat_counts_in_place_of_the_trial_it_repeats(tmp_path):
@@ -236,3 +186,14 @@ def test_the_trials_of_a_search_are_rows_but_no_cell():
     trials = trials_frame((*searched, a_record()))
     assert trials.search.tolist() == ["points-MiniBatch", "points-MiniBatch", ""]
     assert summary(trials).cell.tolist() == ["points-MiniBatch"]
+
+
+def test_the_environment_of_a_merge_of_merges_is_found_by_its_label():
+    inner = {"merged": [{"label": "1", "environment": {"cores": 1}}, {"label": "2", "environment": {"cores": 2}}]}
+    outer = {"merged": [{"label": "1", "environment": {"cores": 3}}, {"label": "2", "environment": inner}]}
+    assert environments_of("1", outer) == [{"cores": 3}]
+    assert environments_of("2.2", outer) == [{"cores": 2}]
+    assert environments_of("", {"cores": 4}) == [{"cores": 4}]
+    alike = {"merged": [{"label": "", "environment": {"cores": 5}}, {"label": "", "environment": {"cores": 5}}]}
+    assert environments_of("", alike) == [{"cores": 5}] * 2
+    assert environments_of("3", outer) == []

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from paceline.bench.analysis.paired import cells_of, find, pair
-from paceline.bench.analysis.sequential import PRECISION, anytime_interval, compare_anytime, partners, table, verdicts
+from paceline.bench.analysis.sequential import PRECISION, anytime_interval, compare_anytime, partners, verdicts
 from paceline.bench.analysis.statistics import student
 from paceline.bench.records.record import Record
 from tests.synthetic import null_test, precisions, raced, ranks, results
+
+SEQUENCES, LOOKS = 1000, 40
 
 SEQUENCES, LOOKS = 1000, 40
 
@@ -100,21 +101,3 @@ def test_workloads_are_kept_apart():
     found = verdicts(both)
     assert list(found) == [("a-Amp", "a-MiniBatch"), ("b-Amp", "b-MiniBatch")]
     assert {pair.verdict for pair in found.values()} == {"slower"}
-
-
-def test_the_report_shows_them_only_where_blocks_were_added():
-    trials = raced("MiniBatch", seconds=1.0), raced("Amp", seconds=2.0)
-    assert table(results(*trials)).empty
-    [row] = table(results(*trials, environment={"until_decided": True})).to_dict("records")
-    assert (row["cells"], row["verdict"]) == ("digits-Amp / digits-MiniBatch", "slower")
-
-
-def test_too_few_blocks_to_look_at_are_no_trials_that_missed():
-    run = results(
-        raced("MiniBatch", seconds=1.0, blocks=2),
-        raced("Amp", seconds=2.0, blocks=2),
-        environment={"until_decided": True},
-    )
-    amp, mini = (find(cells_of(run, "strategies"), name) for name in ("Amp", "MiniBatch"))
-    found = pair(run, amp, mini, "seconds_to_target")
-    assert (found.bound, found.verdict, found.comparison.low, found.comparison.high) == ("", "undecided", 0, math.inf)

@@ -13,7 +13,7 @@ import pytest
 
 from paceline.bench import compare, load_results
 from paceline.bench.analysis.statistics import log_ratios
-from paceline.bench.harness.blocks import schedule
+from paceline.bench.harness.comparison import schedule
 from tests.paths import REFERENCE
 
 REPETITIONS = 400

@@ -101,7 +101,7 @@ def workload_of(train_samples):
 
 def planned(plan):
     """Return what every benchmark plans, as (benchmark, cell, what)."""
-    modules = {name: importlib.import_module(f"bench.{name}") for name in BENCHMARKS}
+    modules = {name: importlib.import_module(f"paceline.bench.{name}") for name in BENCHMARKS}
     return [(name, cell, what) for name in BENCHMARKS for cell, what in modules[name].cells(plan).items()]
 
 

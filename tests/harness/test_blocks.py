@@ -4,10 +4,12 @@ import pytest
 
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.harness import blocks as module
-from paceline.bench.harness.blocks import Blocks, RecordLostError
+from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.comparison import Comparison
+from paceline.bench.harness.run_folder import RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
-from paceline.bench.report.tables import contention
+from paceline.bench.report.contention import sentence as contention
 from tests.planted import a_record
 from tests.problems import POINTS, Sleeper
 
@@ -22,7 +24,7 @@ def run(tmp_path, monkeypatch):
     def run(count, disturbed):
         ran = []
 
-        def run_trial(trial, *, repeat, block, **where):
+        def run_trial(trial, *, repeat, block, errors, **where):
             ran.append((block, repeat))
             ranks = DISTURBED if disturbed(block, repeat) else CALM
             return a_record(
@@ -31,8 +33,9 @@ def run(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, "run_trial", run_trial)
         blocks = Blocks(tmp_path, "quick", lambda line: None)
-        folder = blocks.open({}, planned=count)
-        blocks.run("strategies", {"cell": Trial(POINTS, Sleeper(0.0))}, count)
+        comparison = Comparison("strategies", {"cell": Trial(POINTS, Sleeper(0.0))}, count)
+        folder = blocks.open({}, [comparison])
+        blocks.run(comparison)
         return ran, blocks.records["strategies", "cell"], folder
 
     return run
@@ -71,7 +74,7 @@ def test_a_record_that_cannot_be_written_is_named(run, monkeypatch):
         if record.block == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "append", append)
+    monkeypatch.setattr("paceline.bench.harness.run_folder.append", append)
     with pytest.raises(
         RecordLostError, match=r"trial strategies 2\.0 could not be written to .*: No space left on device"
     ):

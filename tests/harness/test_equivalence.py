@@ -11,8 +11,9 @@ from torch import nn
 
 from paceline.bench import Trial, load_results
 from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
-from paceline.bench.report import tables
+from paceline.bench.report import equivalence, precision, scaling, strategies
 from paceline.bench.workloads.workload import Data
 from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
 from paceline.trainers.task import shuffled
@@ -205,14 +206,14 @@ class TestGate:
 def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_checked(tmp_path, monkeypatch):
     lines = []
     blocks = Blocks(tmp_path, "quick", lines.append)
-    folder = blocks.open({}, planned=0)
+    folder = blocks.open({}, [])
     found = [
         failed_gate("MiniBatch", passed=True, reason="", gap=0.0),
         failed_gate("Ddp", reason=BATCH_NORM),
         failed_gate("Amp", reason="could not be checked: no room", gap=None),
     ]
     monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials: found)
-    blocks.check_equivalence({"a": trial(MiniBatch()), "b": trial(Amp())})
+    blocks.check_equivalence(Comparison("strategies", {"a": trial(MiniBatch()), "b": trial(Amp())}, 1))
     assert lines == [
         f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
         "digits-Amp is not shown to solve the same problem: could not be checked: no room; its results will be marked",
@@ -226,24 +227,24 @@ def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_rank
 
     def record_what_is_asked(trials):
         trials = list(trials)
-        asked.append([(one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials])
+        asked.extend((one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials)
         return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
 
     monkeypatch.setattr("paceline.bench.harness.blocks.gate", record_what_is_asked)
     blocks = Blocks(tmp_path, "quick", lambda line: None)
-    folder = blocks.open({}, planned=0)
+    folder = blocks.open({}, [])
 
     def check(*trials):
         asked.clear()
-        blocks.check_equivalence({str(i): each for i, each in enumerate(trials)})
+        blocks.check_equivalence(Comparison("strategies", {str(i): each for i, each in enumerate(trials)}, 1))
         return asked
 
     wide = replace(GAUSSIANS, name="wide")
     one, two = trial(Ddp()), trial(Ddp(), world_size=2)
-    assert check(trial(MiniBatch()), trial(Amp()), two) == [[("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]]
-    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [[("gaussians", "Ddp", 1)]]
+    assert check(trial(MiniBatch()), trial(Amp()), two) == [("gaussians", "Amp", 1), ("gaussians", "Ddp", 2)]
+    assert check(one, two, trial(Ddp(batch_size=32), world_size=2)) == [("gaussians", "Ddp", 1)]
     assert check(*(trial(kind(batch_size=b), wide) for b in (8, 64) for kind in (MiniBatch, Amp))) == [
-        [("wide", "Amp", 1)]
+        ("wide", "Amp", 1)
     ]
     assert check(trial(Accumulate()), trial(Accumulate(batch_size=32))) == []  # one strategy, compared with itself
     places = [(one["workload"], one["trainer"], one["world_size"]) for one in json.loads(
@@ -255,9 +256,9 @@ def test_precision_and_scaling_tables_say_which_cells_solve_another_problem():
     run = results(precisions({(64, 32): 0.5, (256, 32): 0.5}), ranks({1: 1.0, 2: 1.8, 8: 2.0}))
     gate = failed_gate("Amp", "digits-64"), failed_gate("Ddp", world_size=2), failed_gate("Ddp", world_size=8)
     marked, why = replace(run, equivalence=gate), "solves another problem: the planted reason"
-    assert list(tables.precision(marked)["note"]) == [why, ""]
-    assert "note" not in tables.precision(run)
-    notes = tables.scaling(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
+    assert list(precision.table(marked)["note"]) == [why, ""]
+    assert "note" not in precision.table(run)
+    notes = scaling.table(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
     assert notes["1 x 1"] == ["where both begin"]
     assert notes["2 x 1"] == [why]
     assert notes["8 x 1"] == [f"oversubscribed: 8 threads on 4 cores; {why}"]
@@ -270,11 +271,11 @@ def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     folder = write(tmp_path, raced("MiniBatch", seconds=1.0), raced("Accumulate", seconds=2.0))
     (folder / "equivalence.json").write_text(json.dumps([bad, good]))
     results = load_results(folder)
-    assert list(tables.equivalence(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
+    assert list(equivalence.table(results)["same gradients"]) == [f"no: {BATCH_NORM}", "yes"]
     marked = f"Accumulate (solves another problem: {BATCH_NORM})"
-    assert list(tables.strategies(results)["strategy"]) == [marked, "MiniBatch"]
-    assert list(tables.strategy_costs(results)["strategy"]) == [marked, "MiniBatch"]
-    assert list(tables.pairwise(results)["strategy / MiniBatch"]) == [marked]
+    assert list(strategies.table(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(strategies.costs(results)["strategy"]) == [marked, "MiniBatch"]
+    assert list(strategies.pairwise(results)["strategy / MiniBatch"]) == [marked]
     unasked = replace(results, equivalence=())
-    assert list(tables.strategies(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
-    assert tables.equivalence(unasked).empty
+    assert list(strategies.table(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
+    assert equivalence.table(unasked).empty

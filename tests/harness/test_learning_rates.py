@@ -15,6 +15,7 @@ from paceline.bench.harness.learning_rates import (
     best_rates,
 )
 from paceline.bench.harness.plan import Plan, make_plan, scaled_down
+from paceline.bench.harness.rate_search import with_rate
 from paceline.bench.harness.trial import Trial
 from paceline.bench.workloads import BUILT_IN, find_workload
 from paceline.trainers import FullBatch, MiniBatch, Online, Sgd
@@ -117,4 +118,4 @@ def test_below_its_own_batch_size_the_rate_shrinks_in_proportion():
 
 def test_a_trainer_without_an_optimizer_cannot_be_searched():
     with pytest.raises(ValueError, match="Sleeper has no field 'optimizer'"):
-        learning_rates.with_rate(Sleeper(0.1), 0.1)
+        with_rate(Sleeper(0.1), 0.1)

@@ -13,7 +13,10 @@ import psutil
 import pytest
 
 from paceline.bench.records.record import read
+from tests.inner_pytest import PLUGIN
 from tests.paths import ROOT
+
+pytest_plugins = ["pytester"]
 
 # Slow sleeps in the seeds it is told to, for as long as it may, after having said which process it is.
 MINE = """
@@ -65,10 +68,14 @@ class Killed(MiniBatch):
 TRAINERS = ("Slow", "Quick")
 
 
+def prepare(folder):
+    (folder / "mine.py").write_text(MINE)
+    (folder / "pytest.ini").write_text(f"[pytest]\npython_files = bench_*.py\naddopts = -p {PLUGIN}\n")
+
+
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "mine.py").write_text(MINE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = bench_*.py\n")
+    prepare(tmp_path)
     yield tmp_path
     left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
     _, left = psutil.wait_procs(left, timeout=20)  # the fork server is on its way out
@@ -77,13 +84,18 @@ def folder(tmp_path):
     assert not left, f"left behind: {[process.cmdline() for process in left]}"
 
 
-def start(folder, *arguments, trainers=TRAINERS, seeds=3, preexec_fn=None, **options):
+def words(folder, *arguments, trainers=TRAINERS, seeds=3):
+    """Return what to tell pytest for a run in ``folder``."""
     chosen = [word for name in trainers for word in ("--trainer", f"{folder}/mine.py:{name}")]
-    command = [
-        sys.executable, "-m", "pytest", "-c", folder / "pytest.ini", "-p", "no:cacheprovider", "--benchmark-only",
-        ROOT / "bench" / "bench_strategies.py", "--suite", "quick", "--seeds", str(seeds), "--seconds", "2",
-        "--workload", f"{folder}/mine.py:MINE", *chosen, *arguments,
+    return [
+        "-c", folder / "pytest.ini", "-p", "no:cacheprovider", "--benchmark-only",
+        ROOT / "bench" / "bench_strategies.py", "--suite", "quick", "--cores", "1",
+        "--seeds", str(seeds), "--seconds", "2", "--workload", f"{folder}/mine.py:MINE", *chosen, *arguments,
     ]  # fmt: skip
+
+
+def start(folder, *arguments, preexec_fn=None, trainers=TRAINERS, seeds=3, **options):
+    command = [sys.executable, "-m", "pytest", *words(folder, *arguments, trainers=trainers, seeds=seeds)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 
@@ -95,8 +107,20 @@ def start(folder, *arguments, trainers=TRAINERS, seeds=3, preexec_fn=None, **opt
     return subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=before, **options)
 
 
+@pytest.fixture
+def inside(pytester):
+    """Where pytest itself lives on, it need not be a process of its own: a run in this one loads nothing again."""
+    prepare(pytester.path)
+
+    def run(*arguments, **chosen):
+        result = pytester.runpytest_inprocess(*words(pytester.path, *arguments, **chosen))
+        return result.ret, "\n".join(result.outlines + result.errlines)
+
+    return run
+
+
 def finish(process):
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output
 
 
@@ -149,7 +173,7 @@ def check_complete(folder):
 )
 def test_an_interrupt_keeps_and_draws_what_was_finished(folder, how):
     status, output, before = interrupted(folder, how)
-    assert status == pytest.ExitCode.INTERRUPTED
+    assert status == pytest.ExitCode.INTERRUPTED, output
     assert "Traceback" not in output
     assert "INTERNALERROR" not in output
     assert kept(folder) == before  # the one that was under way is absent
@@ -176,16 +200,16 @@ def test_a_killed_parent_takes_its_trials_with_it_and_resume_does_the_rest(folde
     assert [benchmark["stats"]["rounds"] for benchmark in report["benchmarks"]] == [3, 3]  # the old ones too
 
 
-def test_a_killed_trial_is_a_row_and_is_not_run_again(folder):
+def test_a_killed_trial_is_a_row_and_is_not_run_again(inside, pytester):
     trainers = ("Killed", "Quick")
-    status, output = finish(start(folder, trainers=trainers, seeds=2))
+    status, output = inside(trainers=trainers, seeds=2)
     assert status == 0, output
-    rows = kept(folder)
+    rows = kept(pytester.path)
     assert len(rows) == 4
     assert ("mine-Killed", 1, "crashed") in rows
-    status, output = finish(start(folder, "--resume", trainers=trainers, seeds=2))
+    status, output = inside("--resume", trainers=trainers, seeds=2)
     assert status == 0, output
-    assert kept(folder) == rows
+    assert kept(pytester.path) == rows
 
 
 def test_a_full_disk_is_said_in_one_line_and_finished_trials_stay(folder):
@@ -211,26 +235,30 @@ def test_a_full_disk_is_said_in_one_line_and_finished_trials_stay(folder):
 
 
 class TestResumeIsRefused:
-    def refused(self, folder, message, *arguments, trainers=("Quick",)):
-        file = folder / "results" / "latest" / "trials.jsonl"
-        before = file.read_bytes() if file.exists() else None
-        status, output = finish(start(folder, "--resume", *arguments, trainers=trainers, seeds=1))
-        assert status == pytest.ExitCode.USAGE_ERROR, output
-        (line,) = [line for line in output.splitlines() if line.startswith("ERROR")]
-        assert message in line
-        assert (file.read_bytes() if file.exists() else None) == before
+    @pytest.fixture
+    def refused(self, inside, pytester):
+        def refused(message, *arguments):
+            file = pytester.path / "results" / "latest" / "trials.jsonl"
+            before = file.read_bytes() if file.exists() else None
+            status, output = inside("--resume", *arguments, trainers=("Quick",), seeds=1)
+            assert status == pytest.ExitCode.USAGE_ERROR, output
+            (line,) = [line for line in output.splitlines() if line.startswith("ERROR")]
+            assert message in line
+            assert (file.read_bytes() if file.exists() else None) == before
 
-    def test_without_a_run(self, folder):
-        self.refused(folder, "there is no run in results to continue")
+        return refused
 
-    def test_where_a_cell_or_the_environment_is_another(self, folder):
-        status, output = finish(start(folder, trainers=("Quick",), seeds=1))
+    def test_without_a_run(self, refused):
+        refused("there is no run in results to continue")
+
+    def test_where_a_cell_or_the_environment_is_another(self, inside, refused, pytester):
+        status, output = inside(trainers=("Quick",), seeds=1)
         assert status == 0, output
-        self.refused(folder, "strategies mine-Quick is not what it was: seconds_allowed was 2.0, is 3.0", "--seconds=3")
-        mine = folder / "mine.py"
+        refused("strategies mine-Quick is not what it was: seconds_allowed was 2.0, is 3.0", "--seconds=3")
+        mine = pytester.path / "mine.py"
         mine.write_text(MINE.replace("lr=0.5", "lr=0.25"))
-        self.refused(folder, "hyperparameters was")
+        refused("hyperparameters was")
         mine.write_text(MINE)
-        file = folder / "results" / "latest" / "environment.json"
+        file = pytester.path / "results" / "latest" / "environment.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"cpu": "Z80"}))
-        self.refused(folder, "was measured in another environment: cpu Z80 and ")
+        refused("was measured in another environment: cpu Z80 and ")

@@ -9,14 +9,17 @@ import pytest
 
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.harness import blocks as module
-from paceline.bench.harness.blocks import Blocks, RecordLostError, planned
+from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of, log_grid, rate_of
+from paceline.bench.harness.run import definition
+from paceline.bench.harness.run_folder import RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
 from paceline.trainers import MiniBatch, Sgd, Steps, Task
+from tests.planted import a_curve, a_record
 from tests.problems import POINTS, Sleeper
-from tests.records import a_curve, a_record
 
 BEST = 0.3
 
@@ -146,27 +149,28 @@ def run(tmp_path, monkeypatch):
     def run(resume=False, stop_after=math.inf):
         ran = []
 
-        def run_trial(trial, *, suite, **where):
+        def run_trial(trial, *, suite, errors, **where):
             if len(ran) == stop_after:
                 raise RecordLostError
             ran.append(where["cell"])
             known = {name: getattr(record, name) for name in ("curve", "status", "reason")
                      for record in [raced(trial.trainer)]}  # fmt: skip
-            asked = module.definition(trial) | {"stop_at_target": True}
+            asked = definition(trial) | {"stop_at_target": True}
             return a_record(**{**asked, **known, **where, "seed": trial.seed, "suite": suite,
                                "trial": f"{where['cell']}#{trial.seed}"})  # fmt: skip
 
         monkeypatch.setattr(module, "run_trial", run_trial)
         kept = Blocks(tmp_path, "quick", lambda line: None)
-        folder = kept.resume({}, {"critical_batch": (cells, 3)}) if resume else kept.open({}, planned=planned(cells, 3))
+        folder = (kept.resume if resume else kept.open)({}, [comparison])
         if stop_after < math.inf:
             with pytest.raises(RecordLostError):
-                kept.run("critical_batch", cells, 3)
+                kept.run(comparison)
         else:
-            kept.run("critical_batch", cells, 3)
+            kept.run(comparison)
         return ran, kept, folder
 
-    assert planned(cells, 3) == 2 * (2 + 2) * 2 + 3 * 3
+    comparison = Comparison("critical_batch", cells, 3)
+    assert len(comparison) == 2 * (2 + 2) * 2 + 3 * 3
     return run
 
 

@@ -30,6 +30,7 @@ def row(record):
     return trials_frame((record,)).iloc[0]
 
 
+@pytest.mark.times
 class TestClock:
     def test_throughput_of_a_sleeper(self):
         """10 samples a step of 10 ms: at most 1000 samples/s, and most of that."""
@@ -92,6 +93,7 @@ class TestSchedule:
         assert [score is not None and score == score for score in record.curve["score"]].count(True) == 1
         assert record.curve["score"][-1] > 0.5
 
+    @pytest.mark.times
     def test_the_budget_of_seconds_is_kept(self):
         record = run_trial(Trial(POINTS, Sleeper(0.01), seconds=0.5))
         assert record.status == "missed"
@@ -112,6 +114,7 @@ class TestStatus:
         assert "allocate" in record.reason
         assert record.curve["step"] == list(range(1, 13))  # what was seen before is kept
 
+    @pytest.mark.times
     def test_a_trial_that_hangs_is_killed(self):
         record = run_trial(self.trial(what=problems.loop_forever, patience=5))
         assert record.status == "timed_out"
@@ -167,6 +170,7 @@ class TestStatus:
         assert record.status == "crashed"
         assert record.reason.startswith("rank 1: killed by SIGKILL")
 
+    @pytest.mark.times
     def test_a_rank_that_hangs_in_a_collective(self):
         trainer = Misbehaves(problems.loop_forever, distributed=True, on_rank=1)
         record = run_trial(Trial(POINTS, trainer, world_size=2, patience=6))

@@ -18,6 +18,7 @@ from paceline.bench import Trial as AnyTrial
 from paceline.bench import run_trial
 from paceline.bench.harness import fork_server
 from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.environment import capture
 from paceline.bench.harness.trial import payload
 from paceline.bench.workloads import find_workload, torch_settings
@@ -317,8 +318,9 @@ class TestATrialThatFails:
 
     def test_in_a_run_it_is_in_the_runs_folder(self, tmp_path):
         blocks = Blocks(tmp_path, "", lambda line: None)
-        folder = blocks.open({}, planned=1)
-        blocks.run("asked", {"cell": Trial(GAUSSIANS, Calls("trainer"), stop_at_target=False)}, blocks=1)
+        cells = {"cell": Trial(GAUSSIANS, Calls("trainer"), stop_at_target=False)}
+        folder = blocks.open({}, [Comparison("asked", cells, 1)])
+        blocks.run(Comparison("asked", cells, 1))
         (record,) = blocks.records["asked", "cell"]
         assert "of the trainer" in (folder / record.reason.rpartition("traceback: ")[2]).read_text()
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from paceline.bench import Trial as AnyTrial
 from paceline.bench import load_results, run_trial
-from paceline.bench.analysis.frames import Results, curves_frame, memory_parts, trials_frame
+from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
+from paceline.bench.analysis.memory_parts import memory_parts
 from paceline.bench.probes.footprint import Footprint
-from paceline.bench.report import tables
+from paceline.bench.report import memory, not_measured
 from paceline.trainers import Accumulate, Adam, Amp, FullBatch, MiniBatch, Sgd, Step, Task
 from tests.paths import REFERENCE
 from tests.planted import a_record
@@ -132,7 +133,7 @@ ON_GPU = ON_CPU | {"start_allocated_bytes": 30 * MB, "peak_allocated_bytes": 50 
 
 def table(*records):
     results = Results(trials_frame(records), curves_frame(records), {}, records, Path())
-    return tables.memory(results)
+    return memory.table(results)
 
 
 class TestTable:
@@ -178,9 +179,9 @@ class TestTable:
     def test_what_no_cell_has_is_left_out(self):
         """The reference run had no GPU, and trained with plain SGD, whose state is really nothing."""
         results = load_results(REFERENCE)
-        found = tables.memory(results)
+        found = memory.table(results)
         assert "PSS over ranks" in found
         assert not [name for name in found if "GPU" in name or "torch" in name]
         assert "why —" not in found
         assert not (found.drop(columns="optimizer state") == "0").any(axis=None)
-        assert "no GPU" in tables.not_measured(results).to_string()
+        assert "no GPU" in not_measured.table(results).to_string()

@@ -1,5 +1,6 @@
 """What a rank measures of itself. The GPU's side runs on planted numbers: there is none here."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
@@ -15,7 +17,7 @@ from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.measure import measure
 from paceline.bench.harness.trial import Trial
 from paceline.bench.probes import procfs
-from paceline.bench.probes.nvml import GpuReadings
+from paceline.bench.probes.gpu_probe import GpuReadings
 from paceline.bench.probes.rank_probes import Probes
 from paceline.trainers import Ddp, MiniBatch
 from tests.problems import GAUSSIANS
@@ -51,6 +53,7 @@ os.read(reading, 1)
     assert proportional < 0.7 * resident
 
 
+@pytest.mark.times
 def test_waiting_for_a_core_is_counted():
     """Three processes on one core: each waits about two thirds of the time."""
     program = """
@@ -70,6 +73,7 @@ os.write(1, f"{share}\\n".encode())
     assert sum(shares) / 3 > 0.4
 
 
+@pytest.mark.times
 def test_what_others_take_of_the_cores_is_told_from_what_this_process_takes():
     """Two processes on one core for 0.6 s: to each the other is busy for about half of it."""
     program = """
@@ -214,6 +218,8 @@ def test_a_system_that_keeps_no_counts_says_so(monkeypatch, tmp_path):
     assert "runqueue_wait_seconds" not in seen
     assert "clear_refs" in unmeasured["peak_rss_bytes"]
     assert "schedstat" in unmeasured["runqueue_wait_seconds"]
+    assert "pages_from_disk" not in seen
+    assert "/proc/self/stat" in unmeasured["pages_from_disk"]
 
 
 def test_a_quota_is_counted_while_it_holds_back_training_and_not_between_windows(monkeypatch):
@@ -227,6 +233,31 @@ def test_a_quota_is_counted_while_it_holds_back_training_and_not_between_windows
     seen, unmeasured = probes.finish()
     assert seen["throttled_seconds"] == 0.75
     assert "throttled_seconds" not in unmeasured
+
+
+def test_pages_that_come_from_a_disk_are_counted_while_training_and_not_between_windows(tmp_path):
+    """A mapped file that is not in memory: each page comes as it is touched, 300 in training, 200 in evaluation."""
+    around = [part for part in psutil.disk_partitions(all=True) if tmp_path.is_relative_to(part.mountpoint)]
+    if max(around, key=lambda part: len(part.mountpoint)).fstype in ("tmpfs", "ramfs"):
+        pytest.skip("the folder of temporary files is in memory: no page of it comes from a disk")
+    file, page = tmp_path / "pages", mmap.PAGESIZE
+    with file.open("wb") as written:
+        written.write(os.urandom(500 * page))
+        written.flush()
+        os.fsync(written.fileno())
+        os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    with file.open("rb") as read, mmap.mmap(read.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        mapped.madvise(mmap.MADV_RANDOM)
+        probes = Probes(torch.device("cpu"))
+        probes.reset()
+        touched = [mapped[number * page] for number in range(300)]
+        probes.pause()
+        touched += [mapped[number * page] for number in range(300, 500)]
+        probes.resume()
+        probes.pause()
+        assert len(touched) == 500
+    seen, _ = probes.finish()
+    assert 300 <= seen["pages_from_disk"] < 350  # code that is touched for the first time may come from a disk too
 
 
 def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):

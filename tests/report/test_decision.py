@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.null_test import headline
 from paceline.bench.analysis.sequential import compare_anytime
-from paceline.bench.report import tables
+from paceline.bench.report import strategies
 from paceline.bench.report.claims import judge
 from paceline.bench.report.decision import decide, decision_text
+from paceline.bench.report.null import headline
 from paceline.bench.report.wording import ratio
 from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results
 
@@ -231,7 +231,7 @@ def test_a_run_that_was_looked_at_often_decides_by_intervals_that_hold_however_o
     assert set(choice.split(" or ")) == {"MiniBatch", "FullBatch"}
     anytime = compare_anytime(looked_at.trials, "FullBatch", "MiniBatch")
     assert ratio(anytime).split(",")[1].split("]")[0] in why
-    [pairwise] = tables.pairwise(looked_at).to_dict("records")
+    [pairwise] = strategies.pairwise(looked_at).to_dict("records")
     assert (pairwise["seconds to target, ratio"], pairwise["verdict"]) == (ratio(anytime), "undecided")
     assert judge(fixed)[0].verdict == "fails"
     assert judge(looked_at)[0].verdict == "not measured here"

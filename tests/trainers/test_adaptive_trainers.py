@@ -24,7 +24,7 @@ from paceline.trainers import (
     square_root_rule,
 )
 from tests.problems import N, task
-from tests.test_trainers import assert_same, weights_after
+from tests.trainers.test_trainers import assert_same, weights_after
 
 FEATURES = 20
 

@@ -25,7 +25,7 @@ from paceline.trainers import (
     Warmup,
 )
 from tests.problems import task
-from tests.test_trainers import assert_same, weights_after
+from tests.trainers.test_trainers import assert_same, weights_after
 
 # Each with every setting off its default, beside torch's own with the same.
 OPTIMIZERS = [

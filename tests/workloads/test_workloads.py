@@ -19,7 +19,8 @@ from paceline.bench.workloads.workload import (
     per_sample_cross_entropy,
     per_sample_squared_error,
 )
-from paceline.trainers import FullBatch, MiniBatch, Sgd
+from paceline.trainers import MiniBatch
+from tests.paths import ROOT
 from tests.problems import GAUSSIANS, POINTS, gaussians
 
 
@@ -141,11 +142,11 @@ def test_the_readme_workload_trains(tmp_path):
     """What the README tells people to write, written by them, in a file of theirs."""
     from tests.test_readme import code_blocks
 
-    (block,) = [block for block in code_blocks("python") if "Workload(" in block]
+    (block,) = [block for block in code_blocks(ROOT / "README.md", "python") if "Workload(" in block]
     assert len([line for line in block.splitlines() if line.strip()]) < 20
     file = tmp_path / "my_file.py"
     file.write_text(block)
-    record = run_trial(Trial(find_workload(f"{file}:MINE"), FullBatch(Sgd(lr=0.5)), seconds=20, threads=1))
+    record = run_trial(Trial(find_workload(f"{file}:SCANS"), MiniBatch(), seconds=20, threads=1))
     assert record.status == "reached", record.reason
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results, summary
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import Label, around, beside
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -70,7 +71,7 @@ Ends = tuple[list[Label], list[Label]]
 
 def _throughput(axes: Axes, trials: pd.DataFrame, results: Results) -> Ends:
     log_axis(axes, "y", *log_limits(trials["samples_per_second"], pad=0.1), spacing=0.3)
-    axes.set_ylabel("throughput (samples/s)")
+    axes.set_ylabel(SHOWN["samples_per_second"].label)
     return _lines(axes, trials, "samples_per_second", 1.0, lambda v: f"{number(v)}/s", results)
 
 

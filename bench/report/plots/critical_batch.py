@@ -9,8 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paceline.bench.analysis.batch_size_sweep import METRICS, Best, Exponent, Sweep, best, exponent, sweeps
+from paceline.bench.analysis.batch_size_sweep import Sweep, sweeps
+from paceline.bench.analysis.best_batch_size import Best, best
 from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.rate_exponent import Exponent, exponent
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -26,11 +29,6 @@ from paceline.bench.report.plots.style import (
 )
 
 INK = "#6f6f6f"
-NAMES = {
-    "samples_to_target": "samples to target (samples)",
-    "steps_to_target": "steps to target (steps)",
-    "seconds_to_target": "training time to target (s)",
-}
 
 
 @styled
@@ -87,7 +85,7 @@ def _panel(
     wide = high / low
     log_axis(axes, "y", low / wide**0.05, high * wide**0.1, spacing=0.3)  # room for a label, and for the triangles
     axes.set_xlabel("batch size (samples per step)")
-    axes.set_ylabel(NAMES[metric])
+    axes.set_ylabel(SHOWN[metric].label)
     labels: list[Label] = []
     lines: Lines = []
     for sweep in own:
@@ -185,7 +183,7 @@ def _mark(axes: Axes, found: Best, medians: dict[float, float], style: Style, na
         label="_tied",
         **ring,
     )
-    unit = METRICS[found.metric][1]
+    unit = SHOWN[found.metric].unit_below
     return Label(size, value, f"{name}B={size:g}: {number(value)}{' ' + unit if unit else ''}", style.ink)
 
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from paceline.bench.analysis.batch_size_sweep import of_mini_batch
 from paceline.bench.analysis.critical_batch_fit import CriticalBatch
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.noise_scale import series
+from paceline.bench.analysis.noise_along_run import method_name, observed, optimizer_of, series
+from paceline.bench.analysis.noise_prediction import ADAPTIVE
 from paceline.bench.records.record import Record
-from paceline.bench.report.noise_scale import ADAPTIVE, cells, method_name, optimizer_of
 from paceline.bench.report.plots.labels import Label, beside
 from paceline.bench.report.plots.style import (
     BLACK,
@@ -52,7 +52,7 @@ def noise_scale(results: Results) -> Figure | None:
     Returns:
         The figure; None if no noise was observed.
     """
-    found = cells(results)
+    found = observed(results)
     trials = results.trials[results.trials["cell"].isin(set(found)) & (results.trials["comparison"] == "noise_scale")]
     if trials.empty:
         return None

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.null_test import METRICS, Null, nulls, percent
+from paceline.bench.analysis.null_test import Null, nulls
 from paceline.bench.report.plots.style import (
     BLUE,
     FAINT,
@@ -15,6 +15,7 @@ from paceline.bench.report.plots.style import (
     styled,
     tick_text,
 )
+from paceline.bench.report.wording import in_words, two_digits
 
 WIDE = 3.0  # a range of more than so many times is drawn on a logarithmic axis
 
@@ -54,7 +55,7 @@ def _panel(axes: Axes, found: list[Null]) -> None:
     span = max(high / low, 1.01)  # all but equal: a tick needs some width to stand in
     low, high = low / span**0.08, high * span**0.4  # room for what stands at the right
     axes.set_xlabel("A over B in the same block, A and B being the same (ratio)")
-    axes.set_yticks(range(len(found)), [METRICS[null.metric] for null in found])
+    axes.set_yticks(range(len(found)), [in_words(null.metric) for null in found])
     axes.set_ylim(len(found) - 0.5, -0.5)
     if high / low > WIDE:
         log_axis(axes, "x", low, high)
@@ -69,5 +70,5 @@ def _panel(axes: Axes, found: list[Null]) -> None:
         ends = np.clip([null.comparison.low, null.comparison.high], low, high)
         axes.plot(ends, [row - 0.12] * 2, color=BLUE, lw=3, alpha=0.45, label="_interval")
         axes.plot([null.comparison.ratio], [row - 0.12], "o", color=BLUE, ms=7, mec="white", mew=0.7, label=null.metric)
-        text = f"a pair differs by {percent(float(np.expm1(null.noise)))}"
+        text = f"a pair differs by {two_digits(float(np.expm1(null.noise)))}"
         axes.text(0.995, row, text, transform=axes.get_yaxis_transform(), ha="right", va="center", size=9)

@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from paceline.bench.analysis.frames import Results, environments_of, not_equivalent
+from paceline.bench.records.record import WITH_RESULT
 
 MB = 1e6  # bytes
 WIDTH = 10.0  # inches: at 1000 pixels on a screen, 10 pt text is 14 pixels high
 DPI = 150
 FAINT = "#9a9a9a"
-FAILED = ("out_of_memory", "timed_out", "crashed", "failed")
 
 # Okabe & Ito's colours, told apart by colour-blind eyes; without yellow, too light for lines on white.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
@@ -204,7 +204,7 @@ def context(results: Results, trials: pd.DataFrame, workload: str | None) -> str
     seeds = trials["seed"].nunique()
     parts = [short(workload, 44)] if workload is not None else []
     parts += [" and ".join(devices), f"{seeds} seed{'s' * (seeds != 1)}"]
-    failed = int(trials["status"].isin(FAILED).sum())
+    failed = int((~trials["status"].isin(WITH_RESULT)).sum())
     if failed:
         parts.append(f"{failed} of {len(trials)} trials ended without a result")
     return ", ".join(parts)

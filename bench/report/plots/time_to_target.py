@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results, summary
+from paceline.bench.records.metrics import SHOWN
+from paceline.bench.records.record import WITH_RESULT
 from paceline.bench.report.plots.style import (
-    FAILED,
     FAINT,
     label_of,
     log_axis,
@@ -21,10 +22,7 @@ from paceline.bench.report.plots.style import (
     tick_text,
 )
 
-METRICS = {
-    "seconds_to_target": ("training time to target (s)", " s"),
-    "samples_to_target": ("samples to target (samples)", ""),
-}
+METRICS = ("seconds_to_target", "samples_to_target")
 STRIP = 0.24  # share of the axis, at its right end, for trials that missed the target
 WIDE = 5.0  # a range of more than so many times is drawn on a logarithmic axis
 
@@ -74,7 +72,7 @@ def _with_last_miss(trials: pd.DataFrame, results: Results) -> pd.DataFrame:
 def _panel(
     axes: Axes, metric: str, trials: pd.DataFrame, cells: pd.DataFrame, names: list[str], results: Results
 ) -> None:
-    label, unit = METRICS[metric]
+    shown = SHOWN[metric]
     hits = trials[metric]
     anything_missed = bool(hits.isna().any())
     intervals = cells[[f"{metric}_low", f"{metric}_high"]].to_numpy(float).ravel()
@@ -82,7 +80,7 @@ def _panel(
     # A wide interval may leave the picture: the trials are what must be well seen.
     ends = ends[(ends > hits.min() / 3) & (ends < 3 * hits.max())]
     right = _limits(axes, np.concatenate([hits, ends]), anything_missed)
-    axes.set_xlabel(label)
+    axes.set_xlabel(shown.label)
     for row, name in enumerate(names):
         style, of_cell = styles(results)[name], trials[trials["trainer"] == name].sort_values("seed")
         if row:
@@ -110,7 +108,7 @@ def _panel(
                 label=name,
             )
             axes.annotate(
-                number(median) + unit,
+                f"{number(median)} {shown.unit_below}".strip(),
                 (median, row - 0.05),
                 (0, 6),
                 textcoords="offset points",
@@ -165,7 +163,7 @@ def _misses(axes: Axes, missed: pd.DataFrame, n: int, row: int, color: str) -> N
     step = min(0.035, (STRIP - 0.04) / len(missed))
     x = 0.985 - step * np.arange(len(missed))
     axes.plot(x, [row + 0.22] * len(missed), ">", mfc="white", mec=color, ms=5, transform=end, label="_missed")
-    failed = int(missed["status"].isin(FAILED).sum())
+    failed = int((~missed["status"].isin(WITH_RESULT)).sum())
     counts = {"missed": len(missed) - failed, "failed": failed}
     text = "\n".join(f"{count} of {n} {what}" for what, count in counts.items() if count)
     axes.text(0.995, row + 0.08, text, transform=end, ha="right", va="bottom", size=8.5, linespacing=0.95)

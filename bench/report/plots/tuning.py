@@ -10,7 +10,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.rate_sensitivity import SCORE, Searched, best_of, searches
+from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
+from paceline.bench.analysis.tuning_effort import best_of
+from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.plots.labels import SIZE, Label, around, beside, flags
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -31,12 +33,6 @@ ROWS = 24  # most searches that get a height of their own within it
 
 Line = tuple[object, object]  # its x and its y
 
-AXIS = {
-    "seconds_to_target": "training time to target (s)",
-    "steps_to_target": "steps to target (steps)",
-    "samples_to_target": "samples to target (samples)",
-}
-
 
 @styled
 def tuning(results: Results) -> Figure | None:
@@ -56,7 +52,7 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
     On the left a dot is a trial at its learning rate; lines join the means of rates whose trials all have a value, and
     the large marker is the best rate. Trials that missed the target (open triangles) or diverged (crosses) have no
     value, and stand in a strip at the worse end. On the right, what to expect of the best of fewer rates than were
-    tried: see ``analysis.rate_sensitivity.best_of``.
+    tried: see ``analysis.tuning_effort.best_of``.
 
     Args:
         results: of a run.
@@ -137,7 +133,7 @@ def _value_axis(axes: Axes, group: list[Searched], values: list[np.typing.NDArra
     if metric != SCORE:
         low, high = log_limits(finite, pad=0.08)
         log_axis(axes, "y", low, high * (high / low) ** (room / (1 - room)))
-        axes.set_ylabel(AXIS[metric])
+        axes.set_ylabel(SHOWN[metric].label)
         return
     # What is far from the best score would press all that matters into a line: those leave the picture.
     higher = group[0].higher
@@ -203,7 +199,7 @@ def _over_effort(axes: Axes, group: list[Searched], known: dict[str, Style]) -> 
         value = "not reached" if one.failed[one.best].all() else value  # what is drawn is what a miss counts as
         labels.append(Label(float(ks[-1]), float(y[-1]), f"{short(one.name)} {value}", style.ink))
     axes.set_xlabel("rates tried (number)")
-    axes.set_ylabel(f"expected best {'score (no unit)' if score else AXIS[group[0].metric]}")
+    axes.set_ylabel(f"expected best {'score (no unit)' if score else SHOWN[group[0].metric].label}")
     most = max(int(ks[-1]) for _, ks, _ in curves)
     axes.set_xlim(0.6, most + 0.4)
     axes.set_xticks(range(1, most + 1, 1 if most <= 10 else 2))

@@ -1,0 +1,89 @@
+"""The best batch size of a sweep, in samples, in steps or in seconds, and the price of another.
+
+Three batch sizes are best, one for each, and what a wrong one costs can be read off.
+"""
+
+from dataclasses import dataclass
+
+from paceline.bench.analysis.batch_size_sweep import Sweep
+from paceline.bench.analysis.cells import Cell, in_order
+from paceline.bench.analysis.paired import Pair, pair
+
+# The batch size of many a tutorial, where it was measured.
+COMMON = 32.0
+
+
+@dataclass(frozen=True)
+class Best:
+    """The batch size that takes least of one metric.
+
+    Attributes:
+        metric: "seconds_to_target", "steps_to_target" or "samples_to_target".
+        cell: the best of those that reached the target in every trial; None if there is none.
+        others: every other batch size against it, by batch size: also those that missed the target.
+        tied: those of the others that are not resolved to take more, and reached the target in every trial.
+        excluded: those that did not reach the target in every trial.
+    """
+
+    metric: str
+    cell: Cell | None
+    others: dict[float, Pair]
+    tied: tuple[float, ...]
+    excluded: tuple[float, ...]
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a best one, and trials enough to tell it from others."""
+        return self.cell is not None and all(self.others[size].comparison.n >= 3 for size in self.tied)
+
+
+def best(sweep: Sweep, metric: str) -> Best:
+    """Return the batch size with the least ``metric``, and which are not resolved from it, paired within blocks.
+
+    The least median, unless another batch size is resolved to beat it. Each batch size is compared with it alone: of
+    twenty that are in truth equal, one may be said to be worse.
+    """
+    eligible = [cell for cell in sweep.cells if cell["n_reached"] == cell["n"]]
+    excluded = tuple(float(cell["batch_size"]) for cell in sweep.cells if cell not in eligible)
+    chosen, others = None, {}
+    for chosen in in_order(eligible, metric):
+        others = {
+            float(cell["batch_size"]): pair(sweep.measured, cell, chosen, metric)
+            for cell in sweep.cells
+            if cell is not chosen
+        }
+        if not any(found.verdict in ("faster", "less") for size, found in others.items() if size not in excluded):
+            break
+    tied = [size for size, found in others.items() if found.verdict not in ("slower", "more") and size not in excluded]
+    return Best(metric, chosen, others, tuple(tied), excluded)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What it costs to take the batch size that a rule of thumb names.
+
+    Attributes:
+        rule: in words.
+        batch_size: that it names here.
+        seconds: its seconds to target over those of the fastest batch size; None if it is the fastest.
+    """
+
+    rule: str
+    batch_size: float
+    seconds: Pair | None
+
+
+def prices(sweep: Sweep) -> list[Price]:
+    """Return what common rules cost in seconds to target; none if no batch size reached it in every trial."""
+    fastest = best(sweep, "seconds_to_target")
+    if fastest.cell is None:
+        return []
+    rules = {}
+    for metric, rule in (("samples_to_target", "fewest samples"), ("steps_to_target", "fewest steps")):
+        least = best(sweep, metric).cell
+        if least is not None:
+            rules[rule] = float(least["batch_size"])
+    rules["the largest that fits"] = max(float(c["batch_size"]) for c in sweep.cells if c["samples_per_second"] > 0)
+    if COMMON in sweep.rates:
+        rules["a common default"] = COMMON
+    return [Price(rule, size, fastest.others.get(size)) for rule, size in rules.items()]

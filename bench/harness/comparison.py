@@ -1,0 +1,51 @@
+"""A comparison: its cells, how many blocks of them to run, and in which order their trials run."""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from paceline.bench.harness.rate_search import Search
+from paceline.bench.harness.trial import Trial
+
+# What a comparison is made of: trials, and searches for the rate at which to make them.
+Cells = Mapping[str, Trial | Search]
+
+
+@dataclass
+class Comparison:
+    """A benchmark's question.
+
+    Attributes:
+        name: of the benchmark.
+        cells: what is compared, by name, what matters most first: where time is short it is the last that go.
+        blocks: how often.
+        left_out: why a cell cannot be run here, by its name.
+    """
+
+    name: str
+    cells: Cells
+    blocks: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return how many trials it takes, those of searches included."""
+        searched = sum(len(cell) for cell in self.cells.values() if isinstance(cell, Search))
+        return len(self.cells) * self.blocks + searched
+
+
+def trial_of(cell: Trial | Search) -> Trial:
+    """Return what a cell runs, at whatever rate if that is to be searched."""
+    return cell.trial if isinstance(cell, Search) else cell
+
+
+def schedule(comparison: str, cells: Iterable[str], blocks: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    """Yield (block, position, cell) in the order in which trials run: every cell once a block, shuffled.
+
+    The order is that of a block's own number, whichever blocks ran before it.
+    """
+    cells = list(cells)
+    for block in blocks:
+        order = cells.copy()
+        random.Random(f"{comparison} {block}").shuffle(order)
+        for position, cell in enumerate(order):
+            yield block, position, cell

@@ -1,0 +1,56 @@
+"""Which trials tell of their surroundings more than of their strategy."""
+
+import numpy as np
+
+from paceline.bench.records.over_ranks import of_the_machine, total
+from paceline.bench.records.record import Record
+
+# Waiting for a core, cores lent to other machines, or being held back by a quota, beyond this share of a trial's
+# training seconds (summed over ranks) makes the trial contaminated: it tells of its surroundings more than of its
+# strategy.
+LARGEST_CLEAN_SHARE = 0.10
+
+# Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
+# and its settings. Source: nvml.h, nvmlClocksEventReason*.
+SLOWDOWNS = {
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+
+
+def contaminated(record: Record) -> bool:
+    """Return whether others used the cores so much, a quota held it back so long, or a GPU was slowed down.
+
+    Its times are then not its own.
+
+    More threads than cores must wait for each other, which says nothing of anybody else. So do the threads of one
+    rank (with DDP, those that communicate): others kept them waiting for no longer than they ran.
+    """
+    if gpu_throttled(record):
+        return True
+    seconds = total(record, "train_seconds")
+    # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
+    counts = (of_the_machine(record, name) for name in ("steal_seconds", "throttled_seconds"))
+    waited = np.fmin(total(record, "runqueue_wait_seconds"), others_seconds(record))
+    lost = np.nanmax([0.0, waited, *counts])
+    return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not oversubscribed(record)
+
+
+def oversubscribed(record: Record) -> bool:
+    """Return whether a trial had more threads, over its ranks, than cores."""
+    return record.device == "cpu" and record.world_size * record.threads > record.cores
+
+
+def gpu_throttled(record: Record) -> bool:
+    """Return whether a GPU was seen slowed down while it trained."""
+    return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
+
+
+def others_seconds(record: Record) -> float:
+    """Return the CPU seconds that other processes took of this trial's cores, from its first step to its last.
+
+    NaN where the system does not tell. Counted in ticks, so to some 0.02 s.
+    """
+    return float(np.maximum(0.0, of_the_machine(record, "busy_seconds") - total(record, "own_seconds")))

@@ -1,0 +1,145 @@
+"""What takes more than one observation of a trial: its speed, its way to the target, its memory, its energy.
+
+Each is a function of a record, named in the table of ``records.metrics``; NaN (of a word, None) is "not measured".
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paceline.bench.records.over_ranks import of_the_machine, total
+from paceline.bench.records.record import Record
+
+# The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
+LONGEST_EVALUATION_SHARE = 0.05
+
+
+def or_nan(value: float | None) -> float:
+    """Return ``value``, NaN for what was not measured."""
+    return np.nan if value is None else value
+
+
+# What was set
+
+
+def hyperparameters(record: Record) -> str:
+    """Return the trainer's hyperparameters as one JSON text: a column holds no tree."""
+    return json.dumps(record.hyperparameters)
+
+
+def learning_rate(record: Record) -> float:
+    """Return the rate that the optimizer was given."""
+    return or_nan((record.hyperparameters.get("optimizer") or {}).get("lr"))
+
+
+def batch_size(record: Record) -> float:
+    """Return the samples of the first step, over all ranks; of a trial without a step, those it was told to take."""
+    if record.curve["step"]:
+        return int(record.curve["samples"][0] / record.curve["step"][0])
+    return or_nan(record.hyperparameters.get("batch_size"))
+
+
+def micro_batch_size(record: Record) -> float:
+    """Return the samples of one backward pass, where the trainer has such a hyperparameter."""
+    return or_nan(record.hyperparameters.get("micro_batch_size"))
+
+
+# The curve's end
+
+
+def steps(record: Record) -> int:
+    """Return the steps made."""
+    return record.curve["step"][-1] if record.curve["step"] else 0
+
+
+def samples(record: Record) -> int:
+    """Return the samples consumed, over all ranks."""
+    return record.curve["samples"][-1] if record.curve["step"] else 0
+
+
+def train_seconds(record: Record) -> float:
+    """Return the training seconds."""
+    return record.curve["seconds"][-1] if record.curve["step"] else np.nan
+
+
+def samples_per_second(record: Record) -> float:
+    """Return the throughput, over all ranks."""
+    return samples(record) / train_seconds(record) if steps(record) else np.nan
+
+
+def seconds_per_step(record: Record) -> float:
+    """Return the mean training seconds of a step."""
+    return train_seconds(record) / steps(record) if steps(record) else np.nan
+
+
+def last_known(record: Record, column: str) -> float:
+    """Return the last value in ``column`` of the curve, at whichever point that was."""
+    return next((value for value in reversed(record.curve[column]) if value is not None), np.nan)
+
+
+def final_score(record: Record) -> float:
+    """Return the last held-out score; NaN where the trial was ended before the steps after which it is compared."""
+    return np.nan if record.cut_short and record.steps_allowed is not None else last_known(record, "score")
+
+
+# The way to the target
+
+
+class Crossing(NamedTuple):
+    """Where the score first reached the target: at the evaluation that found it there. NaN throughout if missed."""
+
+    seconds: float
+    seconds_low: float  # at the evaluation before, which did not find it there
+    steps: float
+    samples: float
+
+
+def crossing(record: Record) -> Crossing:
+    """Return where the target was first reached."""
+    sign, low = 1 if record.higher_is_better else -1, 0.0
+    points = zip(*(record.curve[name] for name in ("seconds", "step", "samples", "score")), strict=True)
+    # Scored at the end only: that the target was reached by then says nothing of when.
+    for seconds, step, consumed, score in points if record.score_along else ():
+        if score is None:
+            continue
+        if sign * score >= sign * record.target:
+            return Crossing(seconds, low, step, consumed)
+        low = seconds
+    return Crossing(np.nan, np.nan, np.nan, np.nan)
+
+
+# Memory and energy
+
+
+def peak_pss_bytes(record: Record) -> float:
+    """Return the peak of resident memory in which a page that n processes share counts 1/n in each.
+
+    What is shared does not change while a trial trains: the peak of the resident size less the difference at the end.
+    """
+    return total(record, "peak_rss_bytes") - (total(record, "rss_bytes") - total(record, "pss_bytes"))
+
+
+def training_memory_bytes(record: Record) -> float:
+    """Return what training added to the processes that had loaded torch and the data.
+
+    On a GPU: to what was allocated there. It is the number in which strategies differ.
+    """
+    kind = "allocated" if record.device == "cuda" else "rss"
+    return total(record, f"peak_{kind}_bytes") - total(record, f"start_{kind}_bytes")
+
+
+def device_memory_source(record: Record) -> str | None:
+    """Return what told the peak of a GPU's memory; "a+b" where ranks were told by different ones."""
+    sources: set[Any] = {rank["peak_device_source"] for rank in record.ranks if rank.get("peak_device_source")}
+    return "+".join(sorted(sources)) or None
+
+
+def energy_joules(record: Record) -> float:
+    """Return the energy over the run; NaN where evaluation took so long that it would count as training."""
+    evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
+    if evaluation > LONGEST_EVALUATION_SHARE * (evaluation + seconds):
+        return np.nan
+    if record.device == "cpu":  # the counter is the machine's: each rank saw the same
+        return of_the_machine(record, "package_joules")
+    return total(record, "energy_joules")

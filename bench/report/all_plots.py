@@ -1,0 +1,58 @@
+"""All plots of a run, by name, and as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from paceline.bench.analysis.frames import Results
+from paceline.bench.report import (
+    batch_size,
+    critical_batch,
+    noise_scale,
+    null,
+    optimizers,
+    precision,
+    regularization,
+    reproductions,
+    scaling,
+    strategies,
+    tuning,
+)
+from paceline.bench.report.plots.style import DPI
+
+# In the order in which a report shows them.
+PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    **null.PLOTS,
+    **strategies.PLOTS,
+    **tuning.PLOTS,
+    **optimizers.PLOTS,
+    **batch_size.PLOTS,
+    **critical_batch.PLOTS,
+    **noise_scale.PLOTS,
+    **scaling.PLOTS,
+    **precision.PLOTS,
+    **regularization.PLOTS,
+    **reproductions.PLOTS,
+}
+
+
+def save_plots(results: Results, folder: str | Path) -> list[Path]:
+    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for.
+
+    Args:
+        results: of a run.
+        folder: made if it does not exist.
+
+    Returns:
+        The files written, in the order of ``PLOTS``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for key, plot in PLOTS.items():
+        figure = plot(results)
+        if figure is not None:
+            written.append(folder / f"{key}.png")
+            figure.savefig(written[-1], dpi=DPI)
+    return written

@@ -1,0 +1,23 @@
+"""How many trials had to share their cores, and what became of them."""
+
+from paceline.bench.analysis.frames import Results
+from paceline.bench.records.contamination import LARGEST_CLEAN_SHARE
+from paceline.bench.report.wording import listed
+
+
+def sentence(results: Results) -> str:
+    """Return in a sentence or two how many trials had to share their cores, and what became of them."""
+    repeated, trials = len(results.superseded), results.trials
+    still = trials[trials["contaminated"].astype(bool)]
+    stated = f"{LARGEST_CLEAN_SHARE:.0%} of its training seconds"
+    if not repeated and still.empty:
+        known = trials["throttled_seconds"].notna().any()
+        quota = "or was held back by a quota, " if known else ""
+        return f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled."
+    cells = listed(dict.fromkeys(still["cell"]))
+    return (
+        f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, lost "
+        f"one to another machine, or were held back by a CPU quota for more than {stated}, or their GPU was throttled. "
+        f"{repeated} of them were repeated and do not count."
+        + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
+    )

@@ -1,0 +1,67 @@
+"""Pairs of cells: the planted ratio is found within blocks, and what is open at one end is called a bound."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from paceline.bench.analysis.cells import cells_of, find, name_of, strategy_pairs
+from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.paired import Pair, pair, score_difference, speedup
+from tests.synthetic import precisions, raced, results
+
+
+def of(run: Results, a: str, b: str, metric: str) -> Pair:
+    cells = cells_of(run, "strategies")
+    first, second = find(cells, a), find(cells, b)
+    assert first is not None
+    assert second is not None
+    return pair(run, first, second, metric)
+
+
+def test_a_planted_ratio_is_found_whatever_the_machine_did() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=3.0))
+    found = of(run, "FullBatch", "MiniBatch", "seconds_to_target")
+    assert found.comparison.ratio == pytest.approx(3.0, rel=0.01)
+    assert (found.verdict, found.bound, found.comparison.n) == ("slower", "", 6)
+
+
+def test_a_trial_that_missed_leaves_its_end_open() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=9.0, missed=(2,)))
+    assert of(run, "Amp", "MiniBatch", "seconds_to_target").bound == "at least"
+    assert of(run, "MiniBatch", "Amp", "seconds_to_target").bound == "at most"
+
+
+def test_too_few_blocks_to_look_at_are_no_trials_that_missed() -> None:
+    run = results(
+        raced("MiniBatch", seconds=1.0, blocks=2),
+        raced("Amp", seconds=2.0, blocks=2),
+        environment={"until_decided": True},
+    )
+    found = of(run, "Amp", "MiniBatch", "seconds_to_target")
+    assert (found.bound, found.verdict, found.comparison.low, found.comparison.high) == ("", "undecided", 0, math.inf)
+
+
+def test_of_throughput_more_is_faster() -> None:
+    run = results(precisions({(64, 32): 0.5}))
+    mini, amp = sorted(cells_of(run, "precision"), key=lambda cell: cell["trainer"] == "Amp")
+    assert speedup(run, amp, mini).verdict == "faster"
+    assert speedup(run, mini, amp).verdict == "slower"
+    assert speedup(run, amp, mini).comparison.ratio == pytest.approx(2.0, rel=0.01)
+
+
+def test_a_difference_in_score_is_positive_where_it_is_for_the_better() -> None:
+    run = results(precisions({(64, 32): 1.0}))
+    for record in run.records:
+        record.curve["score"][-1] = 0.9 if record.trainer == "Amp" else 0.8
+    for higher, expected in ((True, 0.1), (False, -0.1)):
+        turned = results([replace(record, higher_is_better=higher) for record in run.records])
+        mini, amp = sorted(cells_of(turned, "precision"), key=lambda cell: cell["trainer"] == "Amp")
+        median, low, high, n = score_difference(turned, amp, mini)
+        assert (median, low, high, n) == (pytest.approx(expected), pytest.approx(expected), pytest.approx(expected), 6)
+
+
+def test_strategies_are_paired_within_their_workload() -> None:
+    trials = (raced(name, seconds=1.0, workload=w) for w, name in (("b", "Amp"), ("b", "Ddp"), ("a", "Amp")))
+    found = strategy_pairs(results(*trials), "Ddp", "Amp")
+    assert [(workload, name_of(a), name_of(b)) for workload, a, b in found] == [("b", "Ddp", "Amp")]

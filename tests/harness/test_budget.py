@@ -1,0 +1,251 @@
+"""A suite keeps its budget of wall seconds on any machine: whole suites, planned for real, on machines simulated.
+
+The machine's clock is ours, and so is what a trial takes on it: its launch, its steps, its evaluations.
+"""
+
+import importlib
+import math
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from paceline.bench.harness import blocks as module
+from paceline.bench.harness.blocks import Blocks
+from paceline.bench.harness.budget import Budget, Pace
+from paceline.bench.harness.comparison import Comparison
+from paceline.bench.harness.plan import LeftOut, Plan
+from paceline.bench.harness.trial import Trial
+from paceline.trainers import MiniBatch
+from tests.planted import a_curve, a_record
+from tests.problems import POINTS, Sleeper
+
+# In the order in which a run takes them.
+NAMES = ("strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "precision", "scaling")
+STEPS_TO_TARGET = {"FullBatch": 700, "Online": 7000}
+
+
+@cache
+def parameters_of(workload):
+    return sum(p.numel() for p in workload.model().parameters())
+
+
+class Machine:
+    """A machine ``slowness`` times as slow as the usual one, with bfloat16 at ``bfloat16`` FLOP/s."""
+
+    def __init__(self, slowness=1.0, flops=300e9, bfloat16=500e9):
+        self.now, self.slowness = 0.0, slowness
+        self.flops = {"float32": flops / slowness, "bfloat16": bfloat16}
+        self.lines, self.ended = [], {}
+
+    def clock(self):
+        return self.now
+
+    def launch(self):
+        return 0.45 * self.slowness
+
+    def step(self, trial):
+        batch_size = getattr(trial.trainer, "batch_size", 4000)
+        work = 6 * parameters_of(trial.workload) * batch_size
+        return 3e-4 * self.slowness + work / self.flops[getattr(trial.trainer, "dtype", "float32")]
+
+    def run_trial(self, trial, *, suite, comparison, cell, block, position, repeat, errors, search=""):
+        step = self.step(trial)
+        before = self.launch() + max(2, min(10, 1.0 / step)) * step  # warm-up is bounded in time
+        limits = [trial.seconds, math.inf if trial.wall_seconds is None else trial.wall_seconds - before]
+        steps = math.inf if trial.steps is None else trial.steps
+        if trial.stop_at_target:
+            steps = min(steps, STEPS_TO_TARGET.get(type(trial.trainer).__name__, 120))
+        # It is looked at after each of the first 33 steps, and then every 3 %.
+        made = max(1, min(steps, math.ceil(1.03 * min(limits) / step)))
+        evaluations = min(made, 33 + math.log(max(1, made / 33)) / math.log(1.03)) if trial.score_along else 1
+        evaluating = 5e-4 * self.slowness * evaluations
+        self.now += before + made * step + evaluating
+        self.ended.setdefault((comparison, cell), []).append(self.now)
+        return a_record(
+            comparison=comparison, cell=cell, block=block, position=position, search=search, repeat=repeat,
+            seed=trial.seed, suite=suite, status="reached", cut_short=made < steps and limits[1] < limits[0],
+            evaluation_seconds=evaluating, wall_seconds=before + made * step + evaluating,
+            trial=f"{comparison}-{cell}-{block}-{repeat}",
+            curve=a_curve((made, 64 * made, made * step, 0.5, 0.95)),
+        )  # fmt: skip
+
+    def gate(self, trials):
+        self.now += 0.6 * self.slowness * len(trials)
+        return []
+
+    def run(self, plan, tmp_path, monkeypatch, names=NAMES):
+        """Run ``plan``'s suite; return the blocks that ran."""
+        monkeypatch.setattr(module, "run_trial", self.run_trial)
+        monkeypatch.setattr(module, "gate", self.gate)
+        comparisons = []
+        for name in names:
+            benchmark = importlib.import_module(f"paceline.bench.bench_{name}")
+            cells = {c: what for c, what in benchmark.cells(plan).items() if not isinstance(what, LeftOut)}
+            comparisons.append(Comparison(name, cells, benchmark.blocks(plan)))
+        blocks = Blocks(tmp_path, plan.suite, self.tell, Budget(plan.budget_seconds(), clock=self.clock))
+        blocks.open({}, comparisons)
+        for comparison in comparisons:
+            blocks.check_equivalence(comparison)
+            blocks.run(comparison)
+        return blocks
+
+    def tell(self, line):
+        self.lines.append((self.now, line))
+
+    def left_at(self):
+        """Return (seconds since the start, seconds left) as each line of progress said."""
+        found = [(now, re.match(r"\[\d+/\d+, (\d+):(\d\d) left\]", line)) for now, line in self.lines]
+        return [(now, 60 * int(said[1]) + int(said[2])) for now, said in found if said]
+
+
+USUAL = Machine
+TEN_TIMES = lambda: Machine(slowness=10.0)  # noqa: E731
+EMULATED = lambda: Machine(slowness=2.0, bfloat16=4e9)  # noqa: E731  # as on two cores without the instructions
+BOTH = lambda: Machine(slowness=10.0, bfloat16=2e9)  # noqa: E731
+MACHINES = {"usual": USUAL, "ten times slower": TEN_TIMES, "bfloat16 emulated": EMULATED, "both": BOTH}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("suite", "seconds"), [("quick", 90.0), ("standard", 300.0)])
+def test_a_suite_keeps_its_budget(machine, suite, seconds, tmp_path, monkeypatch):
+    machine = MACHINES[machine]()
+    blocks = machine.run(Plan(suite=suite, cores=2), tmp_path, monkeypatch)
+    assert machine.now <= 1.2 * seconds
+    # The main comparison is there in full: every strategy has a trial.
+    assert len({cell for comparison, cell in blocks.records if comparison == "strategies"}) == 6
+    assert not [cell for comparison, cell in blocks.left_out if comparison == "strategies"]
+
+
+@pytest.mark.parametrize("minutes", [0.5, 3.0, 20.0])
+def test_any_budget_is_kept(minutes, tmp_path, monkeypatch):
+    machine = BOTH()
+    machine.run(Plan(suite="full", cores=2, minutes=minutes), tmp_path, monkeypatch)
+    assert machine.now <= 1.2 * 60 * minutes
+
+
+def test_where_all_fits_nothing_is_cut(tmp_path, monkeypatch):
+    machine = Machine(slowness=0.5)
+    blocks = machine.run(Plan(suite="quick", cores=2), tmp_path, monkeypatch)
+    assert not blocks.left_out
+    assert not [line for _, line in machine.lines if line.startswith("cut")]
+    planned = {
+        name: importlib.import_module(f"paceline.bench.bench_{name}").blocks(Plan(suite="quick")) for name in NAMES
+    }
+    assert all(len(records) == planned[comparison] for (comparison, _), records in blocks.records.items())
+
+
+def test_without_a_budget_nothing_is_cut_however_slow(tmp_path, monkeypatch):
+    machine = BOTH()
+    names = ("strategies", "critical_batch")
+    blocks = machine.run(Plan(suite="quick", cores=2, until_decided=True), tmp_path, monkeypatch, names)
+    assert machine.now > 200
+    assert not [line for _, line in machine.lines if line.startswith("cut")]
+    assert not blocks.left_out
+
+
+def test_a_budget_that_is_short_is_used(tmp_path, monkeypatch):
+    """Cutting to half of what there is time for would keep a budget too."""
+    machine = TEN_TIMES()
+    machine.run(Plan(suite="standard", cores=2), tmp_path, monkeypatch)
+    assert machine.now >= 0.8 * 300
+
+
+def test_blocks_go_before_cells_and_what_went_is_told_and_kept(tmp_path, monkeypatch):
+    machine = TEN_TIMES()
+    blocks = machine.run(Plan(suite="standard", cores=2), tmp_path, monkeypatch)
+    cut = blocks.folder.environment()["cut"]
+    assert blocks.folder.environment()["budget_seconds"] == 300.0
+    told = [line.removeprefix("cut to the budget of 300 s: ") for _, line in machine.lines if line.startswith("cut")]
+    assert cut == told
+    fewer = [line for line in cut if line.startswith("strategies")]
+    assert fewer
+    assert all("left out" not in line for line in fewer)
+    for comparison, cell in blocks.left_out:
+        assert f"{comparison}: {cell} left out" in cut
+
+
+def test_trials_are_cut_short_before_they_are_left_out(tmp_path, monkeypatch):
+    """Two cells that would take a minute each, in 20 s: both have a trial, both shorter, and it is said."""
+    machine = Machine()
+    comparison = Comparison(
+        "precision", {name: Trial(POINTS, MiniBatch(), seconds=60.0, stop_at_target=False) for name in "ab"}, 3
+    )
+    monkeypatch.setattr(module, "run_trial", machine.run_trial)
+    blocks = Blocks(tmp_path, "standard", machine.tell, Budget(20.0, clock=machine.clock))
+    blocks.open({}, [comparison])
+    blocks.run(comparison)
+    assert [len(blocks.records["precision", cell]) for cell in "ab"] == [1, 1]
+    assert machine.now <= 24.0
+    assert blocks.folder.environment()["cut"] == ["precision: 1 of 3 blocks", "precision: trials ended early of a, b"]
+
+
+def test_what_was_cut_for_want_of_time_is_made_up_for_by_resume(tmp_path, monkeypatch):
+    machine = Machine()
+    comparison = Comparison(
+        "precision", {name: Trial(POINTS, MiniBatch(), seconds=8.0, stop_at_target=False) for name in "ab"}, 2
+    )
+    monkeypatch.setattr(module, "run_trial", machine.run_trial)
+    monkeypatch.setattr("paceline.bench.harness.run_folder.check_unchanged", lambda *_: None)
+    monkeypatch.setattr(module, "check_unchanged", lambda *_: None)
+    first = Blocks(tmp_path, "standard", machine.tell, Budget(8.0, clock=machine.clock))
+    first.open({}, [comparison])
+    first.run(comparison)
+    assert [record.cut_short for cell in "ab" for record in first.records["precision", cell]] == [True, True]
+    again = Blocks(tmp_path, "standard", machine.tell, Budget(100.0, clock=machine.clock))
+    again.resume({}, [comparison])
+    again.run(comparison)
+    assert "cut" not in again.folder.environment()
+    counting = again.folder.records()
+    assert sorted((record.cell, record.block, record.repeat) for record in counting) == [
+        ("a", 0, 1), ("a", 1, 0), ("b", 0, 1), ("b", 1, 0)
+    ]  # fmt: skip
+    assert not [record for record in counting if record.cut_short]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("suite", ["quick", "standard"])
+def test_the_time_left_is_right_within_half_as_much_again_from_a_quarter_on(machine, suite, tmp_path, monkeypatch):
+    machine = MACHINES[machine]()
+    machine.run(Plan(suite=suite, cores=2), tmp_path, monkeypatch)
+    end = machine.now
+    for now, said in machine.left_at():
+        # The last tenth is a matter of a few seconds either way.
+        if 0.25 * end <= now <= 0.9 * end:
+            assert (end - now) / 1.5 <= said <= 1.5 * (end - now), (now, said, end)
+
+
+def test_a_cell_is_expected_to_take_what_it_took():
+    pace = Pace()
+    slow, other = Trial(POINTS, MiniBatch()), Trial(POINTS, replace(MiniBatch(), batch_size=8), stop_at_target=False)
+    assert pace.launch() == pytest.approx(0.45)
+    record = a_record(curve=a_curve((1, 1, 3.0, 0.5, 0.9)), evaluation_seconds=0.5, wall_seconds=4.5)
+    pace.observe("c", "slow", slow, record, 9.5)
+    assert pace.of("c", "slow", slow) == 9.5
+    assert pace.launch() == pytest.approx(1.0)  # what starting the first process took says nothing of the next
+    pace.observe("c", "slow", slow, record, 4.7)
+    assert pace.launch() == pytest.approx(1.2)
+    # To the target, the same strategy on the same workload elsewhere: as long. For a fixed time: that, and a launch.
+    assert pace.of("d", "new", slow) == pytest.approx(4.7)
+    assert pace.of("d", "timed", replace(other, seconds=2.0)) == pytest.approx(3.2)
+
+
+def test_real_trials_that_sleep_keep_a_budget(tmp_path):
+    """Three that would take 30 s each, with steps of half a second, in 12 s: each makes steps, or is named."""
+    cells = {
+        str(i): Trial(POINTS, Sleeper(0.5), seconds=30.0, stop_at_target=False, score_along=False, threads=1)
+        for i in range(3)
+    }
+    comparison = Comparison("precision", cells, 2)
+    blocks = Blocks(tmp_path, "quick", lambda line: None, Budget(12.0))
+    blocks.open({}, [comparison])
+    blocks.run(comparison)
+    assert blocks.budget.spent() <= 1.2 * 12.0
+    records = [record for cell in cells for record in blocks.records["precision", cell]]
+    assert records
+    assert {record.cell for record in records} | {cell for _, cell in blocks.left_out} == set(cells)
+    assert {(record.status, record.cut_short, record.reason) for record in records} == {
+        ("missed", True, "target 2 not reached: the run's time was up (more with --minutes)")
+    }
+    assert all(record.curve["step"][-1] >= 1 for record in records)

@@ -1,0 +1,114 @@
+"""Runs that have broken a plot before, or could, and what the check before the comparison found in them."""
+
+import math
+from dataclasses import replace
+
+from paceline.bench.harness.equivalence import BATCH_NORM
+from paceline.bench.records.record import Record
+from tests.report.plots.drawn_runs import (
+    LONG,
+    MISSED,
+    NOISE,
+    OPTIMIZERS,
+    REGULARIZED,
+    SCALING,
+    TWELVE,
+    batch_sizes,
+    noisy,
+    path,
+    precisions,
+    published,
+    ranks_of,
+    record,
+    strategies,
+    tuned,
+)
+from tests.synthetic import failed_gate, noises, null_test, searched, swept
+
+
+def nasty() -> dict[str, list[Record]]:
+    """Results that have broken a plot before, or could."""
+    crashed = {"status": "crashed", "curve": path([], []), "ranks": []}
+    partly = strategies(seeds=5)
+    partly[0] = replace(partly[0], status="crashed", curve=path([], []), ranks=[])
+    partly[6] = replace(partly[6], status="diverged", curve=path([0.1, 0.2], [0.3, None]), ranks=[])
+    partly[11:14] = [replace(r, status="missed", curve=MISSED) for r in partly[11:14]]
+    partly[20] = replace(partly[20], status="missed", curve=MISSED)
+    falling = [
+        replace(
+            r,
+            higher_is_better=False,
+            target=0.1,
+            curve=r.curve | {"score": [3 - 2.9 * s / 0.93 for s in r.curve["score"]]},
+        )
+        for r in strategies()
+    ]
+    return {
+        "usual": strategies()
+        + batch_sizes()
+        + precisions()
+        + SCALING
+        + noisy(0.04, 12)
+        + tuned()
+        + NOISE
+        + swept()
+        + published()
+        + REGULARIZED,
+        "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
+        "equal": strategies(TWELVE, same=True) + precisions(1.0),
+        "one": strategies(TWELVE[:1], seeds=1)
+        + swept((16, 64), (0.1,), blocks=1)
+        + batch_sizes(seeds=1)[:1]
+        + precisions(seeds=1, widths=(64,))[:2]
+        + ranks_of({2: 1.5}, seeds=1)
+        + noises([40.0], steps=(1,)),
+        "partly": partly
+        + swept(missed=lambda batch, rate, block: batch == 4 or (batch > 200 and block != 1))
+        + batch_sizes(seeds=1)
+        + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
+        "missed": swept(missed=lambda batch, rate, block: True)
+        + [replace(r, status="missed", curve=MISSED) for r in strategies()],
+        "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],
+        "unmeasured": [replace(r, ranks=[]) for r in strategies() + batch_sizes()],
+        "long": strategies(workload=LONG)
+        + strategies(("Amp", "MiniBatch"))
+        + [replace(r, workload=LONG) for r in SCALING]
+        + null_test([0.01, 0.02, -0.03], LONG)
+        + noises([30.0, 5000.0], workload=LONG)
+        + noises([30.0, 50.0], "Adam", "Adam", workload=LONG)
+        + noises([-3.0, -5.0], "Ddp", "AdamW", workload="hidden", observed={"parts_step": []})
+        + noisy(0.002, 3),
+        "falling": falling
+        + swept(spread=0.1)
+        + swept(trainer="FullBatch", critical=300, samples_min=20_000)
+        + [
+            replace(r, higher_is_better=False, target=0.1, curve=r.curve | {"score": [1 - s for s in r.curve["score"]]})
+            for r in tuned(optimizers=OPTIMIZERS[:6])
+        ],
+        "nothing found": searched("Online", {0.1: math.inf, 1.0: None})
+        + searched("Sgd", {0.1: None}, comparison="optimizers"),
+        "one rate": searched("Online", {0.1: 3000.0}, blocks=1)
+        + searched("Sgd", {0.1: 0.95}, comparison="optimizers", blocks=1),
+        "two workloads": tuned(TWELVE[:2], OPTIMIZERS[:2]) + tuned(TWELVE[:9], OPTIMIZERS[5:9], workload=LONG),
+        "many seeds": swept(critical=1e9, spread=0.2, blocks=6, workload="digits")
+        + strategies(TWELVE[:4], seeds=10)
+        + precisions(0.5, seeds=6)
+        + noisy(0.8, 30),
+        "empty": [],
+    }
+
+
+NASTY = nasty()
+
+LONG_REASON = "could not be checked: " + "rank 1 left with a message of many words and $5 of costs; " * 5
+
+# What the check before the comparison found: without a mark it changes nothing.
+GATES = {
+    "usual": [failed_gate(name, reason="", passed=True, gap=0.0) for name in TWELVE],
+    "twelve": [failed_gate(name, reason=BATCH_NORM) for name in ("Ddp", "Accumulate", "SharpnessAwareMinimization")],
+    "partly": [failed_gate("Ddp"), failed_gate("Accumulate")],
+    "missed": [failed_gate("Amp", reason=LONG_REASON, gap=None), failed_gate("Ddp")],
+    "long": [failed_gate("Amp", LONG), failed_gate("Amp"), failed_gate("Ddp", LONG, reason=LONG_REASON, gap=None)],
+    "falling": [failed_gate(name) for name in TWELVE[:6]],
+    "unmeasured": [failed_gate("Ddp")],
+}

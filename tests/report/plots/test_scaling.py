@@ -1,0 +1,38 @@
+"""Speed-ups are drawn as planted."""
+
+import pytest
+
+from paceline.bench.report.all_plots import PLOTS
+from paceline.bench.report.plots.scaling import speed_ups
+from tests.report.plots.drawn_runs import SCALING, axes_of, lines_of, only, ranks_of, results_of
+
+
+def test_speed_ups_are_as_planted_whatever_the_machine_did() -> None:
+    found = speed_ups(results_of(*SCALING), "digits")
+    assert [(p.ranks, p.oversubscribed) for p in found["strong"]] == [
+        (2, False),
+        (4, False),
+        (8, False),
+        (16, True),
+    ]
+    assert [p.speed_up for p in found["strong"]] == pytest.approx([1.9, 3.4, 5.0, 4.0])
+    assert [p.speed_up for p in found["weak"]] == pytest.approx([1.95, 3.8, 7.0, 6.0])
+    assert found["strong"][0].each == pytest.approx([1.9] * 3)
+
+
+def test_oversubscribed_points_are_hollow_and_on_no_line() -> None:
+    left, right = axes_of(PLOTS["scaling"](results_of(*SCALING)))
+    assert only(left, "strong").get_ydata() == pytest.approx([1, 1.9, 3.4, 5.0])
+    assert only(left, "weak").get_ydata() == pytest.approx([1, 1.95, 3.8, 7.0])
+    assert only(right, "strong").get_ydata() == pytest.approx([100, 95, 85, 62.5])
+    assert [line.get_ydata()[0] for line in lines_of(left, "_oversubscribed")] == pytest.approx([4, 6])
+    assert all(line.get_markerfacecolor() == "white" for line in lines_of(left, "_oversubscribed"))
+    assert only(left, "_ideal").get_xydata().tolist() == [[1, 1], [16, 16]]
+    assert only(right, "_ideal").get_ydata().tolist() == [100, 100]
+    for axes in (left, right):
+        assert [text.get_text() for text in axes.texts].count("more ranks\nthan cores") == 1
+
+
+def test_one_rank_alone_is_no_scaling() -> None:
+    assert PLOTS["scaling"](results_of(*ranks_of({}))) is None
+    assert PLOTS["scaling"](results_of(*[r for r in SCALING if r.world_size == 2])) is None

@@ -1,0 +1,46 @@
+"""What is said of the sweep turns with what was planted, and abstains where the trials do not tell."""
+
+import numpy as np
+import pytest
+
+from paceline.bench.report import critical_batch
+from paceline.bench.report.claims import judge
+from paceline.bench.report.decision import decide
+from tests.synthetic import batch_sizes, results, swept
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"missed": lambda batch, rate, block: True}, "No batch size reached the target in every trial"),
+        ({"blocks": 1}, "at least 3 seeds are needed"),
+    ],
+)
+def test_it_abstains(changes: dict[str, object], why: str) -> None:
+    run = results(swept((4, 16, 64), **changes))
+    row = decide(run).set_index("constraint").loc["digits: batch size fastest to target"]
+    assert row["choice"] == "not decided"
+    assert why in row["why"]
+    assert critical_batch.fits(run)["identifiable"].iloc[0].startswith("no: ")
+    assert len(critical_batch.table(run)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [({"power": 1.0}, "holds"), ({"power": 0.0}, "fails"), ({"power": 1.0, "ends": 32}, "depends")],
+)
+def test_the_claim_on_the_growing_rate_turns_with_the_planted_power(changes: dict[str, float], verdict: str) -> None:
+    run = results(swept((4, 8, 16, 32, 64, 128, 256), tuple(np.geomspace(0.002, 16, 27).round(4)), **changes))
+    assert judge(run)[6].verdict == verdict
+
+
+def test_generalization_is_not_judged_from_trials_that_stop_at_the_target() -> None:
+    found = judge(results(swept()))[15]
+    assert found.verdict == "not measured here"
+    assert "every batch size from 4 to 512" in found.why
+
+
+def test_the_row_on_throughput_points_to_the_sweep() -> None:
+    table = decide(results(batch_sizes({16: 1e4, 64: 1e5}), swept()))
+    why = table.loc[table["constraint"].str.contains("saturates"), "why"].iloc[0]
+    assert "batch size fastest to target" in why

@@ -1,0 +1,36 @@
+"""What helps, what hurts and what does nothing are told apart."""
+
+import pytest
+
+from paceline.bench.report import regularization
+from paceline.bench.report.claims import judge
+from tests.synthetic import regularized, regularized_every_way, results
+
+
+def test_what_helps_what_hurts_and_what_does_nothing_are_told_apart() -> None:
+    found = {point.where: point.holds for point in regularization.points(regularized_every_way())}
+    assert (found["few-digits dropout in the gap"], found["few-digits dropout in the score"]) == (True, True)
+    assert (found["few-digits L1 in the gap"], found["few-digits L1 in the score"]) == (False, False)
+    assert (found["few-digits L2 in the gap"], found["few-digits L2 in the score"]) == (None, False)
+
+
+def test_early_stopping_tells_its_best_score_beside_its_last() -> None:
+    row = regularization.table(regularized_every_way()).set_index("regularization").loc["early-stopping"]
+    assert row["best score along the way"].startswith("0.89")
+    assert row["final score"].startswith("0.86")
+
+
+@pytest.mark.parametrize(
+    ("score", "gap", "verdict"), [(0.92, 0.3, "holds"), (0.80, 0.6, "fails"), (0.80, 0.3, "depends")]
+)
+def test_the_claim_turns_with_the_planted_numbers(score: float, gap: float, verdict: str) -> None:
+    planted = results(regularized("none", 0.87, gap=0.5), regularized("L2", score, gap=gap))
+    found = judge(planted)[16]
+    assert found.verdict == verdict
+    assert "few-digits L2 in the gap" in found.why
+
+
+def test_a_kind_without_its_base_is_not_judged() -> None:
+    alone = results(regularized("L2", 0.9, gap=0.1))
+    assert judge(alone)[16].verdict == "not measured here"
+    assert regularization.table(alone).empty
