@@ -10,7 +10,7 @@ import cloudpickle
 import torch
 import torch.distributed as dist
 
-from paceline.bench.harness.processes import process_context
+from paceline.bench.harness.fork_server import process_context
 
 
 def on_ranks(function: Callable[[], Any], world_size: int) -> list[Any]:

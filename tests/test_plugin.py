@@ -221,7 +221,9 @@ class TestRun:
         result.stdout.fnmatch_lines(["*nothing to time: RuntimeError: planted; traceback: errors/mine-Failing#0-*.txt"])
         trials = load_results("results").trials
         assert trials.status.value_counts().to_dict() == {"failed": 3, "reached": 3}
-        assert set(trials[trials.status == "failed"].reason.str.partition(";")[0]) == {"RuntimeError: planted"}
+        reasons = trials[trials.status == "failed"].reason.str.partition("; traceback: ")
+        assert set(reasons[0]) == {"RuntimeError: planted"}
+        assert all('raise RuntimeError("planted")' in Path(f"results/latest/{file}").read_text() for file in reasons[2])
 
     @pytest.mark.parametrize(("budget", "word"), [("1000", "slower"), ("1e-9", "undecided")])
     def test_blocks_are_added_until_the_verdict_falls_or_the_budget_ends(self, run, mine, monkeypatch, budget, word):

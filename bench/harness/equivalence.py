@@ -76,8 +76,8 @@ def _checked(trial: Trial) -> dict[str, Any]:
         "trainer": type(trial.trainer).__name__,
         "world_size": trial.world_size,
     }
-    with tempfile.TemporaryDirectory(prefix="paceline-gate-") as folder:
-        data_file, _ = DATA_FILES.prepare(trial.workload)
+    data_file, _ = DATA_FILES.prepare(trial.workload)
+    with tempfile.TemporaryDirectory(prefix="gate-", dir=data_file.parent) as folder:
         arguments = payload(trial), str(data_file), str(Path(folder) / "rendezvous")
         try:
             name = f"workload {trial.workload.name!r}"

@@ -28,6 +28,7 @@ INSTALLED = tuple(sysconfig.get_path(part) for part in ("stdlib", "platstdlib", 
 
 _asked_for: dict[str, float] = {}  # modules, and when their files were last written
 _loaded: dict[str, float] = {}  # those that the server was told to load
+_ours: set[int | None] = {None}  # process ids of the servers that were started here
 
 
 def process_context() -> BaseContext:
@@ -39,6 +40,9 @@ def process_context() -> BaseContext:
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    if _server() is None:
+        forkserver.ensure_running()
+        _ours.add(_server())
     return context
 
 
@@ -50,11 +54,11 @@ def ask_for(modules: Iterable[str]) -> None:
 def renew() -> None:
     """Start the server anew if it runs without what was asked for, or with an older version of a user's own file.
 
-    What a server loads is fixed when it starts.
+    What a server loads is fixed when it starts; one that somebody else started has not even torch.
     """
     for name in _asked_for:
         _asked_for[name] = _written(name)
-    if _asked_for == _loaded or mp.active_children():  # those that run are its children
+    if (_asked_for == _loaded and _server() in _ours) or mp.active_children():  # those that run are its children
         return
     if not _start_another(list(_asked_for)):
         _start_another([])
@@ -64,7 +68,7 @@ def renew() -> None:
 
 def _start_another(modules: list[str]) -> bool:
     """Start a server that loads ``modules``, wait until it has, and return whether it is fit to be forked."""
-    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    pid = _server()
     if pid is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             server = psutil.Process(pid)
@@ -79,6 +83,7 @@ def _start_another(modules: list[str]) -> bool:
         with main_module_hidden():
             process = process_context().Process(target=_end_unless_spoiled)  # type: ignore[attr-defined]
             process.start()
+        _ours.add(_server())
         process.join()
         return bool(process.exitcode == 0)
     except (EOFError, OSError):  # what it loaded has killed it
@@ -86,6 +91,12 @@ def _start_another(modules: list[str]) -> bool:
     finally:
         del os.environ[WANTED]
         os.unlink(file)
+
+
+def _server() -> int | None:
+    """Return the process id of the server, which multiprocessing keeps to itself; None where there is none."""
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    return pid
 
 
 def _end_unless_spoiled() -> None:

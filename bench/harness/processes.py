@@ -46,7 +46,7 @@ def run_in_processes(trial: Trial, data_file: Path) -> tuple[dict[str, Any], str
     fork_server.renew()
     packed = payload(trial)
     curve: dict[str, list[Any]] = {name: [] for name in CURVE}
-    with tempfile.TemporaryDirectory(prefix="paceline-trial-") as folder:
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=data_file.parent) as folder:
         ranks: list[_Rank] = []
         try:
             for rank in range(trial.world_size):  # in here: an interrupt must find those that have started

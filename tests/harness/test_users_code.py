@@ -121,10 +121,19 @@ class TestWhatReachesATrial:
         (tmp_path / "changing_neighbour.py").write_text(slow.format("2 # longer"))
         assert run_trial(Trial(workload, MiniBatch(), **SHORT)).curve["loss"] == [2.0] * 3
 
+    def test_a_server_that_somebody_else_started_is_replaced(self):
+        """It has not loaded torch, so that each trial would."""
+        run_trial(Trial(GAUSSIANS, MiniBatch(), **SHORT))
+        theirs = fork_server._server()
+        fork_server._ours.discard(theirs)
+        run_trial(Trial(GAUSSIANS, MiniBatch(), **SHORT))
+        assert fork_server._server() not in (None, theirs)
+
     def test_a_server_that_cannot_be_forked_is_not_kept(self, monkeypatch):
         """Should a module touch CUDA, or end its process, as it is loaded, trials import it themselves."""
         monkeypatch.setattr(fork_server, "_asked_for", {"antigravity_of_nobody": 0.0})
         monkeypatch.setattr(fork_server, "_loaded", {})
+        monkeypatch.setattr(fork_server, "_ours", {fork_server._server()})
         fits = iter([False, True])
         asked = []
         monkeypatch.setattr(fork_server, "_start_another", lambda modules: asked.append(modules) or next(fits))
