@@ -8,7 +8,6 @@ comparison runs all of its blocks; each test then replays its own cell's duratio
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paceline.bench.benchmark_file import pytest_collect_directory, pytest_pycollect_makemodule
 from paceline.bench.options import OPTIONS
 from paceline.bench.replay import CLOCK, report
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from paceline.bench.records.record import Record
 
 HERE = Path(__file__).parent
+
+__all__ = ["pytest_collect_directory", "pytest_pycollect_makemodule"]  # hooks that stand in a file of their own
 
 FIRST = ("strategies", "null")
 
@@ -104,24 +106,6 @@ def _usage_errors() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Keep pytest from importing this folder as a package called "bench", which may well be a user's own."""
-    return pytest.Dir.from_parent(parent, path=path) if path == HERE else None
-
-
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Have the benchmarks come in under their full names."""
-    ours = module_path.parent == HERE and module_path.name.startswith("bench_")
-    return BenchmarkFile.from_parent(parent, path=module_path) if ours else None
-
-
-class BenchmarkFile(pytest.Module):
-    """A benchmark of ours."""
-
-    def _getobj(self) -> Any:
-        return importlib.import_module(f"paceline.bench.{self.path.stem}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -82,6 +82,12 @@ def test_no_circles():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_read_in_one_go_or_says_why_not(path):
+    reason = "In one file: " in (ast.get_docstring(ast.parse(path.read_text())) or "")
+    assert len(path.read_text().splitlines()) <= 350 or reason
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_imported_by_a_bare_name(path):
     assert not {m for m in modules_imported(path) if m.split(".")[0] in ("bench", "trainers")}
 

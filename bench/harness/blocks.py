@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from paceline.bench.harness.ahead import Ahead, outcome
 from paceline.bench.harness.budget import Budget, Share
 from paceline.bench.harness.comparison import Comparison, schedule, trial_of
 from paceline.bench.harness.data_files import DATA_FILES
@@ -53,11 +54,9 @@ class Blocks:
         self.left_out: dict[tuple[str, str], str] = {}
         self._done: dict[Place, Record] = {}  # of the run that is continued
         self._superseded: dict[Place, int] = {}  # how often a trial was repeated that does not count
-        self._ahead: dict[str, Comparison] = {}  # those still to be run to their end, by name
-        self._trials_left: dict[tuple[str, str], int] = {}  # of each cell of theirs, its search included
+        self._ahead = Ahead(())
         self._cut: list[str] = []
         self._repeats_left = 0
-        self._finished = 0
 
     @property
     def folder(self) -> RunFolder:
@@ -118,17 +117,8 @@ class Blocks:
         return folder.path
 
     def _expect(self, comparisons: Iterable[Comparison]) -> None:
-        self._ahead = {comparison.name: comparison for comparison in comparisons}
-        self._trials_left = {
-            (comparison.name, name): comparison.blocks + (len(cell) if isinstance(cell, Search) else 0)
-            for comparison in self._ahead.values()
-            for name, cell in comparison.cells.items()
-        }
-        for record in self._done.values():
-            place = record.comparison, record.search or record.cell
-            if place in self._trials_left:
-                self._trials_left[place] = max(0, self._trials_left[place] - 1)
-        self._repeats_left = int(LARGEST_SHARE_OF_REPEATS * sum(self._trials_left.values()))
+        self._ahead = Ahead(comparisons, self._done.values())
+        self._repeats_left = int(LARGEST_SHARE_OF_REPEATS * self._ahead.trials())
 
     def describe(self, **measured: Callable[[], Any]) -> None:
         """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""
@@ -172,8 +162,7 @@ class Blocks:
             self.folder.keep("equivalence.json", before + found)
 
     def _share(self, comparison: Comparison) -> Share:
-        later = [other for name, other in self._ahead.items() if name != comparison.name]
-        return self.budget.share(comparison, later)
+        return self.budget.share(comparison, self._ahead.after(comparison))
 
     def run(
         self, comparison: Comparison, undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None
@@ -230,9 +219,7 @@ class Blocks:
 
     def _ended(self, comparison: Comparison, blocks: int) -> None:
         """Take note that ``comparison`` has had all the trials it gets, and of what was cut."""
-        for cell in comparison.cells:
-            self._trials_left.pop((comparison.name, cell), None)
-        del self._ahead[comparison.name]
+        self._ahead.end(comparison)
         if blocks < comparison.blocks:
             self._note(f"{comparison.name}: {blocks} of {comparison.blocks} blocks")
         short = [cell for cell, records in self._of(comparison).items() if any(r.cut_short for r in records)]
@@ -242,7 +229,7 @@ class Blocks:
     def _leave_out(self, comparison: Comparison, cell: str) -> None:
         why = f"no time for it within {self.budget.total:.0f} s; give more with --minutes, or go on with --resume"
         self.left_out[comparison.name, cell] = why
-        self._trials_left.pop((comparison.name, cell), None)
+        self._ahead.leave_out(comparison, cell)
         self._note(f"{comparison.name}: {cell} left out")
 
     def _note(self, line: str) -> None:
@@ -316,15 +303,13 @@ class Blocks:
         repeat = self._superseded.get((where["comparison"], where["cell"], where["block"]), -1) + 1
         record = self._run_once(trial, where, repeat)
         ended = outcome(record, trial.stop_at_target)
-        if contaminated(record) and self._repeats_left > 0 and self._need() < self.budget.left():
+        if contaminated(record) and self._repeats_left > 0 and self._ahead.need(self.budget) < self.budget.left():
             self._repeats_left -= 1
             record = self._run_once(trial, where, repeat + 1)
             ended += f"; others used the cores, so once more: {outcome(record, trial.stop_at_target)}"
-        self._finished += 1
-        place = where["comparison"], pace
-        self._trials_left[place] = max(0, self._trials_left.get(place, 0) - 1)
-        self.budget.pace.observe(*place, trial, record, self.budget.spent() - began)
-        self._tell(f"{self._progress()} {where['comparison']} {of} {where['cell']}: {ended}")
+        self._ahead.finished(where["comparison"], pace)
+        self.budget.pace.observe(where["comparison"], pace, trial, record, self.budget.spent() - began)
+        self._tell(f"{self._ahead.in_words(self.budget)} {where['comparison']} {of} {where['cell']}: {ended}")
         return record
 
     def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
@@ -332,27 +317,3 @@ class Blocks:
         record = run_trial(trial, suite=self._suite, repeat=repeat, errors=errors, **where)
         self.folder.append(record)
         return record
-
-    def _need(self) -> float:
-        """Return what the trials that are still planned are expected to take, in seconds."""
-        return sum(
-            count * self.budget.pace.of(comparison, cell, trial_of(self._ahead[comparison].cells[cell]))
-            for (comparison, cell), count in self._trials_left.items()
-        )
-
-    def _progress(self) -> str:
-        left = min(self._need(), max(0.0, self.budget.left()))
-        planned = self._finished + sum(self._trials_left.values())
-        return f"[{self._finished}/{planned}, {left // 60:.0f}:{left % 60:02.0f} left]"
-
-
-def outcome(record: Record, to_target: bool = True) -> str:
-    """Return how a trial ended, in a few words; one that was not run to the target cannot have missed it."""
-    if not record.curve["step"]:
-        return f"{record.status} ({record.reason})"
-    seconds, steps = record.curve["seconds"][-1], record.curve["step"][-1]
-    score = record.curve["score"][-1]
-    text = f"{steps} steps in {seconds:.2f} s" + ("" if score is None else f", score {score:.4g}")
-    if record.status not in ("reached", "missed", "plateaued"):
-        return f"{record.status} after {text} ({record.reason})"
-    return f"{record.status}: {text}" if to_target else text

@@ -1,6 +1,5 @@
 """Measure a trial, inside its own process: warm up, train, stop the clock, evaluate, decide when to stop."""
 
-import gc
 import math
 import os
 import time
@@ -13,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch._dynamo.utils import calculate_time_spent
-from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from paceline.bench.harness.ranks import Ranks, process_group
+from paceline.bench.harness.warm_up import warm_up
 from paceline.bench.probes.clock import Clock
-from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
@@ -28,9 +25,6 @@ from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
-
-# So many steps, or as many as fit into so many seconds: two at least.
-WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
 
 # Evaluations are spaced geometrically, so that the time to target is known equally well, relative
 # to itself, for a trainer of ten steps and for one of a million.
@@ -73,7 +67,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
-        warmup = _warm_up(trial, task, held_out, ranks)
+        warmup = warm_up(trial, task, held_out, ranks)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
@@ -111,56 +105,8 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
     return ended
 
 
-@dataclass(frozen=True)
-class Warmup:
-    """What the warm-up took and showed."""
-
-    seconds: float
-    compile_seconds: float
-    flops_per_sample: float | None
-    parameters: int | None
-    dtype: str | None
-    footprint: dict[str, int]
-
-
 def _bytes(*tensors: torch.Tensor) -> int:
     return sum(tensor.nbytes for tensor in tensors)
-
-
-def _warm_up(trial: "Trial", task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks) -> Warmup:
-    """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
-
-    FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
-    """
-    began = time.perf_counter()
-    footprint: dict[str, int] = {}
-    flops, step = None, None
-    torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
-    with closing(trial.trainer(task)) as steps:
-        with FlopCounterMode(display=False) as counter:
-            step = next(steps, None)
-        if step is not None:
-            # A rank counts its own share of the samples.
-            world_size = dist.get_world_size() if dist.is_initialized() else 1
-            flops = counter.get_total_flops() * world_size / step.samples
-            with Footprint(step.model, (task.x, task.y)) as counted:
-                step = next(steps, step)
-            footprint = counted.bytes()
-        for _ in range(WARMUP_STEPS - 2):
-            if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many
-                break
-            step = next(steps, step)
-        if step is not None:
-            trial.workload.evaluate(step.model, *held_out)
-    parameters = [] if step is None else list(step.model.parameters())
-    own_dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None
-    dtype = getattr(trial.trainer, "dtype", None) or own_dtype
-    count = sum(p.numel() for p in parameters) if step is not None else None
-    del steps, step, parameters
-    gc.collect()
-    torch.manual_seed(trial.seed)
-    compiled = float(calculate_time_spent()["total_wall_time"])  # by the compiler's own account
-    return Warmup(time.perf_counter() - began, compiled, flops, count, dtype, footprint)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from paceline.bench import Trial as AnyTrial
 from paceline.bench import Workload, run_trial
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.harness import fork_server
-from paceline.bench.harness.measure import WARMUP_STEPS
+from paceline.bench.harness.warm_up import WARMUP_STEPS
 from paceline.bench.workloads import find_workload
 from paceline.trainers import Accumulate, Adam, Amp, Ddp, FullBatch, MiniBatch, Online, Sgd, Step
 from tests import problems
