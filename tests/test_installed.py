@@ -12,9 +12,17 @@ import pytest
 from tests.paths import ROOT
 
 MINE = """
+from dataclasses import dataclass
 import torch
 from torch import nn
 from paceline.bench import Workload
+from paceline.trainers import MiniBatch
+
+@dataclass(frozen=True)
+class Failing(MiniBatch):
+    def __call__(self, task):
+        raise RuntimeError("planted")
+        yield
 
 def data():
     x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
@@ -84,12 +92,14 @@ def call(*command, folder, check=True):
     return done
 
 
-def test_a_run_in_a_hostile_project_ends_with_the_report(installed, theirs):
-    options = ["--suite", "quick", "--workload", "mine.py:MINE", "--trainer", "MiniBatch", "--seeds", "1"]
-    done = call(
-        installed / "paceline", "run", "strategies", *options, "-k", "mine", "--benchmark-json=own.json", folder=theirs
-    )
-    assert "reached" in done.stdout
+def test_a_run_in_a_hostile_project_ends_with_the_report_though_a_cell_has_no_measurement(installed, theirs):
+    options = ["--suite", "quick", "--workload", "mine.py:MINE", "--seeds", "1"]
+    options += ["--trainer", "MiniBatch", "--trainer", "mine.py:Failing"]
+    options += ["-k", "mine", "--benchmark-json=own.json"]  # of pytest and of pytest-benchmark
+    done = call(installed / "paceline", "run", "strategies", *options, folder=theirs, check=False)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "strategies block 1/1 mine-MiniBatch: reached" in done.stdout
+    assert "nothing to time: RuntimeError: planted; traceback: errors/mine-Failing" in done.stdout
     run = theirs / "results" / "latest"
     for name in ("trials.jsonl", "summary.csv", "benchmark.json", "environment.json", "report.html", "plots"):
         assert (run / name).exists(), name
