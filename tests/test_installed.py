@@ -128,7 +128,7 @@ def test_the_help_names_every_command_benchmark_and_option(installed, theirs):
     from paceline.bench.options import OPTIONS
 
     whole = call(installed / "paceline", "--help", folder=theirs).stdout
-    for command in ("doctor", "run", "tune", "report", "merge", "export"):
+    for command in ("doctor", "run", "plan", "tune", "report", "merge", "export"):
         assert f"  paceline {command}" in whole
         assert call(installed / "paceline", command, "--help", folder=theirs).stdout.startswith(
             f"usage: paceline {command}"
@@ -144,3 +144,15 @@ def test_the_version_is_the_packages(installed, theirs):
     from importlib.metadata import version
 
     assert call(installed / "paceline", "--version", folder=theirs).stdout == f"paceline {version('paceline')}\n"
+
+
+def test_a_plan_is_said_and_nothing_is_trained_or_written(installed, theirs):
+    options = ["--workload", "mine.py:MINE", "--suite", "quick", "--minutes", "2"]
+    lines = call(installed / "paceline", "plan", "strategies", "scaling", *options, folder=theirs).stdout.splitlines()
+    assert lines[0].split() == ["cells", "blocks", "trials", "about"]
+    assert lines[1].split()[:4] == ["strategies", "6", "3", "18"]
+    assert lines[2].split()[0] == "scaling"
+    assert lines[-1].endswith("what does not fit into 2:00 is cut, and named.")
+    assert not (theirs / "results").exists()
+    wrong = call(installed / "paceline", "plan", "--suite", "fast", folder=theirs, check=False)
+    assert wrong.stderr.startswith("ERROR: unknown suite 'fast'")
