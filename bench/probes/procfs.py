@@ -45,6 +45,12 @@ def pss_bytes() -> int | None:
     return _kilobytes("smaps_rollup", "Pss")
 
 
+def shared_bytes() -> int | None:
+    """Return what of the resident memory some other process has in place too, in bytes."""
+    clean, dirty = _kilobytes("smaps_rollup", "Shared_Clean"), _kilobytes("smaps_rollup", "Shared_Dirty")
+    return None if clean is None or dirty is None else clean + dirty
+
+
 def reset_peak_rss() -> bool:
     """Make the present resident memory the new peak; return whether the kernel let us."""
     try:

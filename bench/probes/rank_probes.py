@@ -125,17 +125,16 @@ class Probes:
     def _resident_memory(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
         """Add the peak of resident memory, and what it is made of at the end."""
         if self._can_reset and self._peak_rss is not None:
-            # Pages shared with other processes do not change while a trial runs, so the peak of the
-            # proportional size is that of the resident size less the difference now.
-            anonymous, files, shared = procfs.rss_parts_bytes()
+            anonymous, files, in_memory = procfs.rss_parts_bytes()
             seen |= {
                 "reset_rss_bytes": self._reset_rss,
                 "rss_anonymous_bytes": anonymous,
                 "rss_file_bytes": files,
-                "rss_shared_bytes": shared,
+                "rss_shared_bytes": in_memory,
                 "peak_rss_bytes": self._peak_rss,
                 "rss_bytes": procfs.rss_bytes(),
                 "pss_bytes": procfs.pss_bytes(),
+                "shared_bytes": procfs.shared_bytes(),
             }
         else:
             unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"

@@ -185,8 +185,8 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         median="positive", shown=Shown("peak RSS", "MB", 1e-6), cost=True,
     ),
     Metric(
-        "peak_pss_bytes", "the same, each page that n processes share counted 1/n in each", "bytes",
-        of=quantities.peak_pss_bytes, median="positive",
+        "peak_union_bytes", "the same, a page that ranks share counted once", "bytes",
+        of=quantities.peak_union_bytes, median="positive",
     ),
     Metric(
         "training_memory_bytes", "what training added to the processes", "bytes", of=quantities.training_memory_bytes,

@@ -4,6 +4,7 @@ Each is a function of a record, named in the table of ``records.metrics``; NaN (
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,12 +113,28 @@ def crossing(record: Record) -> Crossing:
 # Memory and energy
 
 
-def peak_pss_bytes(record: Record) -> float:
-    """Return the peak of resident memory in which a page that n processes share counts 1/n in each.
+def peak_union_bytes(record: Record) -> float:
+    """Return the peak of resident memory over ranks, a page that they share counted once.
 
-    What is shared does not change while a trial trains: the peak of the resident size less the difference at the end.
+    They share what they have of the server that forked them and what they map of files, as much as the rank that
+    shares the least: each rank but one adds only the rest. What is shared does not change while a trial trains.
     """
-    return total(record, "peak_rss_bytes") - (total(record, "rss_bytes") - total(record, "pss_bytes"))
+    others = len(record.ranks) - 1
+    if others < 1:
+        return total(record, "peak_rss_bytes")
+    least = np.min([_shared_bytes(rank, len(record.ranks)) for rank in record.ranks])  # NaN if one does not tell
+    return total(record, "peak_rss_bytes") - others * float(least)
+
+
+def _shared_bytes(rank: Mapping[str, Any], ranks: int) -> float:
+    """Return what a rank shares with others, in bytes.
+
+    Older records tell the proportional size, in which a page that m processes share counts 1/m: these were the ranks
+    and the server that forked them.
+    """
+    if rank.get("shared_bytes") is not None:
+        return float(rank["shared_bytes"])
+    return (or_nan(rank.get("rss_bytes")) - or_nan(rank.get("pss_bytes"))) * (ranks + 1) / ranks
 
 
 def training_memory_bytes(record: Record) -> float:

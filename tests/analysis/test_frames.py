@@ -32,7 +32,7 @@ def test_metrics_by_hand():
     assert (found.steps_to_target, found.samples_to_target) == (20, 2000)
     assert (found.final_score, found.final_loss) == (0.95, 0.25)
     assert (found.peak_rss_bytes, found.training_memory_bytes) == (1500, 500)
-    assert found.peak_pss_bytes == 1500 - (1400 - 1100)
+    assert found.peak_union_bytes == 1500  # one rank shares with no other
     assert found.lr == 0.1
 
 
@@ -96,6 +96,17 @@ def test_ranks_are_summed_unless_one_is_missing():
     both = row(world_size=2, ranks=[rank, rank])
     assert (both.peak_rss_bytes, both.training_memory_bytes, both.runqueue_wait_seconds) == (3000, 1000, 1.0)
     assert math.isnan(row(world_size=2, ranks=[rank, {}]).peak_rss_bytes)
+
+
+def test_a_page_that_ranks_share_counts_once():
+    """Each of 44 private and 250 shared; three have the shared ones in place: both ranks, and the fork server."""
+    rank = {"peak_rss_bytes": 294, "rss_bytes": 294, "pss_bytes": 44 + 250 / 3}
+    assert row(world_size=2, ranks=[rank, rank]).peak_union_bytes == pytest.approx(2 * 44 + 250)
+    measured = rank | {"shared_bytes": 240}  # says so itself, whoever else has them
+    assert row(world_size=2, ranks=[measured, measured]).peak_union_bytes == 2 * 294 - 240
+    assert row(world_size=2, ranks=[measured, measured | {"shared_bytes": 200}]).peak_union_bytes == 2 * 294 - 200
+    assert math.isnan(row(world_size=2, ranks=[measured, {"peak_rss_bytes": 294}]).peak_union_bytes)
+    assert row(ranks=[rank]).peak_union_bytes == 294
 
 
 @pytest.mark.parametrize(

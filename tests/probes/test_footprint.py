@@ -141,7 +141,7 @@ class TestTable:
         parts = memory_parts(a_record(ranks=[ON_CPU, ON_CPU]))
         assert parts["rss_anonymous"] == 2 * 80 * MB
         assert parts["rss_file"] == 2 * 40 * MB
-        assert parts["pss"] == 2 * 90 * MB
+        assert parts["union"] == 2 * 120 * MB - 30 * MB * 3 / 2
         assert parts["residual"] == 2 * (20 - 4 - 4 - 0 - 7) * MB
 
     def test_on_a_gpu(self):
@@ -180,7 +180,7 @@ class TestTable:
         """The reference run had no GPU, and trained with plain SGD, whose state is really nothing."""
         results = load_results(REFERENCE)
         found = memory.table(results)
-        assert "PSS over ranks" in found
+        assert "RSS, shared by ranks once" in found
         assert not [name for name in found if "GPU" in name or "torch" in name]
         assert "why —" not in found
         assert not (found.drop(columns="optimizer state") == "0").any(axis=None)

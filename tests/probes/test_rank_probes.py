@@ -1,5 +1,6 @@
 """What a rank measures of itself. The GPU's side runs on planted numbers: there is none here."""
 
+import json
 import mmap
 import os
 import subprocess
@@ -19,7 +20,9 @@ from paceline.bench.harness.trial import Trial
 from paceline.bench.probes import procfs
 from paceline.bench.probes.gpu_probe import GpuReadings
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.records.quantities import peak_union_bytes
 from paceline.trainers import Ddp, MiniBatch
+from tests.planted import a_record
 from tests.problems import GAUSSIANS
 
 
@@ -34,23 +37,39 @@ def test_the_peak_of_memory_is_seen_and_reset():
     assert procfs.peak_rss_bytes() - before < 30e6
 
 
-def test_memory_shared_with_another_process_counts_by_half():
-    """A child forked while 100 MB are in place shares them: its proportional size holds half of them at most."""
+def test_a_union_of_forked_ranks_is_what_each_has_alone_and_once_what_they_share():
+    """A server holds 100 MB; two ranks forked from it add 30 MB each. That the server has them too changes nothing."""
     program = """
-import os, sys
+import json, os
 from paceline.bench.probes import procfs
-block = bytearray(os.urandom(1)) * 100_000_000
-reading, writing = os.pipe()
-if os.fork() == 0:
-    print(procfs.rss_bytes(), procfs.pss_bytes(), flush=True)
-    os.write(writing, b"x")
-    os._exit(0)
-os.read(reading, 1)
+served = bytearray(os.urandom(1)) * 100_000_000
+before = procfs.rss_bytes()
+pipes = [os.pipe() for _ in range(4)]  # two tell that they are there, two wait until both were
+for rank in range(2):
+    if os.fork() == 0:
+        own = bytearray(os.urandom(1)) * 30_000_000
+        os.write(pipes[rank][1], b"x")
+        os.read(pipes[2 + rank][0], 1)
+        found = {"peak_rss_bytes": procfs.rss_bytes(), "rss_bytes": procfs.rss_bytes()}
+        found |= {"pss_bytes": procfs.pss_bytes(), "shared_bytes": procfs.shared_bytes()}
+        os.write(1, (json.dumps(found) + chr(10)).encode())
+        os.write(pipes[rank][1], b"x")
+        os.read(pipes[2 + rank][0], 1)
+        os._exit(0)
+for _ in range(2):
+    for rank in range(2):
+        os.read(pipes[rank][0], 1)
+    for rank in range(2):
+        os.write(pipes[2 + rank][1], b"x")
+print(json.dumps(before), flush=True)
 """
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    resident, proportional = map(int, printed.split())
-    assert resident > 100e6
-    assert proportional < 0.7 * resident
+    *ranks, before = sorted(map(json.loads, printed.splitlines()), key=lambda told: isinstance(told, int))
+    truly = before + 2 * 30e6
+    assert peak_union_bytes(a_record(world_size=2, ranks=ranks)) == pytest.approx(truly, rel=0.05)
+    told_by_share = [{name: value for name, value in rank.items() if name != "shared_bytes"} for rank in ranks]
+    assert peak_union_bytes(a_record(world_size=2, ranks=told_by_share)) == pytest.approx(truly, rel=0.05)
+    assert sum(rank["pss_bytes"] for rank in ranks) < 0.85 * truly  # the server takes a part of each page
 
 
 @pytest.mark.times
