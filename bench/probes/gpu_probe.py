@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from paceline.bench.probes.energy_windows import EnergyWindows
 from paceline.bench.probes.nvml import ask, close_library, open_library, pynvml, used_bytes
 
-SHORTEST_ENERGY_WINDOW = 1.0  # seconds; the counter moves only every 20 to 100 ms, so less is mostly rounding
+SHORTEST_ENERGY_WINDOW = 1.0  # seconds; the counter moves only every 20 to 100 ms
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class GpuReadings:
     process_peak_bytes: int | None  # largest sample of the process's own memory since the last reset
     device_peak_bytes: int | None  # largest sample of the device's used memory, everybody's, likewise
     device_baseline_bytes: int | None  # the device's used memory at the start
-    energy_joules: float | None  # of the whole device and everybody on it, pauses included
-    energy_window_seconds: float | None  # between the two readings of the energy counter
+    energy_joules: float | None  # of the whole device and everybody on it, over stretches of training
+    energy_window_seconds: float | None  # of these stretches; where they do not tell of the trial, of all training
     power_limit_watts: float | None  # enforced at the start
     samples: int  # looks since the last reset; what comes and goes between two of them is not seen
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
@@ -107,8 +108,7 @@ class GpuProbe:
         self._longest_gap = 0.0  # seconds
         self._baseline: int | None = None
         self._power_limit: int | None = None  # mW
-        self._energy: int | None = None  # mJ, the counter at the last reset
-        self._since = 0.0  # perf_counter at that moment
+        self._energy = EnergyWindows(self._joules, SHORTEST_ENERGY_WINDOW)
         self._readings: GpuReadings | None = None
         self._lock = threading.Lock()  # around each look: after pause() returns none is under way
         self._done = threading.Event()
@@ -140,8 +140,9 @@ class GpuProbe:
             self._looked_at, self._longest_gap = None, 0.0
             for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
                 self._unmeasured.pop(name, None)
-            self._energy = self._ask("energy_joules", _energy_millijoules)
-            self._since = time.perf_counter()
+            self._energy.reset()
+            if not self._paused:
+                self._energy.begin()
         self._look()
 
     def mark(self, name: str) -> None:
@@ -155,10 +156,11 @@ class GpuProbe:
                 self._beyond[name] = self._memory_now(refused).beyond
 
     def pause(self) -> None:
-        """Look once more, then ignore memory until `resume`. Energy is counted on.
+        """Look once more, then ignore memory and energy until `resume`.
 
         What torch's allocator takes in a pause and then keeps cached is still seen after it.
         """
+        self._end_window()
         self._look()
         with self._lock:
             self._paused = True
@@ -168,6 +170,8 @@ class GpuProbe:
         with self._lock:
             if self._paused:  # what came and went in the pause is not wanted: it is no gap
                 self._looked_at = time.perf_counter()
+                if self._handle is not None:
+                    self._energy.begin()
             self._paused = False
 
     def stop(self) -> GpuReadings:
@@ -178,6 +182,7 @@ class GpuProbe:
         """
         if self._readings is None:
             if self._handle is not None:
+                self._end_window()
                 self._done.set()
                 self._thread.join()
                 self._look()
@@ -186,6 +191,11 @@ class GpuProbe:
             if self._initialized:
                 close_library()
         return self._readings
+
+    def _end_window(self) -> None:
+        with self._lock:
+            if self._handle is not None and not self._paused:
+                self._energy.end()
 
     def _watch(self) -> None:
         while not self._done.wait(self._period):
@@ -229,7 +239,7 @@ class GpuProbe:
         return _Memory(used, process, beyond)
 
     def _read(self) -> GpuReadings:
-        millijoules, window = self._read_energy()
+        joules, window = self._read_energy()
         if self._handle is not None:
             if not self._samples:
                 for name in (
@@ -249,7 +259,7 @@ class GpuProbe:
             process_peak_bytes=self._process_peak if of_process else None,
             device_peak_bytes=None if "device_peak_bytes" in self._unmeasured else self._device_peak,
             device_baseline_bytes=self._baseline,
-            energy_joules=None if millijoules is None else millijoules / 1e3,
+            energy_joules=joules,
             energy_window_seconds=window,
             power_limit_watts=None if self._power_limit is None else self._power_limit / 1e3,
             samples=self._samples,
@@ -261,18 +271,19 @@ class GpuProbe:
             beyond_torch={name: value for name, value in beyond.items() if value is not None},
         )
 
-    def _read_energy(self) -> tuple[int | None, float | None]:
-        """Return millijoules and seconds since the last reset; a short window has its length only."""
-        now = None if self._energy is None else self._ask("energy_joules", _energy_millijoules)
-        window = time.perf_counter() - self._since
-        if now is None or self._energy is None:
-            self._unmeasured["energy_window_seconds"] = self._unmeasured["energy_joules"]
+    def _read_energy(self) -> tuple[float | None, float | None]:
+        """Return joules and seconds of the stretches of training; where they are too short, all seconds of training."""
+        if self._handle is None or self._energy.refused:
+            self._unmeasured.setdefault("energy_window_seconds", self._unmeasured["energy_joules"])
             return None, None
-        if window < SHORTEST_ENERGY_WINDOW:
-            reason = f"a window of {window:.3f} s is too short for a counter that moves every 20 to 100 ms"
-            self._unmeasured["energy_joules"] = reason
-            return None, window
-        return now - self._energy, window
+        if why := self._energy.why_unknown:
+            self._unmeasured["energy_joules"] = why
+            return None, self._energy.trained
+        return self._energy.joules, self._energy.seconds
+
+    def _joules(self) -> float | None:
+        millijoules = self._ask("energy_joules", _energy_millijoules)
+        return None if millijoules is None else millijoules / 1e3
 
     def _ask(self, name: str, question: Callable[..., Any]) -> Any:
         return ask(self._unmeasured, name, question, self._handle)

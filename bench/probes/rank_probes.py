@@ -8,6 +8,7 @@ import torch
 
 from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.clock import second_clock
+from paceline.bench.probes.energy_windows import EnergyWindows
 from paceline.bench.probes.gpu_probe import GpuProbe
 from paceline.bench.probes.windowed_counts import windowed_counts
 
@@ -31,10 +32,9 @@ class Probes:
         self._reset_rss: int | None = None
         self._window_seconds = 0.0
         self._window_began = second_clock()
-        self._began = time.monotonic()
         self._busy_start: float | None = None
         self._own_start = 0.0
-        self._package_start: dict[str, tuple[int, int]] | None = None
+        self._packages = EnergyWindows(rapl.Packages().joules, rapl.SHORTEST_WINDOW)
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
             uuid = str(torch.cuda.get_device_properties(device).uuid)
@@ -56,7 +56,7 @@ class Probes:
         if self._gpu is not None:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
-        self._began, self._package_start = time.monotonic(), rapl.counters()
+        self._packages.reset()
         self._window_seconds = 0.0
         for count in self._counts:
             count.reset()
@@ -73,6 +73,8 @@ class Probes:
             self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
         for count in self._counts:
             count.end()
+        if not self._cuda:
+            self._packages.end()
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
             self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
@@ -86,6 +88,8 @@ class Probes:
         self._can_reset = procfs.reset_peak_rss()
         for count in self._counts:
             count.begin()
+        if not self._cuda:
+            self._packages.begin()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
         if self._gpu is not None:
@@ -186,15 +190,13 @@ class Probes:
             unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
-        """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""
-        before, after = self._package_start, rapl.counters()
-        seconds = time.monotonic() - self._began
-        if before is None or after is None:
+        """Add what the CPU's packages took while training; or why it is not known."""
+        if self._packages.refused:
             unmeasured["energy_joules"] = rapl.UNREADABLE
-        elif seconds < rapl.SHORTEST_WINDOW:
-            unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
+        elif why := self._packages.why_unknown:
+            unmeasured["energy_joules"] = why
         else:
-            seen["package_joules"] = rapl.joules(before, after)
+            seen |= {"package_joules": self._packages.joules, "package_window_seconds": self._packages.seconds}
 
 
 def _workspace_bytes(device: torch.device) -> int | None:

@@ -202,7 +202,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Fact("peak_device_source", "what told the peak of a GPU's memory", quantities.device_memory_source),
     Metric(
-        "energy_joules", "of the GPUs, or of the CPU's packages, over the run", "J", of=quantities.energy_joules,
+        "energy_joules", "of the GPUs, or of the CPU's packages, while training", "J", of=quantities.energy_joules,
         median="positive", shown=Shown("energy", "J"), cost=True,
     ),
     # What its surroundings did to it

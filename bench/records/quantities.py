@@ -12,9 +12,6 @@ import numpy as np
 from paceline.bench.records.over_ranks import of_the_machine, total
 from paceline.bench.records.record import Record
 
-# The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
-LONGEST_EVALUATION_SHARE = 0.05
-
 
 def or_nan(value: float | None) -> float:
     """Return ``value``, NaN for what was not measured."""
@@ -153,10 +150,16 @@ def device_memory_source(record: Record) -> str | None:
 
 
 def energy_joules(record: Record) -> float:
-    """Return the energy over the run; NaN where evaluation took so long that it would count as training."""
-    evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
-    if evaluation > LONGEST_EVALUATION_SHARE * (evaluation + seconds):
-        return np.nan
+    """Return the energy of training: the mean power over its stretches that a counter could tell, times its seconds.
+
+    NaN where too little of it lay in such stretches (``probes.energy_windows``); and in older records, which counted
+    evaluation in.
+    """
     if record.device == "cpu":  # the counter is the machine's: each rank saw the same
-        return of_the_machine(record, "package_joules")
-    return total(record, "energy_joules")
+        watts = of_the_machine(record, "package_joules") / of_the_machine(record, "package_window_seconds")
+    else:
+        known = [
+            (or_nan(rank.get("energy_joules")), or_nan(rank.get("energy_window_seconds"))) for rank in record.ranks
+        ]
+        watts = sum(joules / seconds for joules, seconds in known) if known else np.nan
+    return watts * train_seconds(record)

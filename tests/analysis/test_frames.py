@@ -116,10 +116,19 @@ def test_more_threads_than_cores_are_oversubscribed(threads, world_size, expecte
     assert row(threads=threads, world_size=world_size).oversubscribed == expected
 
 
-def test_energy_is_refused_where_evaluation_would_count_as_training():
-    ranks = [{"package_joules": 50.0}]
-    assert row(ranks=ranks, evaluation_seconds=0.05).energy_joules == 50.0
-    assert math.isnan(row(ranks=ranks, evaluation_seconds=0.5).energy_joules)
+def test_energy_is_that_of_training_however_long_evaluation_took():
+    """The curve ends after 3 s, of which 2 s were in stretches that the counter could tell, at 25 W."""
+    ranks = [{"package_joules": 50.0, "package_window_seconds": 2.0}]
+    seconds = row().train_seconds
+    assert row(ranks=ranks, evaluation_seconds=60.0).energy_joules == 25.0 * seconds
+    on_gpus = [
+        {"energy_joules": 500.0, "energy_window_seconds": 2.0},
+        {"energy_joules": 300.0, "energy_window_seconds": 1.0},
+    ]
+    assert row(device="cuda", world_size=2, ranks=on_gpus).energy_joules == 550.0 * seconds
+    assert math.isnan(row(device="cuda", world_size=2, ranks=[*on_gpus[:1], {}]).energy_joules)
+    # Older records counted evaluation in, and do not say over how long.
+    assert math.isnan(row(ranks=[{"package_joules": 50.0}], evaluation_seconds=0.05).energy_joules)
 
 
 def test_the_summary_counts_misses_as_infinitely_late():
