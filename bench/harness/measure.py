@@ -67,7 +67,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
-        warmup = warm_up(trial, task, held_out, ranks)
+        warmup = warm_up(trial, task, held_out, ranks, probes)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from paceline.bench.harness.ranks import Ranks
 from paceline.bench.harness.trial import Trial
 from paceline.bench.probes.footprint import Footprint
+from paceline.bench.probes.rank_probes import Probes
 from paceline.trainers.task import Task
 
 # So many steps, or as many as fit into so many seconds: two at least.
@@ -31,7 +32,9 @@ class Warmup:
     footprint: dict[str, int]
 
 
-def warm_up(trial: Trial, task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks) -> Warmup:
+def warm_up(
+    trial: Trial, task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks, probes: Probes
+) -> Warmup:
     """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
 
     FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
@@ -50,11 +53,13 @@ def warm_up(trial: Trial, task: Task, held_out: tuple[torch.Tensor, torch.Tensor
             with Footprint(step.model, (task.x, task.y)) as counted:
                 step = next(steps, step)
             footprint = counted.bytes()
+        probes.steps_follow()
         for _ in range(WARMUP_STEPS - 2):
             if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many
                 break
             step = next(steps, step)
         if step is not None:
+            probes.evaluation_follows()
             trial.workload.evaluate(step.model, *held_out)
     parameters = [] if step is None else list(step.model.parameters())
     own_dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from paceline.bench.probes.energy_windows import EnergyWindows
+from paceline.bench.probes.gpu_neighbours import Neighbours
 from paceline.bench.probes.nvml import ask, close_library, open_library, pynvml, used_bytes
 
 SHORTEST_ENERGY_WINDOW = 1.0  # seconds; the counter moves only every 20 to 100 ms
@@ -28,6 +29,8 @@ class GpuReadings:
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
     clock_event_reasons: int | None = None  # every reason seen for which the clock was held down: a bit mask
     longest_gap_seconds: float | None = None  # between two looks, pauses left out: a shorter burst may be missed
+    other_processes: int | None = None  # that computed on the device, the most at once
+    others_share: float | None = None  # of the device's multiprocessors, the most that one of them used
     # What there was beyond the bytes that torch's allocator had reserved: at each `mark` by its name, and the largest
     # sample since the last reset as "peak". Of the process, or as the device's rise, as `best_memory` chooses.
     beyond_torch: dict[str, int] = field(default_factory=dict)
@@ -55,18 +58,21 @@ class GpuReadings:
 
 _MEMORY = ("process_peak_bytes", "device_peak_bytes", "device_baseline_bytes")
 _ENERGY = ("energy_joules", "energy_window_seconds")
-_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons", "longest_gap_seconds")
+_OTHERS = ("other_processes", "others_share")
+_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons", "longest_gap_seconds", *_OTHERS)
 
 
 class _Memory(NamedTuple):
     """What NVML counted at one moment, in bytes; None is refused, or not listed.
 
-    ``beyond`` is what of it torch's allocator had not reserved: by the process's own count, by the device's rise.
+    Without what torch's allocator keeps cached of others than training. ``beyond`` is what torch's allocator had not
+    reserved: by the process's own count, by the device's rise. ``processes`` are those that compute on the device.
     """
 
     device: int | None
     process: int | None
     beyond: tuple[int | None, int | None]
+    processes: list[Any]
 
 
 class GpuProbe:
@@ -78,14 +84,20 @@ class GpuProbe:
 
     A refusal in the middle (a lost GPU, say) ends that quantity: it is None, since the peak so far may
     not be the peak, until a `reset_peak` asks anew. A process that is not listed yet is no refusal: its
-    CUDA context may still be to come.
+    CUDA context may still be to come. A process of its number that is there before it is none of ours: where PIDs have
+    namespaces, NVML may tell those of another.
 
     Source: NVML API Reference, nvmlDeviceGetMemoryInfo_v2, nvmlDeviceGetComputeRunningProcesses_v3,
     nvmlDeviceGetTotalEnergyConsumption, nvmlDeviceGetEnforcedPowerLimit.
     """
 
     def __init__(
-        self, uuid: str, pid: int | None = None, period: float = 0.05, reserved: Callable[[], int] | None = None
+        self,
+        uuid: str,
+        pid: int | None = None,
+        period: float = 0.05,
+        reserved: Callable[[], int] | None = None,
+        spare: Callable[[], int] = lambda: 0,
     ) -> None:
         """Touch nothing yet.
 
@@ -95,13 +107,16 @@ class GpuProbe:
             period: seconds between samples.
             reserved: gives what torch's allocator has reserved on the device in this process, in bytes; called at
                 each sample, from the thread too.
+            spare: likewise, what of that is no memory of the trial's: cached from evaluations.
         """
         self._uuid, self._pid, self._period = uuid, os.getpid() if pid is None else pid, period
         self._unmeasured = dict.fromkeys(_MEASURED, "the probe was never started")
         self._initialized, self._paused = False, False
         self._handle: Any = None  # None: not started, no such GPU, or stopped
         self._process_peak, self._device_peak, self._samples, self._listed = 0, 0, 0, 0
-        self._reserved = reserved
+        self._reserved, self._spare = reserved, spare
+        self._neighbours = Neighbours(self._pid)
+        self._stranger = False  # whether another process has this one's number
         self._beyond: dict[str, tuple[int | None, int | None]] = {}
         self._clock_events = 0
         self._looked_at: float | None = None  # perf_counter of the last look, or of when a pause ended
@@ -124,6 +139,8 @@ class GpuProbe:
         self._unmeasured = dict.fromkeys(_MEASURED, reason) if reason else {}
         if self._handle is None:
             return
+        before = ask({}, "before", pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle) or []
+        self._stranger = any(process.pid == self._pid for process in before)
         self._baseline = self._ask("device_baseline_bytes", used_bytes)
         self._power_limit = self._ask("power_limit_watts", pynvml.nvmlDeviceGetEnforcedPowerLimit)
         self.reset_peak()
@@ -138,8 +155,9 @@ class GpuProbe:
             self._clock_events = 0
             self._beyond.pop("peak", None)
             self._looked_at, self._longest_gap = None, 0.0
-            for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
+            for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY, *_OTHERS):
                 self._unmeasured.pop(name, None)
+            self._neighbours.reset()
             self._energy.reset()
             if not self._paused:
                 self._energy.begin()
@@ -185,7 +203,7 @@ class GpuProbe:
                 self._end_window()
                 self._done.set()
                 self._thread.join()
-                self._look()
+                self._look(last=True)
             self._readings = self._read()
             self._handle = None
             if self._initialized:
@@ -201,7 +219,7 @@ class GpuProbe:
         while not self._done.wait(self._period):
             self._look()
 
-    def _look(self) -> None:
+    def _look(self, last: bool = False) -> None:
         with self._lock:
             if self._paused or self._handle is None:
                 return
@@ -210,6 +228,7 @@ class GpuProbe:
             events = self._ask("clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons)
             self._clock_events |= events or 0  # likewise: a refusal stays
             now = self._memory_now(self._unmeasured)  # a refusal stays in it
+            self._neighbours.look(self._handle, now.processes, last)
             self._device_peak = max(self._device_peak, now.device or 0)
             self._process_peak = max(self._process_peak, now.process or 0)
             if self._reserved is not None:
@@ -226,6 +245,9 @@ class GpuProbe:
         reserved = self._reserved() if self._reserved is not None else 0
         used = ask(refused, "device_peak_bytes", used_bytes, self._handle)
         processes = ask(refused, "process_peak_bytes", pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle)
+        if self._stranger:
+            processes = None
+            refused["process_peak_bytes"] = f"another process had the PID {self._pid} here before (PID namespaces)"
         mine = [process.usedGpuMemory for process in processes or [] if process.pid == self._pid]
         self._listed = len(processes or [])
         if not all(mine):  # None, or a 0 that no process with a context can have
@@ -236,7 +258,9 @@ class GpuProbe:
         process = sum(mine) if mine and all(mine) else None
         rise = None if used is None or self._baseline is None else used - self._baseline
         beyond = (None if process is None else process - reserved, None if rise is None else rise - reserved)
-        return _Memory(used, process, beyond)
+        spare = self._spare()
+        own = [None if held is None else held - spare for held in (used, process)]
+        return _Memory(own[0], own[1], beyond, processes or [])
 
     def _read(self) -> GpuReadings:
         joules, window = self._read_energy()
@@ -253,6 +277,9 @@ class GpuProbe:
                 reason = f"NVML lists {self._listed} compute processes, but not process {self._pid}"
                 reason += " (in a container it lists none, or by the PIDs of the host)"
                 self._unmeasured.setdefault("process_peak_bytes", reason)
+        others, others_share, unknown = self._neighbours.seen()
+        for name, reason in unknown.items():
+            self._unmeasured.setdefault(name, reason)
         of_process = "process_peak_bytes" not in self._unmeasured
         beyond = {name: process if of_process else rise for name, (process, rise) in self._beyond.items()}
         return GpuReadings(
@@ -267,6 +294,8 @@ class GpuProbe:
                 self._clock_events if self._samples and "clock_event_reasons" not in self._unmeasured else None
             ),
             longest_gap_seconds=None if "longest_gap_seconds" in self._unmeasured else self._longest_gap,
+            other_processes=others,
+            others_share=others_share,
             unmeasured=dict(self._unmeasured),
             beyond_torch={name: value for name, value in beyond.items() if value is not None},
         )

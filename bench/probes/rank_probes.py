@@ -27,7 +27,10 @@ class Probes:
         self._peak_rss: int | None = None
         self._start_rss: int | None = None
         self._counts = windowed_counts()
-        self._peak_allocated = self._peak_reserved = self._start_allocated = 0
+        self._peak_allocated = self._start_allocated = 0
+        # Of what torch's allocator has reserved, what training needs and what evaluation left in it.
+        self._own_reserved, self._spare = 0, 0
+        self._warmed_up = False
         self._can_reset = True
         self._reset_rss: int | None = None
         self._window_seconds = 0.0
@@ -37,8 +40,10 @@ class Probes:
         self._packages = EnergyWindows(rapl.Packages().joules, rapl.SHORTEST_WINDOW)
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
-            uuid = str(torch.cuda.get_device_properties(device).uuid)
-            self._gpu = GpuProbe(uuid, os.getpid(), reserved=lambda: torch.cuda.memory_reserved(device))
+            self._uuid = str(torch.cuda.get_device_properties(device).uuid)
+            self._gpu = GpuProbe(
+                self._uuid, os.getpid(), reserved=lambda: _reserved_bytes(device), spare=lambda: self._spare
+            )
             self._gpu.start()
 
     def mark(self, what: str) -> None:
@@ -47,11 +52,27 @@ class Probes:
             torch.cuda.synchronize(self._device)
             self._gpu.mark(what)
 
+    def steps_follow(self) -> None:
+        """Give back what the first steps of the warm-up took: to find the fastest kernels takes space of its own."""
+        if self._cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def evaluation_follows(self) -> None:
+        """Note what the steps of the warm-up have reserved on the GPU: training needs it, and finds it there.
+
+        Evaluation reserves more, for itself. Were that given back, the next steps would have to ask for theirs anew,
+        on the clock; so it stays, and is not counted.
+        """
+        if self._cuda:
+            self._own_reserved, self._warmed_up = torch.cuda.max_memory_reserved(self._device), True
+
     def reset(self) -> None:
         """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
         procfs.release_freed_memory()
         if self._cuda:
-            torch.cuda.empty_cache()
+            if not self._warmed_up:  # then it was not evaluated either
+                self._own_reserved = _reserved_bytes(self._device)
             self._start_allocated = torch.cuda.memory_allocated(self._device)
         if self._gpu is not None:
             self._gpu.reset_peak()
@@ -77,7 +98,9 @@ class Probes:
             self._packages.end()
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
-            self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
+            # What was reserved on top of it, or else taken from the spare.
+            grown = torch.cuda.max_memory_reserved(self._device) - self._spare
+            self._own_reserved = max(self._own_reserved, grown, self._peak_allocated)
         if self._gpu is not None:
             self._gpu.pause()
         procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
@@ -92,6 +115,7 @@ class Probes:
             self._packages.begin()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
+            self._spare = max(0, _reserved_bytes(self._device) - self._own_reserved)
         if self._gpu is not None:
             self._gpu.resume()
         self._window_began = second_clock()  # last, for the same reason
@@ -155,7 +179,7 @@ class Probes:
         seen |= {
             "start_allocated_bytes": self._start_allocated,
             "peak_allocated_bytes": self._peak_allocated,
-            "peak_reserved_bytes": self._peak_reserved,
+            "peak_reserved_bytes": self._own_reserved,
         }
         workspaces = _workspace_bytes(self._device)
         if workspaces is None:
@@ -169,8 +193,11 @@ class Probes:
         device_bytes, source = readings.best_memory()
         if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
             unmeasured["nvml_memory"] = source
-            device_bytes, source = self._peak_reserved, "torch_max_reserved"
+            device_bytes, source = self._own_reserved, "torch_max_reserved"
         seen |= {
+            "gpu_uuid": self._uuid,
+            "gpu_other_processes": readings.other_processes,
+            "gpu_others_share": readings.others_share,
             "peak_device_bytes": device_bytes,
             "peak_device_source": source,
             "nvml_process_peak_bytes": readings.process_peak_bytes,
@@ -197,6 +224,14 @@ class Probes:
             unmeasured["energy_joules"] = why
         else:
             seen |= {"package_joules": self._packages.joules, "package_window_seconds": self._packages.seconds}
+
+
+def _reserved_bytes(device: torch.device) -> int:
+    """Return what torch's allocator has reserved, without the tables of all it counts that torch makes of it."""
+    counts = getattr(torch._C, "_cuda_memoryStats", None)
+    if counts is None or not torch.cuda.is_initialized():
+        return torch.cuda.memory_reserved(device)
+    return int(counts(device.index or 0)["reserved_bytes"]["all"]["current"])
 
 
 def _workspace_bytes(device: torch.device) -> int | None:

@@ -216,6 +216,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         ranks="sum", shown=Shown("pages from disk"),
     ),
     Fact("throttled", "whether a GPU was seen slowed down", contamination.gpu_throttled),
+    Metric("gpu_neighbours", "other processes on a GPU of its, the most at once", "", of=contamination.gpu_neighbours),
     Fact("contaminated", "whether its surroundings took too much of its time", contamination.contaminated),
     Fact("cut_short", "whether it was ended because the run's time was up"),
     Fact("repeat", "1 if it was run in place of one that was contaminated, else 0"),
