@@ -31,6 +31,22 @@ class Warmup:
     dtype: str | None
     footprint: dict[str, int]
 
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Why something of it is not known."""
+        found = {}
+        if self.flops_per_sample is None:
+            found["flops_per_sample"] = "the trainer made no step while warming up"
+        if "saved_bytes" not in self.footprint:
+            why = "bytes are counted on the second step of the warm-up, and the trainer made no second"
+            found |= dict.fromkeys(("saved_bytes", *_OF_OPTIMIZERS), why)
+        elif "optimizer_bytes" not in self.footprint:
+            found |= dict.fromkeys(_OF_OPTIMIZERS, "the trainer's second step used no optimizer of torch")
+        return found
+
+
+_OF_OPTIMIZERS = ("parameter_bytes", "gradient_bytes", "optimizer_bytes")
+
 
 def warm_up(
     trial: Trial, task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks, probes: Probes
@@ -51,8 +67,9 @@ def warm_up(
             world_size = dist.get_world_size() if dist.is_initialized() else 1
             flops = counter.get_total_flops() * world_size / step.samples
             with Footprint(step.model, (task.x, task.y)) as counted:
-                step = next(steps, step)
-            footprint = counted.bytes()
+                second = next(steps, None)
+            if second is not None:
+                step, footprint = second, counted.bytes()
         probes.steps_follow()
         for _ in range(WARMUP_STEPS - 2):
             if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many

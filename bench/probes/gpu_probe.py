@@ -158,10 +158,16 @@ class GpuProbe:
             for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY, *_OTHERS):
                 self._unmeasured.pop(name, None)
             self._neighbours.reset()
-            self._energy.reset()
-            if not self._paused:
-                self._energy.begin()
+        self.reset_energy()
         self._look()
+
+    def reset_energy(self) -> None:
+        """Forget the energy so far, and begin again from now."""
+        with self._lock:
+            if self._handle is not None:
+                self._energy.reset()
+                if not self._paused:
+                    self._energy.begin()
 
     def mark(self, name: str) -> None:
         """Note under ``name`` what there is now beyond what torch's allocator has reserved. A reset does not forget it.

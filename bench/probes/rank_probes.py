@@ -87,6 +87,17 @@ class Probes:
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
         self.resume()
 
+    def built(self) -> None:
+        """Forget what building the model took, within the first window: it is no training."""
+        for count in self._counts:
+            count.reset()
+            count.begin()
+        if not self._cuda:
+            self._packages.reset()
+            self._packages.begin()
+        if self._gpu is not None:
+            self._gpu.reset_energy()
+
     def pause(self) -> None:
         """End a window of training: take its peaks and its waiting in."""
         self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import psutil
@@ -14,12 +15,14 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from paceline.bench import run_trial
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.measure import measure
 from paceline.bench.harness.trial import Trial
 from paceline.bench.probes import procfs
 from paceline.bench.probes.gpu_probe import GpuReadings
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.probes.windowed_counts import WindowedCount
 from paceline.bench.records.quantities import peak_union_bytes
 from paceline.trainers import Ddp, MiniBatch
 from tests.planted import a_record
@@ -80,10 +83,11 @@ import os, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from paceline.bench.probes import procfs
 os.fork() and os.fork()  # one parent, two children
-before, began = procfs.runqueue_wait_seconds(), time.perf_counter()
+waited = lambda: sum(procfs.runqueue_waits().values())
+before, began = waited(), time.perf_counter()
 while time.perf_counter() - began < 0.6:
     pass
-share = (procfs.runqueue_wait_seconds() - before) / (time.perf_counter() - began)
+share = (waited() - before) / (time.perf_counter() - began)
 os.write(1, f"{share}\\n".encode())
 """
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
@@ -356,6 +360,41 @@ def test_pages_that_come_from_a_disk_are_counted_while_training_and_not_between_
         assert len(touched) == 500
     seen, _ = probes.finish()
     assert 300 <= seen["pages_from_disk"] < 350  # code that is touched for the first time may come from a disk too
+
+
+def test_a_thread_that_ends_takes_nothing_away_from_what_the_others_waited():
+    """Three threads wait 1 s each before training; one ends within it, one begins and waits 0.25 s."""
+    readings = iter([{"1": 1.0, "2": 1.0, "3": 1.0}, {"1": 1.5, "2": 1.125, "4": 0.25}])
+    count = WindowedCount("waits", lambda: next(readings))
+    count.begin()
+    count.end()
+    assert count.total == 0.5 + 0.125 + 0.25
+
+
+def test_what_building_the_model_took_is_no_training(monkeypatch):
+    """The counter goes on during building (to 5 s) and training (0.25 s)."""
+    counter = iter([1.0, 5.0, 5.25])
+    monkeypatch.setattr("paceline.bench.probes.cgroup.throttled_seconds", lambda: next(counter))
+    probes = Probes(torch.device("cpu"))
+    probes.reset()
+    probes.built()
+    probes.pause()
+    assert probes.finish()[0]["throttled_seconds"] == 0.25
+
+
+def test_a_model_that_takes_long_to_build_takes_no_cpu_time_of_training():
+    """Half a second of work in the factory, and three small steps."""
+
+    def slow_to_build():
+        until = time.process_time() + 0.5
+        while time.process_time() < until:
+            pass
+        return GAUSSIANS.model()
+
+    record = run_trial(Trial(replace(GAUSSIANS, model=slow_to_build), MiniBatch(), threads=1, steps=3))
+    (rank,) = record.ranks
+    assert rank["build_seconds"] >= 0.5
+    assert rank["cpu_seconds"] < 0.25
 
 
 def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):
