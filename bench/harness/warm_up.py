@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from paceline.bench.harness.ranks import Ranks
 from paceline.bench.harness.trial import Trial
+from paceline.bench.probes.float32_precision import multiplied_in_tf32
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
 from paceline.trainers.task import Task
@@ -30,22 +31,7 @@ class Warmup:
     parameters: int | None
     dtype: str | None
     footprint: dict[str, int]
-
-    @property
-    def unmeasured(self) -> dict[str, str]:
-        """Why something of it is not known."""
-        found = {}
-        if self.flops_per_sample is None:
-            found["flops_per_sample"] = "the trainer made no step while warming up"
-        if "saved_bytes" not in self.footprint:
-            why = "bytes are counted on the second step of the warm-up, and the trainer made no second"
-            found |= dict.fromkeys(("saved_bytes", *_OF_OPTIMIZERS), why)
-        elif "optimizer_bytes" not in self.footprint:
-            found |= dict.fromkeys(_OF_OPTIMIZERS, "the trainer's second step used no optimizer of torch")
-        return found
-
-
-_OF_OPTIMIZERS = ("parameter_bytes", "gradient_bytes", "optimizer_bytes")
+    unmeasured: dict[str, str]
 
 
 def warm_up(
@@ -79,11 +65,29 @@ def warm_up(
             probes.evaluation_follows()
             trial.workload.evaluate(step.model, *held_out)
     parameters = [] if step is None else list(step.model.parameters())
-    own_dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None
-    dtype = getattr(trial.trainer, "dtype", None) or own_dtype
+    named = getattr(trial.trainer, "dtype", None) or (parameters[0].dtype if parameters else None)
+    dtype = None if named is None else str(named).removeprefix("torch.")
+    if dtype == "float32" and multiplied_in_tf32(counter, task.device):
+        dtype = "tf32"
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, parameters
     gc.collect()
     torch.manual_seed(trial.seed)
     compiled = float(calculate_time_spent()["total_wall_time"])  # by the compiler's own account
-    return Warmup(time.perf_counter() - began, compiled, flops, count, dtype, footprint)
+    unmeasured = _unmeasured(trial, flops, dtype, footprint)
+    return Warmup(time.perf_counter() - began, compiled, flops, count, dtype, footprint, unmeasured)
+
+
+def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint: dict[str, int]) -> dict[str, str]:
+    """Return why something that the warm-up was to show is not known."""
+    found, of_optimizers = {}, ("parameter_bytes", "gradient_bytes", "optimizer_bytes")
+    if flops is None:
+        found["flops_per_sample"] = "the trainer made no step while warming up"
+    elif dtype not in trial.dtypes_of_peaks:
+        found["mfu"] = f"the model is of {dtype}; peaks are measured of {' and '.join(trial.dtypes_of_peaks)}"
+    if "saved_bytes" not in footprint:
+        why = "bytes are counted on the second step of the warm-up, and the trainer made no second"
+        found |= dict.fromkeys(("saved_bytes", *of_optimizers), why)
+    elif "optimizer_bytes" not in footprint:
+        found |= dict.fromkeys(of_optimizers, "the trainer's second step used no optimizer of torch")
+    return found
