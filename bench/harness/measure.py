@@ -67,7 +67,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
-        warmup = warm_up(trial, task, held_out, ranks)
+        warmup = warm_up(trial, task, held_out, ranks, probes)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
@@ -77,9 +77,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
         finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
         run.evaluation_seconds += time.perf_counter() - finishing
-        unmeasured |= run.noise.unmeasured if run.noise else {}
-        if warmup.flops_per_sample is None:
-            unmeasured["flops_per_sample"] = "the trainer made no step while warming up"
+        unmeasured |= warmup.unmeasured | (run.noise.unmeasured if run.noise else {})
         send(
             {
                 "fields": {
@@ -287,6 +285,7 @@ class Run:
             if not started:
                 started = True
                 self.setup_seconds += self._clock.stop()
+                self.probes.built()
                 self._clock.start()
 
         def build() -> nn.Module:

@@ -1,9 +1,11 @@
 """Start a trial's ranks in fresh processes, listen to them, and turn whatever happens into a status."""
 
+import errno
 import gc
 import multiprocessing as mp
 import os
 import pickle
+import re
 import signal
 import tempfile
 import threading
@@ -24,6 +26,13 @@ from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, par
 
 # How long the other ranks may take to say how they ended, once one of them has failed.
 GRACE_SECONDS = 2.0
+
+# What torch says of memory that has run out: "DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory",
+# "CUBLAS_STATUS_ALLOC_FAILED", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", and of NCCL "Cuda failure 2 'out of memory'"
+# or "Failed to CUDA calloc async 4 bytes".
+OUT_OF_MEMORY = re.compile(
+    r"DefaultCPUAllocator|out of memory|STATUS_ALLOC_FAILED|Failed to CUDA \w*alloc", re.IGNORECASE
+)
 
 
 @dataclass
@@ -226,11 +235,20 @@ def _classified(error: BaseException, trial: Trial | None) -> tuple[str, str]:
     """Return the status and one line for an exception that ended a rank."""
     part = part_that_failed(error, trial.workload) if trial else ""
     reason = (f"{part}: " if part else "") + in_one_line(error)
-    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    # On the CPU torch raises a plain RuntimeError, told apart by its text alone.
-    if out_of_memory or "DefaultCPUAllocator" in reason:
-        return "out_of_memory", reason
-    return "failed", reason
+    return "out_of_memory" if is_out_of_memory(error) else "failed", reason
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory has run out, of the CPU or of a GPU.
+
+    Only torch's own allocator on a GPU says so by a type. That on the CPU, CUDA itself, its libraries and NCCL raise a
+    RuntimeError, told apart by its text alone.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 def call_in_processes(

@@ -1,5 +1,6 @@
 """The ranks of a trial: how they find each other, and what they must agree on."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device
     loopback_only()
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
+        device_id=device if device.type == "cuda" else None,
         init_method=f"file://{rendezvous}",
         rank=rank,
         world_size=trial.world_size,
@@ -64,10 +66,24 @@ def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device
     try:
         yield ranks
         dist.barrier()  # without it a rank that leaves early can abort the others
-    finally:
+    except BaseException:
+        _leave_at_once()  # what went wrong is the news, and must not wait for ranks that wait for this one
+        raise
+    dist.destroy_process_group()
+
+
+def _leave_at_once() -> None:
+    """Leave the group without waiting for what is under way in it."""
+    if dist.get_backend() != "nccl":
         dist.destroy_process_group()
+        return
+    # To destroy it, NCCL first finishes what was begun, which may never end; torch's abort is not public as yet.
+    abort = getattr(dist.distributed_c10d, "_abort_process_group", dist.destroy_process_group)
+    with contextlib.suppress(Exception):
+        abort()
 
 
 def loopback_only() -> None:
-    """Keep gloo to this machine, unless told otherwise: nothing on the network can then reach a run."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    """Keep gloo and NCCL to this machine, unless told otherwise: nothing on the network can then reach a run."""
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ.setdefault(variable, "lo0" if sys.platform == "darwin" else "lo")

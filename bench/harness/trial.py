@@ -56,6 +56,12 @@ class Trial:
         """CPU threads of each rank: as asked for, or an even share of the cores, at least one."""
         return self.threads or max(1, cores_of_a_trial() // self.world_size)
 
+    @property
+    def dtypes_of_peaks(self) -> tuple[str, ...]:
+        """Of which dtypes the machine's peak is measured for it: its trainer's, else float32, on a GPU TF32 as well."""
+        dtype = str(getattr(self.trainer, "dtype", None) or "float32").removeprefix("torch.")
+        return (dtype, "tf32") if (dtype, self.device) == ("float32", "cuda") else (dtype,)
+
     def check(self, train_samples: int) -> None:
         """Check that this trial can run on ``train_samples`` samples.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from paceline.bench.records.over_ranks import of_the_machine, total
+from paceline.bench.records.over_ranks import largest, of_the_machine, total
 from paceline.bench.records.record import Record
 
 # Waiting for a core, cores lent to other machines, or being held back by a quota, beyond this share of a trial's
@@ -21,14 +21,14 @@ SLOWDOWNS = {
 
 
 def contaminated(record: Record) -> bool:
-    """Return whether others used the cores so much, a quota held it back so long, or a GPU was slowed down.
+    """Return whether others used the cores or the GPU so much, a quota held it back so long, or a GPU was slowed down.
 
     Its times are then not its own.
 
     More threads than cores must wait for each other, which says nothing of anybody else. So do the threads of one
     rank (with DDP, those that communicate): others kept them waiting for no longer than they ran.
     """
-    if gpu_throttled(record):
+    if gpu_throttled(record) or gpu_shared(record):
         return True
     seconds = total(record, "train_seconds")
     # The largest, not the sum: a thread that a quota holds back may be counted as waiting for a core as well.
@@ -46,6 +46,20 @@ def oversubscribed(record: Record) -> bool:
 def gpu_throttled(record: Record) -> bool:
     """Return whether a GPU was seen slowed down while it trained."""
     return any((rank.get("clock_event_reasons") or 0) & sum(SLOWDOWNS) for rank in record.ranks)
+
+
+def gpu_shared(record: Record) -> bool:
+    """Return whether another process used a trial's GPU while it ran, or was there and may have used it."""
+    for rank in record.ranks:
+        share = rank.get("gpu_others_share")
+        if (rank.get("gpu_other_processes") or 0) > 0 and (share is None or share > LARGEST_CLEAN_SHARE):
+            return True
+    return False
+
+
+def gpu_neighbours(record: Record) -> float:
+    """Return how many other processes computed on a GPU of the trial's, the most at once; NaN where none tells."""
+    return largest(record, "gpu_other_processes")
 
 
 def others_seconds(record: Record) -> float:

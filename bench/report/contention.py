@@ -13,11 +13,11 @@ def sentence(results: Results) -> str:
     if not repeated and still.empty:
         known = trials["throttled_seconds"].notna().any()
         quota = "or was held back by a quota, " if known else ""
-        return f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled."
+        return f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled or shared."
     cells = listed(dict.fromkeys(still["cell"]))
     return (
         f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, lost "
-        f"one to another machine, or were held back by a CPU quota for more than {stated}, or their GPU was throttled. "
-        f"{repeated} of them were repeated and do not count."
+        f"one to another machine, or were held back by a CPU quota for more than {stated}, or their GPU was throttled "
+        f"or used by others. {repeated} of them were repeated and do not count."
         + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
     )

@@ -60,3 +60,15 @@ class TestContention:
         assert math.isnan(found.steal_seconds)
         assert math.isnan(found.throttled_seconds)
         assert math.isnan(found.others_seconds)
+
+
+@pytest.mark.parametrize(
+    ("others", "share", "contaminated"),
+    [(0, 0.0, False), (1, 0.0, False), (1, 0.09, False), (1, 0.11, True), (2, None, True), (None, None, False)],
+)
+def test_a_neighbour_on_the_gpu_contaminates_if_it_used_it_or_may_have(others, share, contaminated):
+    alone = {"gpu_other_processes": 0, "gpu_others_share": 0.0}
+    seen = {"gpu_other_processes": others, "gpu_others_share": share}
+    found = row(device="cuda", world_size=2, ranks=[alone, seen])
+    assert found.contaminated == contaminated
+    assert found.gpu_neighbours == others or (others is None and math.isnan(found.gpu_neighbours))
