@@ -184,6 +184,21 @@ def test_what_cannot_be_run_is_left_out_with_a_reason(machine):
     assert "of-50-Ddp-one-x1" not in why
 
 
+def test_ranks_stand_beside_one_process_on_as_many_cores(machine):
+    from paceline.bench import bench_scaling
+
+    machine(4)
+    found = bench_scaling.cells(Plan(workloads=(workload_of(2000),)))
+    process = {trial.threads: trial for trial in found.values() if isinstance(trial.trainer, MiniBatch)}
+    strong = [trial for name, trial in found.items() if "-strong-" in name]
+    assert set(process) == {1, 2, 4}
+    assert {trial.world_size for trial in strong} == {2, 4}
+    for ranks in strong:
+        assert ranks.trainer.batch_size == process[ranks.world_size].trainer.batch_size
+    of_gpus = bench_scaling.cells(Plan(workloads=(workload_of(2000),), device="cuda", gpus=4))
+    assert sum(isinstance(trial.trainer, MiniBatch) for trial in of_gpus.values()) == 1  # it takes one
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 
