@@ -199,6 +199,17 @@ def test_ranks_stand_beside_one_process_on_as_many_cores(machine):
     assert sum(isinstance(trial.trainer, MiniBatch) for trial in of_gpus.values()) == 1  # it takes one
 
 
+@pytest.mark.parametrize(("suite", "trials"), [("quick", 3), ("standard", 5), ("full", 15)])
+def test_all_batch_sizes_search_one_grid_of_rates(suite, trials):
+    """Grids that move with the batch size by a rule find that rule."""
+    from paceline.bench import bench_critical_batch
+
+    searches = bench_critical_batch.cells(make_plan(suite=suite, device="cpu")).values()
+    assert len(searches) >= 4
+    assert len({search.rates for search in searches}) == 1
+    assert {len(search) for search in searches} == {trials}
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 
