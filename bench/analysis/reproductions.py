@@ -123,8 +123,8 @@ NUMBERS = (
     Reproduction("MNIST-1D, GRU: accuracy", 91, 88.7, 93.1, "%", GREYDANUS, _accuracy("mnist1d-gru")),
     Reproduction("Fashion-MNIST to 14.5 % error: fewest steps, S_min", 213, 170, 256, "steps", REPLICA, _steps_min),
     Reproduction("Fashion-MNIST: critical batch size, B_crit", 166, 100, 350, "samples", REPLICA, _critical),
-    Reproduction("Fashion-MNIST: noise scale, mean over the run", 193, 100, 400, "samples", REPLICA, _noise),
-    Reproduction("Fashion-MNIST: noise scale over B_crit", 1.16, 1 / 3, 3, "", REPLICA, _noise_over_critical),
+    Reproduction("Fashion-MNIST: noise scale, mean over its progress", 132, 68, 273, "samples", REPLICA, _noise),
+    Reproduction("Fashion-MNIST: noise scale over B_crit", 0.79, 1 / 3, 3, "", REPLICA, _noise_over_critical),
 )
 
 

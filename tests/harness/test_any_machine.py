@@ -14,7 +14,7 @@ from paceline.bench.harness.rate_search import Search
 from paceline.bench.probes import cores as module
 from paceline.bench.probes.cores import cores, cores_of_a_trial
 from paceline.bench.workloads.workload import Workload
-from paceline.trainers import Ddp, MiniBatch
+from paceline.trainers import Ddp, MiniBatch, Sgd
 from tests.paths import ROOT
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "bench").glob("bench_*.py"))
@@ -208,6 +208,18 @@ def test_all_batch_sizes_search_one_grid_of_rates(suite, trials):
     assert len(searches) >= 4
     assert len({search.rates for search in searches}) == 1
     assert {len(search) for search in searches} == {trials}
+
+
+def test_noise_is_observed_on_runs_that_make_the_same_steps(machine):
+    """Their searches differ by more than luck: on one workload accumulation once ran at half of mini-batch's rate."""
+    from paceline.bench import bench_noise_scale
+
+    machine(4)
+    rates = ((("of-2000", "MiniBatch"), 0.2), (("of-2000", "Accumulate"), 0.1), (("of-2000", "Ddp"), 0.1))
+    found = bench_noise_scale.cells(Plan(suite="full", workloads=(workload_of(2000),), rates=rates))
+    sgd = [trial.trainer for trial in found.values() if isinstance(trial.trainer.optimizer, Sgd)]
+    assert len(sgd) == 3
+    assert len({(trainer.batch_size, trainer.optimizer.lr) for trainer in sgd}) == 1
 
 
 class TestGpus:
