@@ -68,7 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"write --results={results}, with '=': after a space pytest looks there for tests")
     typed = ("workload", "trainer", "batch_size", "seeds", "seconds", "cores", "ranks", "minutes")
     if any(config.getoption(name) is not None for name in typed) or (
-        config.getoption("suite") != "standard" or config.getoption("device") != "auto"
+        config.getoption("suite") != "standard"
+        or config.getoption("device") != "auto"
+        or config.getoption("first_seed")
     ):
         the_plan(config)
 
@@ -88,6 +90,7 @@ def the_plan(config: pytest.Config) -> Plan:
                 trainers=config.getoption("trainer"),
                 batch_sizes=config.getoption("batch_size"),
                 seeds=config.getoption("seeds"),
+                first_seed=config.getoption("first_seed"),
                 seconds=config.getoption("seconds"),
                 device=config.getoption("device"),
                 cores=config.getoption("cores"),
@@ -123,7 +126,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except (ValueError, OSError) as error:  # raised here it would be printed as a traceback
         config.stash.setdefault(WRONG, str(error))
     name = _comparison_of(metafunc.definition)
-    cells = {cell: what for cell, what in asked.items() if not isinstance(what, LeftOut)}
+    cells = {cell: plan.from_first_seed(what) for cell, what in asked.items() if not isinstance(what, LeftOut)}
     left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
     config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan), left_out)
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]

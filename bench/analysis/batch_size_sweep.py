@@ -106,7 +106,8 @@ def _sweep(results: Results, workload: str, trainer: str, trials: pd.DataFrame) 
     own_results = replace(results, trials=measured)
     sizes, samples = measured["batch_size"].tolist(), measured["samples_to_target"].tolist()
     cells = in_order(cells_of(own_results, COMPARISON), "batch_size")
-    hyperbola, left_out = fit(sizes, samples), leave_one_out(sizes, samples)
+    seeds = measured["seed"].tolist()
+    hyperbola, left_out = fit(sizes, samples, seeds=seeds), leave_one_out(sizes, samples, seeds)
     return Sweep(workload, trainer, searched, own_results, list(cells), rates, hyperbola, left_out)
 
 

@@ -168,9 +168,10 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
 
     A trial that missed the target counts as infinitely late in the metrics *to target*, so that a median
     over trials of which half missed is infinite: it is not the median of the lucky ones.
-    ``n`` is the number of trials, ``n_reached`` how many reached the target, ``n_failed`` how many ended
-    without a result (out of memory, timed out, crashed, failed). Trials that were repeated do not count, nor do those
-    by which a rate was searched, and those of different environments are never one cell.
+    Trials of one seed count once in a median and its interval: a merged rerun of the same seeds makes neither narrower.
+    ``n`` is the number of trials, ``seeds`` that of different seeds, ``n_reached`` how many reached the target,
+    ``n_failed`` how many ended without a result (out of memory, timed out, crashed, failed). Trials that were repeated
+    do not count, nor do those by which a rate was searched, and those of different environments are never one cell.
     """
     rows = []
     counting = trials[~trials["superseded"].astype(bool) & (trials["search"] == "")]
@@ -179,6 +180,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
         failed = cell["status"].isin(["out_of_memory", "timed_out", "crashed", "failed"])
         row |= {
             "n": len(cell),
+            "seeds": cell["seed"].nunique(),
             "n_reached": int((cell["status"] == "reached").sum()),
             "n_failed": int(failed.sum()),
             "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
@@ -187,7 +189,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
             values = cell[name].to_numpy(float)
             if metric.spent and np.isfinite(values).any():
                 values = np.where(np.isnan(values), np.inf, values)
-            interval = median_interval(values.tolist(), metric.median == "positive")
+            interval = median_interval(values.tolist(), metric.median == "positive", cell["seed"].tolist())
             row |= {name: interval.median, f"{name}_low": interval.low, f"{name}_high": interval.high}
             row[f"{name}_n"] = interval.n
         rows.append(row)

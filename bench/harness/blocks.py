@@ -167,7 +167,7 @@ class Blocks:
     def run(
         self, comparison: Comparison, undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None
     ) -> None:
-        """Run the searches of ``comparison``, then its blocks; the trials of block b have seed b.
+        """Run the searches of ``comparison``, then its blocks; the trials of block b have the seed of their cell + b.
 
         A trial that others disturbed is run again at once, within limits. Both records are kept; the later counts.
         What the budget has no time for is cut: see ``harness.budget``.
@@ -212,7 +212,7 @@ class Blocks:
                 continue
             where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
             limit = share.limit(1 if block else len(waiting))
-            trial = replace(trials[cell], seed=block, wall_seconds=limit)
+            trial = replace(trials[cell], seed=trials[cell].seed + block, wall_seconds=limit)
             record = self._held_or_run(trial, where, f"block {block + 1}/{max(comparison.blocks, block + 1)}", cell)
             self.records[comparison.name, cell].append(record)
             waiting.remove(cell)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.learning_rates import BUILT_IN_RATES, best_rates
+from paceline.bench.harness.learning_rates import BUILT_IN_RATES, FIRST_SEED, best_rates
 from paceline.bench.harness.processes import call_in_processes
-from paceline.bench.harness.rate_search import with_rate
+from paceline.bench.harness.rate_search import Search, with_rate
 from paceline.bench.harness.trial import Trial, is_distributed
 from paceline.bench.probes.cores import cores, cores_of_a_trial
 from paceline.bench.workloads import find_workload, from_file
@@ -68,6 +68,7 @@ class Plan:
         trainers: what the user chose, by name; empty leaves it to each benchmark.
         batch_sizes: what the user chose for the benchmarks that vary it; empty leaves it to each benchmark.
         seeds: trials of each cell; None leaves it to each benchmark.
+        first_seed: of each cell; block b has seed first_seed + b.
         seconds: training budget of one trial; None leaves it to each benchmark.
         device: "cpu" or "cuda".
         cores: CPU cores that a trial takes; None is all that it may (``probes.cores``).
@@ -84,6 +85,7 @@ class Plan:
     trainers: tuple[tuple[str, Trainer], ...] = ()
     batch_sizes: tuple[int, ...] = ()
     seeds: int | None = None
+    first_seed: int = 0
     seconds: float | None = None
     device: str = "cpu"
     cores: int | None = None
@@ -145,6 +147,12 @@ class Plan:
             seconds=self.seconds if self.seconds is not None else seconds,
         )
 
+    def from_first_seed(self, cell: Trial | Search) -> Trial | Search:
+        """Return ``cell`` with the seed of its first block: a run to be merged goes on where the other ended."""
+        if isinstance(cell, Search):
+            return replace(cell, trial=replace(cell.trial, seed=self.first_seed))
+        return replace(cell, seed=self.first_seed)
+
     def ranks_of(self, trainer: Trainer) -> int:
         """Return on how many ranks ``trainer`` runs: as asked for; else few enough that each has work to do.
 
@@ -191,6 +199,7 @@ def make_plan(
     trainers: list[str] | None = None,
     batch_sizes: list[int] | None = None,
     seeds: int | None = None,
+    first_seed: int = 0,
     seconds: float | None = None,
     device: str = "auto",
     cores: int | None = None,
@@ -209,6 +218,8 @@ def make_plan(
         raise ValueError(f"unknown suite {suite!r}: known are {', '.join(SUITES)}")
     if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if not 0 <= first_seed <= FIRST_SEED // 2:
+        raise ValueError(f"--first-seed must be between 0 and {FIRST_SEED // 2}, got {first_seed}")
     if any(size < 1 for size in batch_sizes or ()):
         raise ValueError(f"--batch-size must be at least 1, got {min(batch_sizes or ())}")
     if seconds is not None and not seconds > 0:
@@ -226,6 +237,7 @@ def make_plan(
         trainers=tuple(find_trainer(name) for name in trainers or ()),
         batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
         seeds=seeds,
+        first_seed=first_seed,
         seconds=seconds,
         device=chosen,
         cores=cores,
