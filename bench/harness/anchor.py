@@ -41,8 +41,7 @@ def anchor(plan: Plan) -> Trial:
     It runs on all cores of a trial and on its device, as what it stands for does: one thread would not see a
     neighbour on another core, nor threads that wait for each other. Its seed is always the same, and so is its work.
     """
-    trial = plan.trial(WORKLOAD, MiniBatch(), SECONDS)
     return Trial(
-        WORKLOAD, MiniBatch(), threads=trial.threads, device=trial.device, seconds=SECONDS, steps=STEPS,
+        WORKLOAD, MiniBatch(), threads=plan.cores_of_a_trial(), device=plan.device, seconds=SECONDS, steps=STEPS,
         stop_at_target=False, score_along=False,
     )  # fmt: skip
