@@ -115,6 +115,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a benchmark one test a cell."""
     if "replay" not in metafunc.fixturenames:
         return
+    from paceline.bench.harness.anchor import anchor
     from paceline.bench.harness.comparison import Comparison
     from paceline.bench.harness.plan import LeftOut
 
@@ -128,7 +129,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = _comparison_of(metafunc.definition)
     cells = {cell: plan.from_first_seed(what) for cell, what in asked.items() if not isinstance(what, LeftOut)}
     left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
-    config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan), left_out)
+    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan))
+    config.stash.setdefault(COMPARISONS, {})[name] = found
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
     metafunc.parametrize("cell", [*cells, *skipped])
 

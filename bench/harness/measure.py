@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.harness.warm_up import warm_up
 from paceline.bench.probes.clock import Clock
+from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
@@ -67,6 +68,9 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
+        probing = time.perf_counter()
+        before = product_seconds()  # ahead of the warm-up, so that training finds all as that leaves it
+        probing = time.perf_counter() - probing
         warmup = warm_up(trial, task, held_out, ranks, probes)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
@@ -76,7 +80,8 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
         ended = run.train()
         finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
-        run.evaluation_seconds += time.perf_counter() - finishing
+        after = product_seconds()
+        run.evaluation_seconds += probing + time.perf_counter() - finishing
         unmeasured |= warmup.unmeasured | (run.noise.unmeasured if run.noise else {})
         send(
             {
@@ -91,6 +96,8 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                     | warmup.footprint
                     | {
                         "train_seconds": run.own_seconds,
+                        "probe_before_seconds": before,
+                        "probe_after_seconds": after,
                         "build_seconds": run.setup_seconds,
                         "steps": run.steps,
                         "updates": run.updates,
