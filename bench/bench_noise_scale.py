@@ -30,7 +30,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
         if plan.suite != "quick" and not plan.trainers:
             trainers["Adam"] = MiniBatch(Adam(lr=0.001))  # the rate that Kingma & Ba recommend
         for name, trainer in trainers.items():
-            trial = plan.trial(workload, trainer, seconds)
+            trial = plan.trial(workload, trainer, seconds, label=name if plan.trainers else "")
             # Of one thread a rank: what is observed does not depend on them, and others on the cores disturb it less.
             found[f"{workload.name}-{name}"] = replace(trial, noise=True, threads=1)
     return found
