@@ -3,10 +3,17 @@
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paceline.bench.run_command import plan, print_report, run
+
+if TYPE_CHECKING:
+    from paceline.bench.harness.trial import Trial
+    from paceline.bench.workloads.workload import Workload
+    from paceline.trainers.task import Trainer
 
 HELP = """\
 Paceline measures training strategies side by side - full-batch, mini-batch and online
@@ -59,6 +66,7 @@ def _command() -> None:
     tune = commands.add_parser("tune", description="Search the learning rate of each trainer on a workload.")
     tune.add_argument("--workload", action="append", required=True, metavar="NAME|FILE.py:NAME")
     tune.add_argument("--trainer", action="append", metavar="NAME|FILE.py:NAME", help="default: all six")
+    tune.add_argument("--batch-size", type=int, metavar="B", help="of the trainers (default: their own)")
     tune.add_argument("--seeds", type=int, default=2, help="seeds per rate (default: %(default)s)")
     tune.add_argument("--seconds", type=float, default=10.0, help="budget of a trial (default: %(default)s)")
     tune.add_argument("--device", default="auto")
@@ -98,7 +106,7 @@ def _command() -> None:
 
 def _tune(arguments: argparse.Namespace) -> None:
     from paceline.bench.harness import learning_rates
-    from paceline.bench.harness.plan import STRATEGIES, make_plan
+    from paceline.bench.harness.plan import STRATEGIES, TRAINERS, make_plan
 
     asked = make_plan(
         workloads=arguments.workload,
@@ -109,7 +117,9 @@ def _tune(arguments: argparse.Namespace) -> None:
     )
     command = f"paceline {shlex.join(sys.argv[1:])}"
     for workload in asked.workloads:
-        for name, trainer in asked.trainers:
+        for name, own in asked.trainers:
+            trainer = _at(own, name, arguments.batch_size)
+            known_as = learning_rates.identity(trainer, TRAINERS)
             done: list[learning_rates.TuningTrial] = []
 
             def tell(trial: learning_rates.TuningTrial, done: list[learning_rates.TuningTrial] = done) -> None:
@@ -120,15 +130,31 @@ def _tune(arguments: argparse.Namespace) -> None:
                     flush=True,
                 )
 
-            learning_rates.search(
-                workload, trainer, lambda w, t: asked.trial(w, t, arguments.seconds), arguments.seeds, tell
-            )
+            def make_trial(workload: "Workload", trainer: "Trainer", label: str = name) -> "Trial":
+                return asked.trial(workload, trainer, arguments.seconds, label)
+
+            settings = known_as if known_as not in TRAINERS else ""
+            learning_rates.search(workload, trainer, make_trial, arguments.seeds, tell, settings)
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             learning_rates.write(arguments.output, command, done)
             best = learning_rates.best_rate(done)
             found = "no rate reached the target: allow more --seconds" if best is None else f"{best:g}"
             print(f"best learning rate of {name} on {workload.name}: {found}", flush=True)
     print(f"written to {arguments.output}")
+
+
+def _at(trainer: "Trainer", name: str, batch_size: int | None) -> "Trainer":
+    """Return ``trainer`` at the batch size that was asked for, if one was.
+
+    Raises:
+        ValueError: if it has none of its own; one line.
+    """
+    if batch_size is None:
+        return trainer
+    if not hasattr(trainer, "batch_size"):
+        raise ValueError(f"--batch-size: {name} has no batch size of its own; name other trainers with --trainer")
+    changed: Trainer = replace(trainer, batch_size=batch_size)
+    return changed
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -37,11 +37,11 @@ def cells(plan: Plan) -> dict[str, Search]:
             if not hasattr(trainer, "batch_size") or not hasattr(trainer, "optimizer"):
                 continue  # a strategy with no batch size, or no rate, of its own has nothing to vary
             known: Any = plan.tuned(trainer, workload)
-            was_searched = plan.rate(name, workload) is not None
+            was_searched = plan.rate(trainer, workload) is not None
             for batch_size in plan.batch_sizes or _sizes(plan, train_samples):
                 # Without a search before this one nobody knows where to begin: more rates.
                 count, factor = (coarse, FACTOR) if was_searched else (coarse + 2, 4.0)
-                trial = plan.trial(workload, replace(known, batch_size=batch_size), seconds)
+                trial = plan.trial(workload, replace(known, batch_size=batch_size), seconds, name)
                 found[f"{workload.name}-{name}-B{batch_size}"] = Search(
                     replace(trial, stop_on_plateau=PLATEAU),
                     log_grid(known.optimizer.lr, factor, count),

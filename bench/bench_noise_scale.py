@@ -28,7 +28,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     usual += ["Ddp"] if plan.suite == "full" and plan.most_ranks() > 1 else []
     found = {}
     for workload in plan.workloads_or("mnist5k"):
-        rate = None if plan.trainers else plan.rate("MiniBatch", workload)
+        rate = None if plan.trainers else plan.rate(MiniBatch(), workload)
         trainers = {
             name: plan.tuned(trainer, workload) if rate is None else with_rate(trainer, rate)
             for name, trainer in plan.trainers_or(*usual).items()
@@ -36,7 +36,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
         if plan.suite != "quick" and not plan.trainers:
             trainers["Adam"] = MiniBatch(Adam(lr=0.001))  # the rate that Kingma & Ba recommend
         for name, trainer in trainers.items():
-            trial = plan.trial(workload, trainer, seconds)
+            trial = plan.trial(workload, trainer, seconds, label=name if plan.trainers else "")
             # Of one thread a rank: what is observed does not depend on them, and others on the cores disturb it less.
             found[f"{workload.name}-{name}"] = replace(trial, noise=True, threads=1)
     return found

@@ -17,8 +17,9 @@ def cells(plan: Plan) -> dict[str, Trial]:
     seconds = plan.of_suite(quick=0.5, standard=0.5, full=10.0)
     workload = plan.workloads_or("mnist5k")[0]
     trainers = plan.trainers_or("MiniBatch")
-    trainer = trainers.get("MiniBatch", next(iter(trainers.values())))
-    return {f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds) for name in "AB"}
+    label = "MiniBatch" if "MiniBatch" in trainers else next(iter(trainers))
+    trial = plan.trial(workload, plan.tuned(trainers[label], workload), seconds, label)
+    return {f"{workload.name}-{name}": trial for name in "AB"}
 
 
 def blocks(plan: Plan) -> int:

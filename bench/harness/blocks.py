@@ -136,7 +136,7 @@ class Blocks:
         known = {(one["workload"], one["trainer"], one["world_size"]) for one in before}
         strategies: dict[tuple[str, str, int], Trial] = {}
         for trial in map(trial_of, comparison.cells.values()):
-            place = trial.workload.name, type(trial.trainer).__name__, trial.world_size
+            place = trial.workload.name, trial.trainer_name, trial.world_size
             strategies.setdefault(place, trial)
         if len({place[1:] for place in strategies}) < 2:
             return
