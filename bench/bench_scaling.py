@@ -50,6 +50,7 @@ def cells(plan: Plan) -> dict[str, Trial | LeftOut]:
                     threads=1,
                     device=plan.device,
                     seconds=plan.seconds or seconds,
+                    patience=plan.patience,
                     stop_at_target=False,
                     score_along=False,
                 )

@@ -93,6 +93,7 @@ def _plan(config: pytest.Config) -> Plan:
                 cores=config.getoption("cores"),
                 ranks=config.getoption("ranks"),
                 minutes=config.getoption("minutes"),
+                patience=config.getoption("patience"),
                 until_decided=config.getoption("until_decided"),
                 results=config.getoption("results"),
             )

@@ -118,7 +118,9 @@ class Blocks:
 
     def _expect(self, comparisons: Iterable[Comparison]) -> None:
         self._ahead = Ahead(comparisons, self._done.values())
-        self._repeats_left = int(LARGEST_SHARE_OF_REPEATS * self._ahead.trials())
+        planned = self._ahead.trials() + len(self._done)
+        made = sum(record.repeat > 0 for record in self._done.values())  # of the run that goes on
+        self._repeats_left = max(0, int(LARGEST_SHARE_OF_REPEATS * planned) - made)
 
     def describe(self, **measured: Callable[[], Any]) -> None:
         """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""
