@@ -120,14 +120,16 @@ def one_configuration(results: Results) -> pd.DataFrame:
     for found in several_times(results):
         shown = SHOWN[found.metric]
         one = interval(found.reconciled, shown.unit, shown.scale)
+        first = found.cells[0]
         for cell, median, against in zip(found.cells, found.medians, found.ratios, strict=True):
+            over = MISSING if math.isnan(found.reconciled.median) else "1" if cell is first else ratio(against)
             rows.append(
                 {
                     "configuration": _configuration(cell),
                     "metric": shown.heading,
                     "comparison": in_words(str(cell["comparison"])),
                     "there": interval(median, shown.unit, shown.scale),
-                    "over the first, in anchors": MISSING if math.isnan(found.reconciled.median) else ratio(against),
+                    "over the first, in anchors": over,
                     "one number": one,
                     "verdict": _verdict(found),
                 }
@@ -146,6 +148,8 @@ def _verdict(found: Measured) -> str:
         return "apart in anchors too: not one number"
     if math.isnan(found.reconciled.median):
         return "apart: the machine's doing or not, no anchor tells" if found.apart else "not apart"
+    if math.isnan(found.chance):
+        return "fewer than three seeds in common: whether it is one number is not known"
     return "apart by the machine alone" if found.apart else "one number"
 
 

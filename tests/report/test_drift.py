@@ -42,6 +42,14 @@ def test_one_configuration_has_one_number_beside_what_each_comparison_found(run)
     assert "beside each stands the one number" in said
 
 
+def test_too_few_seeds_in_common_settle_nothing(run):
+    fewer = [CELLS[0], [r for r in CELLS[2] if r.block < 2]]
+    rows = drift.one_configuration(replace(results(*fewer), anchors=ANCHORS))
+    assert rows["verdict"].unique().tolist() == [
+        "fewer than three seeds in common: whether it is one number is not known"
+    ]
+
+
 def test_a_comparison_whose_cells_drift_apart_is_named():
     cells = [
         timed("strategies", f"digits-{name}", trainer=name, batch_size=64, seconds_per_step=0.001, blocks=6)
