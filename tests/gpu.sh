@@ -49,7 +49,7 @@ fi
 mkdir -p "$RESULTS"
 "$PYTHON" -m paceline.bench doctor >"$RESULTS/doctor.txt" 2>&1
 cat "$RESULTS/doctor.txt"
-timeout -k 10 220 "$PYTHON" -m tests.gpu.checks "$RESULTS/checks" 2>&1 | tee "$RESULTS/checks.log"
+timeout -k 10 230 "$PYTHON" -m tests.gpu.checks "$RESULTS/checks" 2>&1 | tee "$RESULTS/checks.log"
 status=${PIPESTATUS[0]}
 
 # What is left of the time, less what planning, the gate and the report take beside the trials.
