@@ -17,7 +17,7 @@ from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
 from paceline.trainers.task import Task
 
-# So many steps, or as many as fit into so many seconds: two at least.
+# So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
 WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
 
 
@@ -43,7 +43,7 @@ def warm_up(
     """
     began = time.perf_counter()
     footprint: dict[str, int] = {}
-    flops, step = None, None
+    flops, step, second = None, None, None
     torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
     with closing(trial.trainer(task)) as steps:
         with FlopCounterMode(display=False) as counter:
@@ -57,8 +57,10 @@ def warm_up(
             if second is not None:
                 step, footprint = second, counted.bytes()
         probes.steps_follow()
-        for _ in range(WARMUP_STEPS - 2):
-            if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many
+        least = int(task.device.type == "cuda")  # a step that shows what memory training needs there
+        for made in range(WARMUP_STEPS - 2):
+            # Every rank makes as many.
+            if made >= least and ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):
                 break
             step = next(steps, step)
         if step is not None:
@@ -70,7 +72,7 @@ def warm_up(
     if dtype == "float32" and multiplied_in_tf32(counter, task.device):
         dtype = "tf32"
     count = sum(p.numel() for p in parameters) if step is not None else None
-    del steps, step, parameters
+    del steps, step, second, parameters
     gc.collect()
     torch.manual_seed(trial.seed)
     compiled = float(calculate_time_spent()["total_wall_time"])  # by the compiler's own account
