@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import psutil
@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from paceline.bench import run_trial
+from paceline.bench import Workload, run_trial
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.measure import measure
 from paceline.bench.harness.trial import Trial
@@ -412,6 +412,37 @@ def test_no_thread_is_started_on_the_cpu():
     Probes(torch.device("cpu")).reset()
     time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_what_training_needs_is_noted_after_steps_that_search_for_nothing_and_before_the_evaluation(
+    monkeypatch, tmp_path
+):
+    """The order on which the accounts of a GPU's memory rest."""
+    happened = []
+
+    def noted(name):
+        return lambda *_: happened.append(name)
+
+    @dataclass(frozen=True)
+    class Noted(MiniBatch):
+        def __call__(self, task):
+            for step in super().__call__(task):
+                happened.append("step")
+                yield step
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("steps_follow", "evaluation_follows", "reset", "built"):
+        monkeypatch.setattr(Probes, name, noted(name))
+    monkeypatch.setattr(Workload, "evaluate", lambda *_: happened.append("evaluation") or 0.5)
+    data_file, _ = DATA_FILES.prepare(GAUSSIANS)
+    threads = torch.get_num_threads()
+    try:
+        measure(Trial(GAUSSIANS, Noted(), threads=1, steps=2), data_file, 0, str(tmp_path), send=lambda message: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert happened[:2] == ["step", "step"]
+    expected = ["steps_follow", "step", "evaluation_follows", "evaluation", "reset", "built", "step", "evaluation"]
+    assert [name for name, before in zip(happened[2:], happened[1:], strict=False) if name != before][:8] == expected
 
 
 def test_the_marks_lie_before_and_after_the_ranks_have_met(monkeypatch, tmp_path):
