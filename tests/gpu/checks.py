@@ -208,7 +208,7 @@ def neighbours(machine: Machine) -> Iterator[Check]:
         return
     (alone,) = machine.records["float32"].ranks
     told = alone.get("gpu_other_processes")
-    why = "" if told is not None else machine.records["float32"].unmeasured.get("other_processes", "")
+    why = "" if told is not None else machine.records["float32"].unmeasured.get("gpu_other_processes", "")
     verdict = "open" if told is None else "WRONG" if gpu_shared(machine.records["float32"]) else "ok"
     yield Check("alone on the GPU", verdict, why or f"{told} others, {alone.get('gpu_others_share')} of it theirs")
     command = [sys.executable, "-m", "tests.gpu.by_hand", "--width", str(machine.width), "--seconds", "25"]
