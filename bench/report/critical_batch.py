@@ -96,6 +96,11 @@ def _remarks(sweep: Sweep) -> list[str]:
     if found.falls:
         falls = listed(f"from B={a:g} to {b:g}" for a, b in found.falls)
         remarks.append(f"samples fall {falls}, which no hyperbola does")
+    p, off = found.lack_of_fit
+    if p < 0.05:
+        remarks.append(
+            f"the samples lie off the hyperbola by {percent(off, 1)} beyond chance (lack of fit, p = {p:.2g})"
+        )
     if found.outliers:
         remarks.append(f"B={_sizes(found.outliers)} lies off the curve through the others")
     told = {size: rate for size, rate in sweep.rates.items() if rate.failed < rate.trials}
