@@ -315,9 +315,7 @@ def _objection(x: Floats, b: float, low: float, high: float, left_out: tuple[flo
         known = f"[{low:.3g}, {high:.3g}]"
         return f"the 95 % interval {known} of B_crit reaches further than by a factor of {LARGEST_FACTOR:g}{missed}"
     if p < 1 - CONFIDENCE and off > LARGEST_MISFIT:
-        return (
-            f"samples to target follow no hyperbola, but lie off it by {100 * off:.0f} % beyond chance (p = {p:.2g})"
-        )
+        return f"samples to target follow no hyperbola, but lie off it by {100 * off:.0f} % beyond chance (p = {p:.2g})"
     return ""
 
 

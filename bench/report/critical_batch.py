@@ -189,7 +189,9 @@ def _decision(sweep: Sweep, found: Best) -> tuple[str, str]:
         sentences.append(f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
     if found.metric == "seconds_to_target":
         sentences += _warnings(sweep)
-    sentences.append("Each batch size at the learning rate found for it, on other seeds.")
+    default = [size for size, rate in sweep.rates.items() if not rate.tried]
+    unequal = f" No rate was searched for B={_sizes(default)}." if default else ""
+    sentences.append(f"Each batch size at the learning rate found for it, on other seeds.{unequal}")
     sizes = sorted([size, *found.tied])
     choice = listed([f"B={s:g}" for s in sizes], "or") if found.decided else NOT_DECIDED
     return choice, " ".join(filter(None, [*sentences, excluded, _critical(sweep)]))

@@ -7,6 +7,7 @@ import pandas as pd
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, in_order, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
+from paceline.bench.analysis.run_costs import search_of
 from paceline.bench.analysis.scaling import Scaling, at_equal_cores, cost, scalings, workers
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import no_equal, reservations
@@ -139,6 +140,11 @@ def _paid(seconds: Pair, a: Cell, b: Cell) -> str:
     return f", {times(replace(seconds, comparison=paid))} the {_worker(a)}-seconds"
 
 
+def _searched(results: Results, *cells: Cell) -> str:
+    """Return that the rates are those found for the cells; "" where one is a default."""
+    return ", each at the learning rate found for it" if all(len(search_of(results, cell)) for cell in cells) else ""
+
+
 def _step_up(fewer: Scaling, more: Scaling, gain: Pair) -> str:
     ends = {"more": "it is faster", "less": "it is slower", "equivalent": "it buys nothing"}
     end = ends.get(gain.verdict, "whether it is faster is not resolved")
@@ -205,12 +211,13 @@ def more_workers_are_faster(results: Results) -> Judged:
         beware = f"That ranks beat idle cores says nothing of threads on them, which were not measured. {beware}"
     points = [*equal, *idle] if idle else []
     verdict, why = over_sweep(points, "what ranks are compared with, and on how many of them", measure, needs, beware)
-    statistical = [
-        f"{_footing(ddp, mini)} and at equal batch on {workload}, ranks take "
-        f"{times(pair(results, ddp, mini, 'samples_to_target'))} the samples of one process and "
-        f"{times(seconds)} its seconds to target{_paid(seconds, ddp, mini)}, each at the learning "
-        f"rate found for it.{provisos(results, ddp, mini)}"
-        for workload, ddp, mini in pairs
-        for seconds in (pair(results, ddp, mini, "seconds_to_target"),)
-    ]
+    statistical = []
+    for workload, ddp, mini in pairs:
+        seconds = pair(results, ddp, mini, "seconds_to_target")
+        statistical.append(
+            f"{_footing(ddp, mini)} and at equal batch on {workload}, ranks take "
+            f"{times(pair(results, ddp, mini, 'samples_to_target'))} the samples of one process and "
+            f"{times(seconds)} its seconds to target{_paid(seconds, ddp, mini)}{_searched(results, ddp, mini)}."
+            f"{provisos(results, ddp, mini)}"
+        )
     return verdict, " ".join([why, *statistical])

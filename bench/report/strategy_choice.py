@@ -8,6 +8,7 @@ from dataclasses import replace
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_order, name_of
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
+from paceline.bench.analysis.run_costs import search_of
 from paceline.bench.analysis.statistics import SPENT
 from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
@@ -46,7 +47,9 @@ def decisions(results: Results) -> list[Decision]:
 def _with_reservations(results: Results, row: Decision, cells: Iterable[Cell]) -> Decision:
     """Say first of every strategy that the row rests on if it solves another problem: it is no plain choice."""
     named = [c for c in cells if re.search(rf"(?<![\w-]){re.escape(name_of(c))}(?![\w-])", f"{row.choice} {row.why}")]
-    return replace(row, why=f"{reservations(results, *named)} {row.why}".strip())
+    default = [name_of(c) for c in named if not math.isnan(c["lr"]) and not len(search_of(results, c))]
+    unequal = f" The rate of {listed(default)} was not searched." if default else ""
+    return replace(row, why=f"{reservations(results, *named)} {row.why}{unequal}".strip())
 
 
 def _excluded(cells: Iterable[Cell]) -> str:

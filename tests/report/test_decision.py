@@ -188,6 +188,15 @@ def test_mixed_precision_is_recommended_where_it_pays_only() -> None:
     assert row(results(precisions({(64, 32): 0.7}, blocks=2)), "precision")[0] == "not decided"
 
 
+def test_a_rate_that_is_a_default_is_said_not_to_have_been_searched() -> None:
+    """0.316 is what the search in learning_rates.csv found for both on mnist5k; 0.1 is a default."""
+    found = {"workload": "mnist5k", "lr": 0.316}
+    run = results(raced("MiniBatch", seconds=1.0, **found), raced("Amp", seconds=1.2, **(found | {"lr": 0.1})))
+    assert "The rate of Amp was not searched." in row(run, "fastest to target")[1]
+    run = results(raced("MiniBatch", seconds=1.0, **found), raced("Amp", seconds=1.2, **found))
+    assert "not searched" not in row(run, "fastest to target")[1]
+
+
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
     assert list(table["choice"]) == ["not measured"] * 5
