@@ -6,17 +6,22 @@ import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_order
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import pair
+from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.run_costs import break_even, ledger, once, search_of
+from paceline.bench.analysis.scaling import workers
 from paceline.bench.analysis.statistics import Interval
 from paceline.bench.analysis.time_to_target import Crossing, crossings, disagreements, first_hit
 from paceline.bench.records.metrics import COSTS
+from paceline.bench.report.cores_used import footing, in_worker_seconds, worker
 from paceline.bench.report.equivalence import marked
 from paceline.bench.report.metrics import columns, ratio_column
 from paceline.bench.report.plots.convergence import convergence
 from paceline.bench.report.plots.pareto import pareto
 from paceline.bench.report.plots.time_to_target import time_to_target as times_to_target
-from paceline.bench.report.wording import MISSING, in_seconds, interval, number, number_of
+from paceline.bench.report.wording import MISSING, in_seconds, interval, number, number_of, ratio
+
+# The column of those that do not run on the same number of cores or GPUs.
+UNLIKE = "not on the same"
 
 PLOTS = {
     "convergence": convergence,
@@ -125,11 +130,21 @@ def pairwise(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
                     f"strategy / {base}": marked(results, cell),
                     **ratio_column(seconds, "seconds_to_target"),
                     "verdict": seconds.verdict,
+                    UNLIKE: _unlike(seconds, cell, against),
                     **ratio_column(pair(results, cell, against, "samples_to_target"), "samples_to_target"),
                     **ratio_column(pair(results, cell, against, "training_memory_bytes"), "training_memory_bytes"),
                 }
             )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found if any(row[UNLIKE] for row in rows) else found.drop(columns=UNLIKE, errors="ignore")
+
+
+def _unlike(seconds: Pair, a: Cell, b: Cell) -> str:
+    """Return on how many cores or GPUs two cells run, and what that costs; "" where it is as many."""
+    if workers(a) == workers(b):
+        return ""
+    paid = ratio(in_worker_seconds(seconds, a, b))
+    return f"{footing(a, b)}: {paid} the {worker(a)}-seconds"
 
 
 def run_costs(results: Results, base: str = "MiniBatch") -> pd.DataFrame:

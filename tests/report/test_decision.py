@@ -103,7 +103,8 @@ def test_the_smallest_batch_that_saturates_is_chosen() -> None:
 
 
 def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:
-    choice, _ = row(results(batch_sizes({16: 1e4, 64: 9.1e4, 256: 1e5})), "saturates")
+    choice, why = row(results(batch_sizes({16: 1e4, 64: 9.1e4, 256: 1e5})), "saturates")
+    assert "whether it is 90 % of it is not resolved" in why
     assert choice == "between B=64 and B=256"
     choice, why = row(results(batch_sizes({16: 1e4, 64: 9.7e4}, blocks=2)), "saturates")
     assert choice == "not decided"
@@ -155,6 +156,10 @@ def test_gpus_that_race_one_say_so_and_in_gpu_seconds() -> None:
     race = raced("MiniBatch", seconds=1.0, device="cuda"), raced("Ddp", seconds=0.5, device="cuda", world_size=8)
     why = row(results(*race, ranks({1: 1.0, 2: 1.8}, device="cuda")), "how many workers")[1]
     assert "On 8 GPUs against 1, Ddp's ranks take 0.50" in why
+    assert "Not on the same number of GPUs: " in row(results(*race), "fastest to target")[1]
+    [pairwise] = strategies.pairwise(results(*race)).to_dict("records")
+    assert pairwise["not on the same"].startswith("On 8 GPUs against 1: 4.0")
+    assert pairwise["not on the same"].endswith("the GPU-seconds")
     assert "4.0" in why.split("On 8 GPUs against 1")[1].split("GPU-seconds")[0]
 
 
