@@ -7,20 +7,16 @@ same steps from the same weights: whatever differs between them is the machine a
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from paceline.bench.analysis.cells import by_workload, cells_of, in_order
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import compared
-from paceline.bench.analysis.statistics import CONFIDENCE, Comparison, Floats, log_ratios, student
+from paceline.bench.analysis.power import smallest_effect
+from paceline.bench.analysis.statistics import CONFIDENCE, Comparison, Floats, log_ratios
 
 # In the order in which a run is judged by them: decisions are made on the first.
 METRICS = ("seconds_to_target", "seconds_per_step")
-
-POWER = 0.8
-
-RELABELLINGS = 4096  # all of them up to 12 blocks
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,6 @@ class Null:
         noise: standard deviation of ``logs``: what a single pair differs by.
         noise_low: lower end of its 95 % interval.
         noise_high: upper end.
-        false_positives: share of relabellings of A and B that the comparison calls different.
     """
 
     workload: str
@@ -45,47 +40,10 @@ class Null:
     noise: float
     noise_low: float
     noise_high: float
-    false_positives: float
 
     def smallest(self, n: int) -> float:
         """Return the smallest difference that ``n`` blocks show at 80 % power, as a share: 0.05 is 5 %."""
         return math.expm1(self.noise * smallest_effect(n))
-
-
-def smallest_effect(n: int) -> float:
-    """Return the true difference, in standard deviations of a pair, that ``n`` pairs show at 80 % power.
-
-    Two-sided at 5 %. Infinite below three pairs, for which there is no verdict.
-
-    Source: the noncentral t distribution; J. Cohen 1988, Statistical Power Analysis, chapter 2.
-    """
-    if n < 3:
-        return math.inf
-    limit = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-
-    # The other tail is left out: at this power it holds less than a millionth.
-    shift = optimize.brentq(lambda shift: stats.nct.sf(limit, n - 1, shift) - POWER, 0.5, 8.0)
-    return float(shift / math.sqrt(n))
-
-
-def called_different(logs: Floats) -> float:
-    """Return how often the comparison of A with B calls a difference when their names are swapped at random.
-
-    A swap within a block turns the sign of its log ratio. Where A and B are the same, every swap is as likely as
-    what was observed, so about one in twenty should be called different, whatever the noise is distributed like.
-
-    Args:
-        logs: log(A / B) of each block; all swaps of up to 12 blocks are made, of more blocks 4096 random ones.
-
-    Source: R. A. Fisher 1935, The Design of Experiments, section 21.
-    """
-    n = len(logs)
-    if 2**n <= RELABELLINGS:
-        swapped = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1
-    else:
-        swapped = np.random.default_rng(0).integers(0, 2, (RELABELLINGS, n))
-    low, high = student(np.where(swapped == 1, -logs, logs))
-    return float(((low > 0) | (high < 0)).mean())
 
 
 def nulls(results: Results) -> list[Null]:
@@ -105,7 +63,7 @@ def nulls(results: Results) -> list[Null]:
             tails = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], n - 1)
             least, most = (noise * math.sqrt((n - 1) / float(tail)) for tail in tails)
             comparison = compared(results, a, b, metric)
-            found.append(Null(workload, metric, logs, comparison, noise, least, most, called_different(logs)))
+            found.append(Null(workload, metric, logs, comparison, noise, least, most))
     return found
 
 

@@ -53,7 +53,6 @@ def table(results: Results) -> pd.DataFrame:
                 "verdict": null.comparison.verdict,
                 "a single pair differs by": f"{two_digits(math.expm1(null.noise))} "
                 f"[{two_digits(math.expm1(null.noise_low))}, {two_digits(math.expm1(null.noise_high))}]",
-                "names swapped at random: called different in": two_digits(null.false_positives),
             }
             for null in nulls(results)
         ]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paceline.bench.analysis.null_test import called_different, nulls, smallest_effect
+from paceline.bench.analysis.null_test import nulls
+from paceline.bench.analysis.power import smallest_effect
 from tests.synthetic import normal_logs, null_test, raced, results
 
 
@@ -40,17 +41,8 @@ def test_the_planted_noise_is_found_whatever_the_machine_did():
     assert [found.metric for found in nulls(run)] == ["seconds_to_target", "seconds_per_step"]
 
 
-def test_relabelling_calls_one_in_twenty_different():
-    """By symmetry of normal noise; that of one sample of 12 lies near it."""
-    shares = [called_different(np.array(normal_logs(0.05, 12, seed))) for seed in range(20)]
-    assert np.mean(shares) == pytest.approx(0.05, abs=0.01)
-    many = called_different(np.array(normal_logs(0.05, 30)))
-    assert many == pytest.approx(0.05, abs=0.02)
-
-
 def test_a_bias_between_the_names_is_called_out():
-    """If A is always 10 % slower the harness is at fault: the verdict says so, and the swaps still do not."""
+    """If A is always 10 % slower the harness is at fault, and the verdict says so."""
     logs = np.array(normal_logs(0.01, 12)) + math.log(1.1)
     [found, _] = nulls(results(null_test(logs.tolist())))
     assert found.comparison.verdict == "slower"
-    assert found.false_positives < 0.1
