@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paceline.bench.records.over_ranks import largest, total
-from paceline.bench.records.quantities import or_nan
+from paceline.bench.records.quantities import or_nan, peak_union_bytes
 from paceline.bench.records.record import Record
 
 
@@ -27,7 +27,6 @@ def memory_parts(record: Record) -> dict[str, float]:
     kind = "allocated" if record.device == "cuda" else "rss"
     took = total(record, f"peak_{kind}_bytes") - total(record, f"start_{kind}_bytes")
     mapped = total(record, "rss_file_bytes") + total(record, "rss_shared_bytes")
-    shared = total(record, "rss_bytes") - total(record, "pss_bytes")
     context, connected = (total(record, f"beyond_torch_{name}_bytes") for name in ("context", "communication"))
     return {
         "nvml_device": total(record, "nvml_device_peak_bytes"),
@@ -36,7 +35,7 @@ def memory_parts(record: Record) -> dict[str, float]:
         "allocated": total(record, "peak_allocated_bytes"),
         "rss_anonymous": total(record, "peak_rss_bytes") - mapped,
         "rss_file": mapped,
-        "pss": total(record, "peak_rss_bytes") - shared,
+        "union": peak_union_bytes(record),
         "dataset": total(record, "dataset_bytes"),
         **parts,
         "residual": took - sum(parts.values()),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from paceline.bench.harness.fork_server import process_context
 from paceline.bench.harness.processes import call_in_processes
+from paceline.bench.probes.float32_precision import multiply_in
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
@@ -40,10 +41,11 @@ class Machine(NamedTuple):
 
 
 def machines(trials: Iterable["Trial"]) -> list[Machine]:
-    """Return what ``trials`` need the peaks of: float32 unless their trainer says otherwise."""
+    """Return what ``trials`` need the peaks of."""
     found = (
-        Machine(trial.device, getattr(trial.trainer, "dtype", "float32"), trial.threads_per_rank, trial.world_size)
+        Machine(trial.device, dtype, trial.threads_per_rank, trial.world_size)
         for trial in trials
+        for dtype in trial.dtypes_of_peaks
     )
     return sorted(set(found))
 
@@ -96,6 +98,7 @@ def _rank_rates(rank: int, machine: Machine, barrier: Any, stop: Any) -> list[tu
     # One thread as well: while others use the cores, several that wait for each other can be slower than one.
     threads = sorted({1, machine.threads}) if machine.device == "cpu" else (machine.threads,)
     of_a_shape = 2 * len(threads)
+    dtype = multiply_in(machine.dtype) if machine.device == "cuda" else getattr(torch, machine.dtype)
     rates = []
     with torch.inference_mode():
         for turn, (shape, number, how) in enumerate(
@@ -105,7 +108,7 @@ def _rank_rates(rank: int, machine: Machine, barrier: Any, stop: Any) -> list[tu
             if turn >= stop.value:
                 break
             torch.set_num_threads(number)
-            rate = _rate(shape, how, getattr(torch, machine.dtype), device)
+            rate = _rate(shape, how, dtype, device)
             rates.append((rate, shape, how))
             m, k, n = shape
             if 2 * m * k * n / rate > LONGEST_PRODUCT:

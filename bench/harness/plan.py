@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.learning_rates import BUILT_IN_RATES, FIRST_SEED, best_rates
+from paceline.bench.harness.learning_rates import BUILT_IN_RATES, FIRST_SEED, best_rates, identity
 from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.rate_search import Search, with_rate
 from paceline.bench.harness.trial import Trial, is_distributed
@@ -76,7 +76,7 @@ class Plan:
         gpus: that CUDA shows to this process.
         minutes: wall time of the measurements; None leaves it to the suite.
         until_decided: whether blocks are added until verdicts fall, for which there is a budget of its own.
-        rates: learning rates found by search, by (workload, trainer).
+        rates: learning rates found by search, by workload and ``learning_rates.identity`` of the trainer.
         notes: what was decided for the user, a line each.
     """
 
@@ -119,15 +119,19 @@ class Plan:
         return not self.trainers or name in dict(self.trainers)
 
     def tuned(self, trainer: Trainer, workload: Workload) -> Trainer:
-        """Return ``trainer`` with the rate that the search found for it; as it is where none was made."""
-        lr = dict(self.rates).get((workload.name, type(trainer).__name__))
+        """Return ``trainer`` with the rate that the search found for it; as it is where none was made.
+
+        A search is of one optimizer, batch size and all: what was found for another trainer of the same class says
+        nothing, and a user's own settings are theirs.
+        """
+        lr = self.rate(trainer, workload)
         return trainer if lr is None else with_rate(trainer, lr)
 
-    def rate(self, trainer: str, workload: Workload) -> float | None:
-        """Return the learning rate that the search found, if one was made."""
-        return dict(self.rates).get((workload.name, trainer))
+    def rate(self, trainer: Trainer, workload: Workload) -> float | None:
+        """Return the learning rate that the search of this very ``trainer`` found, if one was made."""
+        return dict(self.rates).get((workload.name, identity(trainer, TRAINERS)))
 
-    def trial(self, workload: Workload, trainer: Trainer, seconds: float) -> Trial:
+    def trial(self, workload: Workload, trainer: Trainer, seconds: float, label: str = "") -> Trial:
         """Return a trial of ``trainer`` on all cores: as ranks of some threads, or as threads of one rank.
 
         Args:
@@ -135,6 +139,7 @@ class Plan:
             trainer: the strategy; its rate is taken as it is, and so is the batch size that a user wrote. Our own
                 default is cut to the training set.
             seconds: training budget, unless the user set one.
+            label: what the trainer is called; "" calls it by its class.
         """
         trainer = _fitted(trainer, workload)
         ranks = self.ranks_of(trainer)
@@ -145,6 +150,7 @@ class Plan:
             threads=max(1, self.cores_of_a_trial() // ranks),
             device=self.device,
             seconds=self.seconds if self.seconds is not None else seconds,
+            label=label,
         )
 
     def from_first_seed(self, cell: Trial | Search) -> Trial | Search:
@@ -233,8 +239,8 @@ def make_plan(
     chosen, gpus, notes = _device(device)
     return Plan(
         suite=matching,
-        workloads=tuple(find_workload(name) for name in workloads or ()),
-        trainers=tuple(find_trainer(name) for name in trainers or ()),
+        workloads=tuple(_of_one_name_each([find_workload(name) for name in dict.fromkeys(workloads or ())])),
+        trainers=tuple(_of_one_label_each([find_trainer(name) for name in dict.fromkeys(trainers or ())])),
         batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
         seeds=seeds,
         first_seed=first_seed,
@@ -250,8 +256,22 @@ def make_plan(
     )
 
 
+def _of_one_name_each(workloads: list[Workload]) -> list[Workload]:
+    for number, workload in enumerate(workloads):
+        if any(other.name == workload.name for other in workloads[:number]):
+            raise ValueError(f"two workloads are called {workload.name!r}: give one of them another name=")
+    return workloads
+
+
+def _of_one_label_each(trainers: list[tuple[str, Trainer]]) -> list[tuple[str, Trainer]]:
+    for number, (label, _) in enumerate(trainers):
+        if any(label == other for other, _ in trainers[:number]):
+            raise ValueError(f"two trainers are called {label}: give one of them another name in its file")
+    return trainers
+
+
 def find_trainer(name: str) -> tuple[str, Trainer]:
-    """Return the strategy of that name, or the one that ``FILE.py:NAME`` defines, with its name.
+    """Return the strategy of that name, or the one that ``FILE.py:NAME`` defines, with its label: NAME.
 
     Raises:
         ValueError: one line: the name is unknown, or the file has no such trainer.
@@ -264,7 +284,7 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
             raise ValueError(f"{name}: its fields need defaults ({error})") from error
         if not callable(trainer) or not hasattr(trainer, "__dataclass_fields__"):
             raise ValueError(f"{name} is not a trainer: a frozen dataclass that is called with a task")
-        return type(trainer).__name__, trainer
+        return name.rpartition(":")[2], trainer
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
     return name, TRAINERS[name]

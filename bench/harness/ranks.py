@@ -1,5 +1,6 @@
 """The ranks of a trial: how they find each other, and what they must agree on."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -20,13 +21,27 @@ T = TypeVar("T")
 class Ranks:
     """What ranks must agree on. With one rank, nothing is sent anywhere."""
 
-    first: bool
+    rank: int
     world_size: int
     device: torch.device
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that decides."""
+        return self.rank == 0
+
     def meet(self) -> None:
-        """Make a first collective: it is then that NCCL connects the ranks, and takes its buffers."""
-        dist.all_reduce(torch.zeros(1, device=self.device))
+        """Go on when all ranks have come here. The first time NCCL connects them, and takes its buffers."""
+        if dist.is_initialized():
+            dist.all_reduce(torch.zeros(1, device=self.device))
+
+    def total(self, value: float) -> float:
+        """Return the sum of ``value`` over ranks."""
+        if self.world_size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.item()
 
     def slowest_and_mean(self, seconds: float, loss: float) -> tuple[float, float]:
         """Return the largest ``seconds`` and the mean ``loss`` over ranks."""
@@ -49,13 +64,14 @@ class Ranks:
 @contextmanager
 def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device) -> Iterator[Ranks]:
     """Join the ranks of a distributed trainer; for any other there is no group."""
-    ranks = Ranks(rank == 0, trial.world_size, device)
+    ranks = Ranks(rank, trial.world_size, device)
     if not getattr(trial.trainer, "distributed", False):
         yield ranks
         return
     loopback_only()
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
+        device_id=device if device.type == "cuda" else None,
         init_method=f"file://{rendezvous}",
         rank=rank,
         world_size=trial.world_size,
@@ -64,10 +80,24 @@ def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device
     try:
         yield ranks
         dist.barrier()  # without it a rank that leaves early can abort the others
-    finally:
+    except BaseException:
+        _leave_at_once()  # what went wrong is the news, and must not wait for ranks that wait for this one
+        raise
+    dist.destroy_process_group()
+
+
+def _leave_at_once() -> None:
+    """Leave the group without waiting for what is under way in it."""
+    if dist.get_backend() != "nccl":
         dist.destroy_process_group()
+        return
+    # To destroy it, NCCL first finishes what was begun, which may never end; torch's abort is not public as yet.
+    abort = getattr(dist.distributed_c10d, "_abort_process_group", dist.destroy_process_group)
+    with contextlib.suppress(Exception):
+        abort()
 
 
 def loopback_only() -> None:
-    """Keep gloo to this machine, unless told otherwise: nothing on the network can then reach a run."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    """Keep gloo and NCCL to this machine, unless told otherwise: nothing on the network can then reach a run."""
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ.setdefault(variable, "lo0" if sys.platform == "darwin" else "lo")

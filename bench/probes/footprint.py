@@ -29,7 +29,10 @@ class Footprint:
         self._alive: Counter[int] = Counter()
         self._now = self._peak = 0
         self._hooks = saved_tensors_hooks(self._pack, self._unpack)
-        self._sizes: dict[str, int] = {}
+        # By parameter, since several optimizers may share one; what an optimizer keeps of it is its own.
+        self._parameters: dict[int, int] = {}
+        self._gradients: dict[int, int] = {}
+        self._states: dict[int, int] = {}  # by optimizer
 
     def __enter__(self) -> "Footprint":
         """Begin to count."""
@@ -43,11 +46,15 @@ class Footprint:
         self._optimizer_hook.remove()
 
     def bytes(self) -> dict[str, int]:
-        """Return ``saved_bytes``, and of the last optimizer ``parameter_``, ``gradient_`` and ``optimizer_bytes``.
+        """Return ``saved_bytes``, and of all optimizers ``parameter_``, ``gradient_`` and ``optimizer_bytes``.
 
         The latter three are left out for a trainer that uses no ``torch.optim.Optimizer``.
         """
-        return {"saved_bytes": self._peak} | self._sizes
+        found = {"saved_bytes": self._peak}
+        if self._states:
+            held = {"parameter": self._parameters, "gradient": self._gradients, "optimizer": self._states}
+            found |= {f"{name}_bytes": sum(sizes.values()) for name, sizes in held.items()}
+        return found
 
     def _pack(self, tensor: Tensor) -> "_Saved | Tensor":
         storage = tensor.untyped_storage()
@@ -74,11 +81,9 @@ class Footprint:
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state = [value for values in optimizer.state.values() for value in values.values()]
-        self._sizes = {
-            "parameter_bytes": sum(p.nbytes for p in parameters),
-            "gradient_bytes": sum(p.grad.nbytes for p in parameters if p.grad is not None),
-            "optimizer_bytes": sum(value.nbytes for value in state if isinstance(value, Tensor)),
-        }
+        self._parameters |= {id(p): p.nbytes for p in parameters}
+        self._gradients |= {id(p): p.grad.nbytes for p in parameters if p.grad is not None}
+        self._states[id(optimizer)] = sum(value.nbytes for value in state if isinstance(value, Tensor))
 
 
 class _Saved:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from paceline.bench.probes.energy_windows import EnergyWindows
+from paceline.bench.probes.gpu_neighbours import Neighbours
 from paceline.bench.probes.nvml import ask, close_library, open_library, pynvml, used_bytes
 
-SHORTEST_ENERGY_WINDOW = 1.0  # seconds; the counter moves only every 20 to 100 ms, so less is mostly rounding
+SHORTEST_ENERGY_WINDOW = 1.0  # seconds; the counter moves only every 20 to 100 ms
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,15 @@ class GpuReadings:
     process_peak_bytes: int | None  # largest sample of the process's own memory since the last reset
     device_peak_bytes: int | None  # largest sample of the device's used memory, everybody's, likewise
     device_baseline_bytes: int | None  # the device's used memory at the start
-    energy_joules: float | None  # of the whole device and everybody on it, pauses included
-    energy_window_seconds: float | None  # between the two readings of the energy counter
+    energy_joules: float | None  # of the whole device and everybody on it, over stretches of training
+    energy_window_seconds: float | None  # of these stretches; where they do not tell of the trial, of all training
     power_limit_watts: float | None  # enforced at the start
     samples: int  # looks since the last reset; what comes and goes between two of them is not seen
     unmeasured: dict[str, str] = field(default_factory=dict)  # name of a field -> why it is None
     clock_event_reasons: int | None = None  # every reason seen for which the clock was held down: a bit mask
     longest_gap_seconds: float | None = None  # between two looks, pauses left out: a shorter burst may be missed
+    other_processes: int | None = None  # that computed on the device, the most at once
+    others_share: float | None = None  # of the device's multiprocessors, the most that one of them used
     # What there was beyond the bytes that torch's allocator had reserved: at each `mark` by its name, and the largest
     # sample since the last reset as "peak". Of the process, or as the device's rise, as `best_memory` chooses.
     beyond_torch: dict[str, int] = field(default_factory=dict)
@@ -54,18 +58,21 @@ class GpuReadings:
 
 _MEMORY = ("process_peak_bytes", "device_peak_bytes", "device_baseline_bytes")
 _ENERGY = ("energy_joules", "energy_window_seconds")
-_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons", "longest_gap_seconds")
+_OTHERS = ("other_processes", "others_share")
+_MEASURED = (*_MEMORY, *_ENERGY, "power_limit_watts", "clock_event_reasons", "longest_gap_seconds", *_OTHERS)
 
 
 class _Memory(NamedTuple):
     """What NVML counted at one moment, in bytes; None is refused, or not listed.
 
-    ``beyond`` is what of it torch's allocator had not reserved: by the process's own count, by the device's rise.
+    Without what torch's allocator keeps cached of others than training. ``beyond`` is what torch's allocator had not
+    reserved: by the process's own count, by the device's rise. ``processes`` are those that compute on the device.
     """
 
     device: int | None
     process: int | None
     beyond: tuple[int | None, int | None]
+    processes: list[Any]
 
 
 class GpuProbe:
@@ -77,14 +84,20 @@ class GpuProbe:
 
     A refusal in the middle (a lost GPU, say) ends that quantity: it is None, since the peak so far may
     not be the peak, until a `reset_peak` asks anew. A process that is not listed yet is no refusal: its
-    CUDA context may still be to come.
+    CUDA context may still be to come. A process of its number that is there before it is none of ours: where PIDs have
+    namespaces, NVML may tell those of another.
 
     Source: NVML API Reference, nvmlDeviceGetMemoryInfo_v2, nvmlDeviceGetComputeRunningProcesses_v3,
     nvmlDeviceGetTotalEnergyConsumption, nvmlDeviceGetEnforcedPowerLimit.
     """
 
     def __init__(
-        self, uuid: str, pid: int | None = None, period: float = 0.05, reserved: Callable[[], int] | None = None
+        self,
+        uuid: str,
+        pid: int | None = None,
+        period: float = 0.05,
+        reserved: Callable[[], int] | None = None,
+        spare: Callable[[], int] = lambda: 0,
     ) -> None:
         """Touch nothing yet.
 
@@ -94,21 +107,23 @@ class GpuProbe:
             period: seconds between samples.
             reserved: gives what torch's allocator has reserved on the device in this process, in bytes; called at
                 each sample, from the thread too.
+            spare: likewise, what of that is no memory of the trial's: cached from evaluations.
         """
         self._uuid, self._pid, self._period = uuid, os.getpid() if pid is None else pid, period
         self._unmeasured = dict.fromkeys(_MEASURED, "the probe was never started")
         self._initialized, self._paused = False, False
         self._handle: Any = None  # None: not started, no such GPU, or stopped
         self._process_peak, self._device_peak, self._samples, self._listed = 0, 0, 0, 0
-        self._reserved = reserved
+        self._reserved, self._spare = reserved, spare
+        self._neighbours = Neighbours(self._pid)
+        self._stranger = False  # whether another process has this one's number
         self._beyond: dict[str, tuple[int | None, int | None]] = {}
         self._clock_events = 0
         self._looked_at: float | None = None  # perf_counter of the last look, or of when a pause ended
         self._longest_gap = 0.0  # seconds
         self._baseline: int | None = None
         self._power_limit: int | None = None  # mW
-        self._energy: int | None = None  # mJ, the counter at the last reset
-        self._since = 0.0  # perf_counter at that moment
+        self._energy = EnergyWindows(self._joules, SHORTEST_ENERGY_WINDOW)
         self._readings: GpuReadings | None = None
         self._lock = threading.Lock()  # around each look: after pause() returns none is under way
         self._done = threading.Event()
@@ -124,6 +139,8 @@ class GpuProbe:
         self._unmeasured = dict.fromkeys(_MEASURED, reason) if reason else {}
         if self._handle is None:
             return
+        before = ask({}, "before", pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle) or []
+        self._stranger = any(process.pid == self._pid for process in before)
         self._baseline = self._ask("device_baseline_bytes", used_bytes)
         self._power_limit = self._ask("power_limit_watts", pynvml.nvmlDeviceGetEnforcedPowerLimit)
         self.reset_peak()
@@ -138,11 +155,19 @@ class GpuProbe:
             self._clock_events = 0
             self._beyond.pop("peak", None)
             self._looked_at, self._longest_gap = None, 0.0
-            for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY):
+            for name in ("process_peak_bytes", "device_peak_bytes", "clock_event_reasons", *_ENERGY, *_OTHERS):
                 self._unmeasured.pop(name, None)
-            self._energy = self._ask("energy_joules", _energy_millijoules)
-            self._since = time.perf_counter()
+            self._neighbours.reset()
+        self.reset_energy()
         self._look()
+
+    def reset_energy(self) -> None:
+        """Forget the energy so far, and begin again from now."""
+        with self._lock:
+            if self._handle is not None:
+                self._energy.reset()
+                if not self._paused:
+                    self._energy.begin()
 
     def mark(self, name: str) -> None:
         """Note under ``name`` what there is now beyond what torch's allocator has reserved. A reset does not forget it.
@@ -155,10 +180,11 @@ class GpuProbe:
                 self._beyond[name] = self._memory_now(refused).beyond
 
     def pause(self) -> None:
-        """Look once more, then ignore memory until `resume`. Energy is counted on.
+        """Look once more, then ignore memory and energy until `resume`.
 
         What torch's allocator takes in a pause and then keeps cached is still seen after it.
         """
+        self._end_window()
         self._look()
         with self._lock:
             self._paused = True
@@ -168,6 +194,8 @@ class GpuProbe:
         with self._lock:
             if self._paused:  # what came and went in the pause is not wanted: it is no gap
                 self._looked_at = time.perf_counter()
+                if self._handle is not None:
+                    self._energy.begin()
             self._paused = False
 
     def stop(self) -> GpuReadings:
@@ -178,20 +206,26 @@ class GpuProbe:
         """
         if self._readings is None:
             if self._handle is not None:
+                self._end_window()
                 self._done.set()
                 self._thread.join()
-                self._look()
+                self._look(last=True)
             self._readings = self._read()
             self._handle = None
             if self._initialized:
                 close_library()
         return self._readings
 
+    def _end_window(self) -> None:
+        with self._lock:
+            if self._handle is not None and not self._paused:
+                self._energy.end()
+
     def _watch(self) -> None:
         while not self._done.wait(self._period):
             self._look()
 
-    def _look(self) -> None:
+    def _look(self, last: bool = False) -> None:
         with self._lock:
             if self._paused or self._handle is None:
                 return
@@ -200,6 +234,7 @@ class GpuProbe:
             events = self._ask("clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons)
             self._clock_events |= events or 0  # likewise: a refusal stays
             now = self._memory_now(self._unmeasured)  # a refusal stays in it
+            self._neighbours.look(self._handle, now.processes, last)
             self._device_peak = max(self._device_peak, now.device or 0)
             self._process_peak = max(self._process_peak, now.process or 0)
             if self._reserved is not None:
@@ -216,6 +251,9 @@ class GpuProbe:
         reserved = self._reserved() if self._reserved is not None else 0
         used = ask(refused, "device_peak_bytes", used_bytes, self._handle)
         processes = ask(refused, "process_peak_bytes", pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle)
+        if self._stranger:
+            processes = None
+            refused["process_peak_bytes"] = f"another process had the PID {self._pid} here before (PID namespaces)"
         mine = [process.usedGpuMemory for process in processes or [] if process.pid == self._pid]
         self._listed = len(processes or [])
         if not all(mine):  # None, or a 0 that no process with a context can have
@@ -226,10 +264,12 @@ class GpuProbe:
         process = sum(mine) if mine and all(mine) else None
         rise = None if used is None or self._baseline is None else used - self._baseline
         beyond = (None if process is None else process - reserved, None if rise is None else rise - reserved)
-        return _Memory(used, process, beyond)
+        spare = self._spare()
+        own = [None if held is None else held - spare for held in (used, process)]
+        return _Memory(own[0], own[1], beyond, processes or [])
 
     def _read(self) -> GpuReadings:
-        millijoules, window = self._read_energy()
+        joules, window = self._read_energy()
         if self._handle is not None:
             if not self._samples:
                 for name in (
@@ -243,13 +283,16 @@ class GpuProbe:
                 reason = f"NVML lists {self._listed} compute processes, but not process {self._pid}"
                 reason += " (in a container it lists none, or by the PIDs of the host)"
                 self._unmeasured.setdefault("process_peak_bytes", reason)
+        others, others_share, unknown = self._neighbours.seen()
+        for name, reason in unknown.items():
+            self._unmeasured.setdefault(name, reason)
         of_process = "process_peak_bytes" not in self._unmeasured
         beyond = {name: process if of_process else rise for name, (process, rise) in self._beyond.items()}
         return GpuReadings(
             process_peak_bytes=self._process_peak if of_process else None,
             device_peak_bytes=None if "device_peak_bytes" in self._unmeasured else self._device_peak,
             device_baseline_bytes=self._baseline,
-            energy_joules=None if millijoules is None else millijoules / 1e3,
+            energy_joules=joules,
             energy_window_seconds=window,
             power_limit_watts=None if self._power_limit is None else self._power_limit / 1e3,
             samples=self._samples,
@@ -257,22 +300,25 @@ class GpuProbe:
                 self._clock_events if self._samples and "clock_event_reasons" not in self._unmeasured else None
             ),
             longest_gap_seconds=None if "longest_gap_seconds" in self._unmeasured else self._longest_gap,
+            other_processes=others,
+            others_share=others_share,
             unmeasured=dict(self._unmeasured),
             beyond_torch={name: value for name, value in beyond.items() if value is not None},
         )
 
-    def _read_energy(self) -> tuple[int | None, float | None]:
-        """Return millijoules and seconds since the last reset; a short window has its length only."""
-        now = None if self._energy is None else self._ask("energy_joules", _energy_millijoules)
-        window = time.perf_counter() - self._since
-        if now is None or self._energy is None:
-            self._unmeasured["energy_window_seconds"] = self._unmeasured["energy_joules"]
+    def _read_energy(self) -> tuple[float | None, float | None]:
+        """Return joules and seconds of the stretches of training; where they are too short, all seconds of training."""
+        if self._handle is None or self._energy.refused:
+            self._unmeasured.setdefault("energy_window_seconds", self._unmeasured["energy_joules"])
             return None, None
-        if window < SHORTEST_ENERGY_WINDOW:
-            reason = f"a window of {window:.3f} s is too short for a counter that moves every 20 to 100 ms"
-            self._unmeasured["energy_joules"] = reason
-            return None, window
-        return now - self._energy, window
+        if why := self._energy.why_unknown:
+            self._unmeasured["energy_joules"] = why
+            return None, self._energy.trained
+        return self._energy.joules, self._energy.seconds
+
+    def _joules(self) -> float | None:
+        millijoules = self._ask("energy_joules", _energy_millijoules)
+        return None if millijoules is None else millijoules / 1e3
 
     def _ask(self, name: str, question: Callable[..., Any]) -> Any:
         return ask(self._unmeasured, name, question, self._handle)

@@ -52,19 +52,22 @@ def _describe(index: int) -> Gpu:
     if handle is None:
         unknown = [each.name for each in fields(Gpu) if each.name not in ("driver", "unmeasured")]
         return Gpu(driver=driver, unmeasured=refused | dict.fromkeys(unknown, refused["uuid"]))
-    processes = ask(refused, "processes", pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
     return Gpu(
         uuid=ask(refused, "uuid", pynvml.nvmlDeviceGetUUID, handle) or "",
         name=ask(refused, "name", pynvml.nvmlDeviceGetName, handle) or "",
         driver=driver,
         total_bytes=ask(refused, "total_bytes", total_bytes, handle),
         used_bytes=ask(refused, "used_bytes", used_bytes, handle),
-        processes=None if processes is None else len(processes),
+        processes=ask(refused, "processes", _processes, handle),
         sm_clock_hz=ask(refused, "sm_clock_hz", _sm_clock_hz, handle),
         max_sm_clock_hz=ask(refused, "max_sm_clock_hz", _max_sm_clock_hz, handle),
         clock_event_reasons=ask(refused, "clock_event_reasons", pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle),
         unmeasured=refused,
     )
+
+
+def _processes(handle: Any) -> int:
+    return len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
 
 
 def _sm_clock_hz(handle: Any) -> int:

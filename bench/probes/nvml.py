@@ -1,7 +1,8 @@
 """How NVIDIA's management library is asked: each number alone, and a refusal is a reason, never 0.
 
-These are the only files that talk to NVML: this one, ``gpus`` (which there are) and ``gpu_probe`` (what a trial takes
-from one). A number that NVML refuses is None, with the refusal under that field's name in ``unmeasured``. Nothing
+These are the only files that talk to NVML: this one, ``gpus`` (which there are), ``gpu_probe`` (what a trial takes
+from one) and ``gpu_neighbours`` (who else does). A number that NVML refuses is None, with the refusal under that
+field's name in ``unmeasured``. Nothing
 raises where there is no driver, no library or no GPU. Nothing changes a setting of the device either.
 
 NVML counts what the driver gave out: CUDA's context, libraries and the allocator's cached blocks

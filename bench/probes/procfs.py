@@ -45,6 +45,12 @@ def pss_bytes() -> int | None:
     return _kilobytes("smaps_rollup", "Pss")
 
 
+def shared_bytes() -> int | None:
+    """Return what of the resident memory some other process has in place too, in bytes."""
+    clean, dirty = _kilobytes("smaps_rollup", "Shared_Clean"), _kilobytes("smaps_rollup", "Shared_Dirty")
+    return None if clean is None or dirty is None else clean + dirty
+
+
 def reset_peak_rss() -> bool:
     """Make the present resident memory the new peak; return whether the kernel let us."""
     try:
@@ -73,13 +79,13 @@ def keep_freed_memory(up_to_bytes: int) -> None:
         mallopt(M_MMAP_THRESHOLD, up_to_bytes)
 
 
-def runqueue_wait_seconds() -> float | None:
-    """Return how long the threads of this process were ready to run but had no core, in seconds, summed."""
-    waits = []
+def runqueue_waits() -> dict[str, float] | None:
+    """Return how long each thread of this process, by its id, was ready to run but had no core, in seconds."""
+    waits = {}
     for file in SELF.glob("task/*/schedstat"):
         with contextlib.suppress(OSError, IndexError):  # a thread that has just ended; a kernel that keeps no count
-            waits.append(int(file.read_text().split()[1]))
-    return sum(waits) * 1e-9 if waits else None
+            waits[file.parent.name] = int(file.read_text().split()[1]) * 1e-9
+    return waits or None
 
 
 def pages_from_disk() -> int | None:

@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.clock import second_clock
+from paceline.bench.probes.energy_windows import EnergyWindows
 from paceline.bench.probes.gpu_probe import GpuProbe
 from paceline.bench.probes.windowed_counts import windowed_counts
 
@@ -26,19 +28,23 @@ class Probes:
         self._peak_rss: int | None = None
         self._start_rss: int | None = None
         self._counts = windowed_counts()
-        self._peak_allocated = self._peak_reserved = self._start_allocated = 0
+        self._peak_allocated = self._start_allocated = 0
+        # Of what torch's allocator has reserved, what training needs and what evaluation left in it.
+        self._own_reserved, self._spare = 0, 0
+        self._warmed_up = False
         self._can_reset = True
         self._reset_rss: int | None = None
         self._window_seconds = 0.0
         self._window_began = second_clock()
-        self._began = time.monotonic()
         self._busy_start: float | None = None
         self._own_start = 0.0
-        self._package_start: dict[str, tuple[int, int]] | None = None
+        self._packages = EnergyWindows(rapl.Packages().joules, rapl.SHORTEST_WINDOW)
         self._gpu: GpuProbe | None = None
         if self._cuda:  # before the CUDA context exists, so that the context counts as ours
-            uuid = str(torch.cuda.get_device_properties(device).uuid)
-            self._gpu = GpuProbe(uuid, os.getpid(), reserved=lambda: torch.cuda.memory_reserved(device))
+            self._uuid = str(torch.cuda.get_device_properties(device).uuid)
+            self._gpu = GpuProbe(
+                self._uuid, os.getpid(), reserved=lambda: _reserved_bytes(device), spare=lambda: self._spare
+            )
             self._gpu.start()
 
     def mark(self, what: str) -> None:
@@ -47,16 +53,32 @@ class Probes:
             torch.cuda.synchronize(self._device)
             self._gpu.mark(what)
 
+    def steps_follow(self) -> None:
+        """Give back what the first steps of the warm-up took: to find the fastest kernels takes space of its own."""
+        if self._cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def evaluation_follows(self) -> None:
+        """Note what the steps of the warm-up have reserved on the GPU: training needs it, and finds it there.
+
+        Evaluation reserves more, for itself. Were that given back, the next steps would have to ask for theirs anew,
+        on the clock; so it stays, and is not counted.
+        """
+        if self._cuda:
+            self._own_reserved, self._warmed_up = torch.cuda.max_memory_reserved(self._device), True
+
     def reset(self) -> None:
         """Begin: what happened before, warm-up included, leaves no trace in the peaks."""
         procfs.release_freed_memory()
         if self._cuda:
-            torch.cuda.empty_cache()
+            if not self._warmed_up:  # then it was not evaluated either
+                self._own_reserved = _reserved_bytes(self._device)
             self._start_allocated = torch.cuda.memory_allocated(self._device)
         if self._gpu is not None:
             self._gpu.reset_peak()
         self._start_rss = procfs.rss_bytes()
-        self._began, self._package_start = time.monotonic(), rapl.counters()
+        self._packages.reset()
         self._window_seconds = 0.0
         for count in self._counts:
             count.reset()
@@ -66,6 +88,17 @@ class Probes:
             self._reset_rss = procfs.peak_rss_bytes()  # that it is no more than the start shows that warm-up is out
         self.resume()
 
+    def built(self) -> None:
+        """Forget what building the model took, within the first window: it is no training."""
+        for count in self._counts:
+            count.reset()
+            count.begin()
+        if not self._cuda:
+            self._packages.reset()
+            self._packages.begin()
+        if self._gpu is not None:
+            self._gpu.reset_energy()
+
     def pause(self) -> None:
         """End a window of training: take its peaks and its waiting in."""
         self._window_seconds += second_clock() - self._window_began  # first, for what follows takes time
@@ -73,23 +106,32 @@ class Probes:
             self._peak_rss = max(self._peak_rss or 0, procfs.peak_rss_bytes() or 0) or None
         for count in self._counts:
             count.end()
+        if not self._cuda:
+            self._packages.end()
         if self._cuda:
             self._peak_allocated = max(self._peak_allocated, torch.cuda.max_memory_allocated(self._device))
-            self._peak_reserved = max(self._peak_reserved, torch.cuda.max_memory_reserved(self._device))
+            # What was reserved on top of it, or else taken from the spare.
+            grown = torch.cuda.max_memory_reserved(self._device) - self._spare
+            self._own_reserved = max(self._own_reserved, grown, self._peak_allocated)
         if self._gpu is not None:
             self._gpu.pause()
         procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
 
-    def resume(self) -> None:
-        """Begin the next window of training."""
+    def resume(self, meet: Callable[[], None] | None = None) -> None:
+        """Begin the next window of training, on all ranks at once if told how they ``meet``."""
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
         for count in self._counts:
             count.begin()
+        if not self._cuda:
+            self._packages.begin()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
+            self._spare = max(0, _reserved_bytes(self._device) - self._own_reserved)
         if self._gpu is not None:
             self._gpu.resume()
+        if meet is not None:  # late, for what precedes it takes one rank longer than another
+            meet()
         self._window_began = second_clock()  # last, for the same reason
 
     def finish(self) -> tuple[dict[str, Any], dict[str, str]]:
@@ -125,17 +167,16 @@ class Probes:
     def _resident_memory(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
         """Add the peak of resident memory, and what it is made of at the end."""
         if self._can_reset and self._peak_rss is not None:
-            # Pages shared with other processes do not change while a trial runs, so the peak of the
-            # proportional size is that of the resident size less the difference now.
-            anonymous, files, shared = procfs.rss_parts_bytes()
+            anonymous, files, in_memory = procfs.rss_parts_bytes()
             seen |= {
                 "reset_rss_bytes": self._reset_rss,
                 "rss_anonymous_bytes": anonymous,
                 "rss_file_bytes": files,
-                "rss_shared_bytes": shared,
+                "rss_shared_bytes": in_memory,
                 "peak_rss_bytes": self._peak_rss,
                 "rss_bytes": procfs.rss_bytes(),
                 "pss_bytes": procfs.pss_bytes(),
+                "shared_bytes": procfs.shared_bytes(),
             }
         else:
             unmeasured["peak_rss_bytes"] = "this system does not let a process reset its peak (/proc/self/clear_refs)"
@@ -152,7 +193,7 @@ class Probes:
         seen |= {
             "start_allocated_bytes": self._start_allocated,
             "peak_allocated_bytes": self._peak_allocated,
-            "peak_reserved_bytes": self._peak_reserved,
+            "peak_reserved_bytes": self._own_reserved,
         }
         workspaces = _workspace_bytes(self._device)
         if workspaces is None:
@@ -166,8 +207,11 @@ class Probes:
         device_bytes, source = readings.best_memory()
         if device_bytes is None:  # the driver tells nothing: torch's own count lacks the context, but is exact
             unmeasured["nvml_memory"] = source
-            device_bytes, source = self._peak_reserved, "torch_max_reserved"
+            device_bytes, source = self._own_reserved, "torch_max_reserved"
         seen |= {
+            "gpu_uuid": self._uuid,
+            "gpu_other_processes": readings.other_processes,
+            "gpu_others_share": readings.others_share,
             "peak_device_bytes": device_bytes,
             "peak_device_source": source,
             "nvml_process_peak_bytes": readings.process_peak_bytes,
@@ -187,15 +231,21 @@ class Probes:
             unmeasured["communication_bytes"] = "the trial joined no group of ranks, or the driver does not tell"
 
     def _package_energy(self, seen: dict[str, Any], unmeasured: dict[str, str]) -> None:
-        """Add what the CPU's packages took since the start, evaluation included; or why it is not known."""
-        before, after = self._package_start, rapl.counters()
-        seconds = time.monotonic() - self._began
-        if before is None or after is None:
+        """Add what the CPU's packages took while training; or why it is not known."""
+        if self._packages.refused:
             unmeasured["energy_joules"] = rapl.UNREADABLE
-        elif seconds < rapl.SHORTEST_WINDOW:
-            unmeasured["energy_joules"] = f"{seconds:.2g} s are too short for the CPU's energy counter"
+        elif why := self._packages.why_unknown:
+            unmeasured["energy_joules"] = why
         else:
-            seen["package_joules"] = rapl.joules(before, after)
+            seen |= {"package_joules": self._packages.joules, "package_window_seconds": self._packages.seconds}
+
+
+def _reserved_bytes(device: torch.device) -> int:
+    """Return what torch's allocator has reserved, without the tables of all it counts that torch makes of it."""
+    counts = getattr(torch._C, "_cuda_memoryStats", None)
+    if counts is None or not torch.cuda.is_initialized():
+        return torch.cuda.memory_reserved(device)
+    return int(counts(device.index or 0)["reserved_bytes"]["all"]["current"])
 
 
 def _workspace_bytes(device: torch.device) -> int | None:

@@ -6,32 +6,47 @@ virtual machines have none.
 Source: the kernel's powercap interface, Documentation/power/powercap/powercap.rst; CVE-2020-8694 for who may read it.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 POWERCAP = Path("/sys/class/powercap")
-SHORTEST_WINDOW = 1.0  # seconds: below it what other processes do weighs as much as the trial
+SHORTEST_WINDOW = 0.02  # seconds; the counter moves every millisecond
 UNREADABLE = "no energy counter of the CPU that this process may read (RAPL, /sys/class/powercap)"
+
+
+class Packages:
+    """What the CPU's packages have taken since the first reading.
+
+    A counter wraps, on a large processor within minutes: it is to be read more often than that.
+    """
+
+    def __init__(self) -> None:
+        """Read nothing yet."""
+        self._last: dict[str, int] = {}  # microjoules, of each package
+        self._joules = 0.0
+
+    def joules(self) -> float | None:
+        """Return the joules since the first call; None where there is no counter to be read."""
+        now = counters()
+        if now is None:
+            return None
+        for name, (microjoules, wraps_at) in now.items():
+            since = microjoules - self._last.get(name, microjoules)
+            self._joules += (since if since >= 0 else since + wraps_at) * 1e-6
+            self._last[name] = microjoules
+        return self._joules
 
 
 def counters() -> dict[str, tuple[int, int]] | None:
     """Return each package's counter in microjoules, and where it wraps; None where there is none to be read."""
     found = {}
-    # intel-rapl:0 is a package (AMD's too); intel-rapl:0:0 is a part of it, which would count twice.
+    # intel-rapl:0 may be a package (AMD's too); intel-rapl:0:0 is a part of one, which would count twice. So would
+    # the platform, "psys", of which the packages are parts.
     for domain in sorted(POWERCAP.glob("intel-rapl:*")):
         if domain.name.count(":") == 1:
             try:
-                readings = [int((domain / name).read_text()) for name in ("energy_uj", "max_energy_range_uj")]
+                if (domain / "name").read_text().startswith("package"):
+                    readings = [int((domain / name).read_text()) for name in ("energy_uj", "max_energy_range_uj")]
+                    found[domain.name] = readings[0], readings[1]
             except (OSError, ValueError):
                 return None  # a part of the packages is no measure of the machine
-            found[domain.name] = readings[0], readings[1]
     return found or None
-
-
-def joules(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> float:
-    """Return the energy between two readings, in joules; a counter may have wrapped once."""
-    total = 0
-    for name, (start, wraps_at) in before.items():
-        end = after[name][0]
-        total += end - start if end >= start else end - start + wraps_at
-    return total * 1e-6

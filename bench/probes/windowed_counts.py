@@ -1,7 +1,7 @@
 """What is counted of a rank while it trains, evaluation left out: to count something more, add it here."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from paceline.bench.probes import cgroup, procfs
 
@@ -11,7 +11,7 @@ def windowed_counts() -> "list[WindowedCount]":
     return [
         WindowedCount(
             "runqueue_wait_seconds",
-            procfs.runqueue_wait_seconds,
+            procfs.runqueue_waits,
             "this system keeps no scheduler statistics (/proc/self/task/*/schedstat)",
         ),
         WindowedCount("cpu_seconds", time.process_time),
@@ -41,11 +41,20 @@ class WindowedCount:
         why_unknown: why there may be no telling.
     """
 
-    def __init__(self, name: str, read: Callable[[], float | None], why_unknown: str = "") -> None:
-        """Count nothing yet; ``read`` reads the counter, and gives None where it cannot."""
+    def __init__(
+        self, name: str, read: Callable[[], float | Mapping[str, float] | None], why_unknown: str = ""
+    ) -> None:
+        """Count nothing yet.
+
+        Args:
+            name: of what is counted.
+            read: reads the counter, or one for each of several parts by their names, which may come and go; gives
+                None where it cannot.
+            why_unknown: why it may not.
+        """
         self.name, self._read, self.why_unknown = name, read, why_unknown
         self._total = 0.0
-        self._mark: float | None = None
+        self._mark: float | Mapping[str, float] | None = None
 
     @property
     def total(self) -> float | None:
@@ -63,5 +72,11 @@ class WindowedCount:
     def end(self) -> None:
         """End the window."""
         now = self._read()
-        if now is not None and self._mark is not None:
+        if now is None or self._mark is None:
+            return
+        if isinstance(now, Mapping):
+            # Of a part that ended nothing more is known; one that began has all of its count from this window.
+            before = self._mark if isinstance(self._mark, Mapping) else {}
+            self._total += sum(max(0.0, count - before.get(part, 0.0)) for part, count in now.items())
+        elif not isinstance(self._mark, Mapping):
             self._total += now - self._mark

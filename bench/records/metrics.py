@@ -105,6 +105,11 @@ def _filled_in_later(record: Record) -> float:
     return np.nan
 
 
+def _compared_later(record: Record) -> bool:
+    """Stand for what takes the other trials of the run: ``analysis.frames`` has it."""
+    return False
+
+
 COLUMNS: tuple[Fact | Metric, ...] = (
     # What the trial was
     Fact("trial", "identifies the trial"),
@@ -118,7 +123,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Fact("lr", "learning rate that the optimizer was given", quantities.learning_rate),
     Fact("batch_size", "samples of the first step, over all ranks", quantities.batch_size),
     Fact("micro_batch_size", "samples of one backward pass, where a step makes several", quantities.micro_batch_size),
-    Fact("dtype", "of the model, or of autocast where there is one"),
+    Fact("dtype", "of the model, or of autocast where there is one; tf32 where a GPU multiplied float32 so"),
     Fact("world_size", "ranks"),
     Fact("threads", "of each rank"),
     Fact("cores", "of the machine that it might use"),
@@ -185,8 +190,8 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         median="positive", shown=Shown("peak RSS", "MB", 1e-6), cost=True,
     ),
     Metric(
-        "peak_pss_bytes", "the same, each page that n processes share counted 1/n in each", "bytes",
-        of=quantities.peak_pss_bytes, median="positive",
+        "peak_union_bytes", "the same, a page that ranks share counted once", "bytes",
+        of=quantities.peak_union_bytes, median="positive",
     ),
     Metric(
         "training_memory_bytes", "what training added to the processes", "bytes", of=quantities.training_memory_bytes,
@@ -202,7 +207,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Fact("peak_device_source", "what told the peak of a GPU's memory", quantities.device_memory_source),
     Metric(
-        "energy_joules", "of the GPUs, or of the CPU's packages, over the run", "J", of=quantities.energy_joules,
+        "energy_joules", "of the GPUs, or of the CPU's packages, while training", "J", of=quantities.energy_joules,
         median="positive", shown=Shown("energy", "J"), cost=True,
     ),
     # What its surroundings did to it
@@ -215,7 +220,10 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         "pages_from_disk", "pages that training waited for until a disk gave them: mapped data, or swapped out", "",
         ranks="sum", shown=Shown("pages from disk"),
     ),
+    Metric("probe_seconds", "a fixed piece of work on one core, before and after", "s", of=contamination.probe_seconds),
+    Fact("slowed", "whether that took longer than around the run's other trials", _compared_later),
     Fact("throttled", "whether a GPU was seen slowed down", contamination.gpu_throttled),
+    Metric("gpu_neighbours", "other processes on a GPU of its, the most at once", "", of=contamination.gpu_neighbours),
     Fact("contaminated", "whether its surroundings took too much of its time", contamination.contaminated),
     Fact("cut_short", "whether it was ended because the run's time was up"),
     Fact("repeat", "1 if it was run in place of one that was contaminated, else 0"),

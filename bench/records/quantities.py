@@ -4,15 +4,13 @@ Each is a function of a record, named in the table of ``records.metrics``; NaN (
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from paceline.bench.records.over_ranks import of_the_machine, total
 from paceline.bench.records.record import Record
-
-# The NVML energy counter moves every 20-100 ms, and it runs on while the harness evaluates.
-LONGEST_EVALUATION_SHARE = 0.05
 
 
 def or_nan(value: float | None) -> float:
@@ -112,12 +110,28 @@ def crossing(record: Record) -> Crossing:
 # Memory and energy
 
 
-def peak_pss_bytes(record: Record) -> float:
-    """Return the peak of resident memory in which a page that n processes share counts 1/n in each.
+def peak_union_bytes(record: Record) -> float:
+    """Return the peak of resident memory over ranks, a page that they share counted once.
 
-    What is shared does not change while a trial trains: the peak of the resident size less the difference at the end.
+    They share what they have of the server that forked them and what they map of files, as much as the rank that
+    shares the least: each rank but one adds only the rest. What is shared does not change while a trial trains.
     """
-    return total(record, "peak_rss_bytes") - (total(record, "rss_bytes") - total(record, "pss_bytes"))
+    others = len(record.ranks) - 1
+    if others < 1:
+        return total(record, "peak_rss_bytes")
+    least = np.min([_shared_bytes(rank, len(record.ranks)) for rank in record.ranks])  # NaN if one does not tell
+    return total(record, "peak_rss_bytes") - others * float(least)
+
+
+def _shared_bytes(rank: Mapping[str, Any], ranks: int) -> float:
+    """Return what a rank shares with others, in bytes.
+
+    Older records tell the proportional size, in which a page that m processes share counts 1/m: these were the ranks
+    and the server that forked them.
+    """
+    if rank.get("shared_bytes") is not None:
+        return float(rank["shared_bytes"])
+    return (or_nan(rank.get("rss_bytes")) - or_nan(rank.get("pss_bytes"))) * (ranks + 1) / ranks
 
 
 def training_memory_bytes(record: Record) -> float:
@@ -136,10 +150,16 @@ def device_memory_source(record: Record) -> str | None:
 
 
 def energy_joules(record: Record) -> float:
-    """Return the energy over the run; NaN where evaluation took so long that it would count as training."""
-    evaluation, seconds = record.evaluation_seconds or 0.0, (record.curve["seconds"] or [0.0])[-1]
-    if evaluation > LONGEST_EVALUATION_SHARE * (evaluation + seconds):
-        return np.nan
+    """Return the energy of training: the mean power over its stretches that a counter could tell, times its seconds.
+
+    NaN where too little of it lay in such stretches (``probes.energy_windows``); and in older records, which counted
+    evaluation in.
+    """
     if record.device == "cpu":  # the counter is the machine's: each rank saw the same
-        return of_the_machine(record, "package_joules")
-    return total(record, "energy_joules")
+        watts = of_the_machine(record, "package_joules") / of_the_machine(record, "package_window_seconds")
+    else:
+        known = [
+            (or_nan(rank.get("energy_joules")), or_nan(rank.get("energy_window_seconds"))) for rank in record.ranks
+        ]
+        watts = sum(joules / seconds for joules, seconds in known) if known else np.nan
+    return watts * train_seconds(record)

@@ -25,7 +25,7 @@ MEMORY = {
     "workspaces": ("of it cuBLAS workspaces", "peak_allocated_bytes"),
     "rss_anonymous": ("RSS anonymous", "peak_rss_bytes"),
     "rss_file": ("RSS file-backed", "peak_rss_bytes"),
-    "pss": ("PSS over ranks", "peak_rss_bytes"),
+    "union": ("RSS, shared by ranks once", "peak_rss_bytes"),
     "dataset": ("data set", ""),
     "parameter": ("parameters", ""),
     "gradient": ("gradients", ""),

@@ -32,7 +32,7 @@ def test_metrics_by_hand():
     assert (found.steps_to_target, found.samples_to_target) == (20, 2000)
     assert (found.final_score, found.final_loss) == (0.95, 0.25)
     assert (found.peak_rss_bytes, found.training_memory_bytes) == (1500, 500)
-    assert found.peak_pss_bytes == 1500 - (1400 - 1100)
+    assert found.peak_union_bytes == 1500  # one rank shares with no other
     assert found.lr == 0.1
 
 
@@ -98,6 +98,17 @@ def test_ranks_are_summed_unless_one_is_missing():
     assert math.isnan(row(world_size=2, ranks=[rank, {}]).peak_rss_bytes)
 
 
+def test_a_page_that_ranks_share_counts_once():
+    """Each of 44 private and 250 shared; three have the shared ones in place: both ranks, and the fork server."""
+    rank = {"peak_rss_bytes": 294, "rss_bytes": 294, "pss_bytes": 44 + 250 / 3}
+    assert row(world_size=2, ranks=[rank, rank]).peak_union_bytes == pytest.approx(2 * 44 + 250)
+    measured = rank | {"shared_bytes": 240}  # says so itself, whoever else has them
+    assert row(world_size=2, ranks=[measured, measured]).peak_union_bytes == 2 * 294 - 240
+    assert row(world_size=2, ranks=[measured, measured | {"shared_bytes": 200}]).peak_union_bytes == 2 * 294 - 200
+    assert math.isnan(row(world_size=2, ranks=[measured, {"peak_rss_bytes": 294}]).peak_union_bytes)
+    assert row(ranks=[rank]).peak_union_bytes == 294
+
+
 @pytest.mark.parametrize(
     ("threads", "world_size", "expected"), [(2, 1, False), (1, 2, False), (1, 4, True), (2, 2, True)]
 )
@@ -105,10 +116,19 @@ def test_more_threads_than_cores_are_oversubscribed(threads, world_size, expecte
     assert row(threads=threads, world_size=world_size).oversubscribed == expected
 
 
-def test_energy_is_refused_where_evaluation_would_count_as_training():
-    ranks = [{"package_joules": 50.0}]
-    assert row(ranks=ranks, evaluation_seconds=0.05).energy_joules == 50.0
-    assert math.isnan(row(ranks=ranks, evaluation_seconds=0.5).energy_joules)
+def test_energy_is_that_of_training_however_long_evaluation_took():
+    """The curve ends after 3 s, of which 2 s were in stretches that the counter could tell, at 25 W."""
+    ranks = [{"package_joules": 50.0, "package_window_seconds": 2.0}]
+    seconds = row().train_seconds
+    assert row(ranks=ranks, evaluation_seconds=60.0).energy_joules == 25.0 * seconds
+    on_gpus = [
+        {"energy_joules": 500.0, "energy_window_seconds": 2.0},
+        {"energy_joules": 300.0, "energy_window_seconds": 1.0},
+    ]
+    assert row(device="cuda", world_size=2, ranks=on_gpus).energy_joules == 550.0 * seconds
+    assert math.isnan(row(device="cuda", world_size=2, ranks=[*on_gpus[:1], {}]).energy_joules)
+    # Older records counted evaluation in, and do not say over how long.
+    assert math.isnan(row(ranks=[{"package_joules": 50.0}], evaluation_seconds=0.05).energy_joules)
 
 
 def test_the_summary_counts_misses_as_infinitely_late():

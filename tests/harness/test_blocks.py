@@ -54,8 +54,8 @@ def test_a_disturbed_trial_is_run_again_at_once_and_both_are_kept(run):
     assert [r.trial for r in read(folder / "trials.jsonl")][3:5] == ["3.0", "3.1"]
     assert contention(load_results(folder)) == (
         "1 of 21 trials were contaminated: they waited for a core, lost one to another machine, or were held back by a "
-        "CPU quota for more than 10% of its training seconds, or their GPU was throttled. 1 of them were repeated and "
-        "do not count."
+        "CPU quota for more than 10% of its training seconds, or their GPU was throttled or used by "
+        "others. 1 of them were repeated and do not count."
     )
 
 

@@ -7,6 +7,8 @@
    FAKE_NVML_TOTAL      bytes (default 16 GiB)
    FAKE_NVML_USED       bytes used on GPU 0; GPU i uses i GiB more (default 1 GiB)
    FAKE_NVML_PROCESSES  "PID:BYTES,..."; PID may be "self", BYTES may be "na" (default "self:536870912")
+                        (self is listed once memory was asked for: a probe starts before it has a context)
+   FAKE_NVML_SHARES     "PID:PER CENT,...", of the multiprocessors, since ever (default none)
    FAKE_NVML_POWER_MW   what the energy counter integrates (default 250000)
    FAKE_NVML_MIG        1: GPU i has one instance, MIG-00000000-...-i, whose processes have no memory
    FAKE_NVML_FAIL       "FUNCTION:CODE,...": that function returns that nvmlReturn_t
@@ -70,7 +72,13 @@ static unsigned long long used(const struct device *device) {
 }
 
 /* pynvml initializes by the first of these, torch by the third. */
-int nvmlInitWithFlags(unsigned flags) { (void)flags; ANSWER_OR_REFUSE; fake_nvml_inits++; return SUCCESS; }
+static int asked_for_memory, asked_at_init;
+int nvmlInitWithFlags(unsigned flags) {
+  (void)flags;
+  ANSWER_OR_REFUSE;
+  if (fake_nvml_inits++ == fake_nvml_shutdowns) asked_at_init = asked_for_memory;
+  return SUCCESS;
+}
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
 int nvmlInit(void) { return nvmlInitWithFlags(0); }
 int nvmlShutdown(void) { ANSWER_OR_REFUSE; fake_nvml_shutdowns++; return SUCCESS; }
@@ -130,6 +138,7 @@ int nvmlDeviceGetName(struct device *device, char *text, unsigned size) {
 
 /* The first version's `used` has the driver's reserve in it. */
 int nvmlDeviceGetMemoryInfo(struct device *device, struct memory *memory) {
+  __atomic_add_fetch(&asked_for_memory, 1, __ATOMIC_SEQ_CST);
   ANSWER_OR_REFUSE;
   memory->total = number("FAKE_NVML_TOTAL", 16 * GIB);
   memory->used = used(device) + RESERVED;
@@ -140,6 +149,7 @@ int nvmlDeviceGetMemoryInfo(struct device *device, struct memory *memory) {
 
 #ifndef OLD_DRIVER
 int nvmlDeviceGetMemoryInfo_v2(struct device *device, struct memory_v2 *memory) {
+  __atomic_add_fetch(&asked_for_memory, 1, __ATOMIC_SEQ_CST);
   ANSWER_OR_REFUSE;
   if (memory->version != (sizeof *memory | 2u << 24)) return VERSION_MISMATCH;
   memory->total = number("FAKE_NVML_TOTAL", 16 * GIB);
@@ -160,6 +170,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(struct device *device, unsigned *cou
   for (; entry && *entry; entry = strchr(entry, ',')) {
     entry += *entry == ',';
     if (!(bytes = strchr(entry, ':'))) break;
+    if (!strncmp(entry, "self", 4) && asked_for_memory == asked_at_init) continue;
     if (found < room) {
       struct process *process = &processes[found];
       process->pid = strncmp(entry, "self", 4) ? (unsigned)atoi(entry) : (unsigned)getpid();
@@ -168,6 +179,31 @@ int nvmlDeviceGetComputeRunningProcesses_v3(struct device *device, unsigned *cou
     }
     found++;
   }
+  *count = found;
+  return found > room ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+/* As the real one: what is not newer than the last seen is left out, and nothing at all is "not found". */
+struct utilization { unsigned pid; unsigned long long at; unsigned sm, memory, encoder, decoder; };
+int nvmlDeviceGetProcessUtilization(struct device *device, struct utilization *samples, unsigned *count, unsigned long long seen) {
+  char text[512];
+  const char *entry = setting("FAKE_NVML_SHARES", "", text, sizeof text), *share;
+  unsigned found = 0, room = samples ? *count : 0;
+  struct timespec now;
+  ANSWER_OR_REFUSE;
+  (void)device;
+  clock_gettime(CLOCK_REALTIME, &now);
+  for (; entry && *entry; entry = strchr(entry, ',')) {
+    entry += *entry == ',';
+    if (!(share = strchr(entry, ':'))) break;
+    if (found < room) {
+      samples[found].pid = strncmp(entry, "self", 4) ? (unsigned)atoi(entry) : (unsigned)getpid();
+      samples[found].at = now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+      samples[found].sm = atoi(share + 1);
+    }
+    found++;
+  }
+  if (!found || seen > now.tv_sec * 1000000ULL + now.tv_nsec / 1000) return NOT_FOUND;
   *count = found;
   return found > room ? INSUFFICIENT_SIZE : SUCCESS;
 }

@@ -89,6 +89,23 @@ def test_persistent_bytes_a_parameter(optimizer, state):
     assert found["optimizer_bytes"] == 4 * count * state + (4 * 4 if state == 2 else 0)
 
 
+def test_several_optimizers_count_all_and_a_parameter_that_they_share_once():
+    """Adam for the first layer, momentum for the second and, once more, the bias of the first: 8, 4 and 4 bytes."""
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
+    first, bias, second = list(model[0].parameters()), [model[0].bias], list(model[1].parameters())
+    optimizers = torch.optim.Adam(first), torch.optim.SGD([*second, *bias], momentum=0.9)
+    with Footprint(model, ()) as counted:
+        for _ in range(2):
+            model(torch.ones(3, 8)).sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    found = counted.bytes()
+    count = 8 * 4 + 4 + 4 * 2 + 2
+    assert found["parameter_bytes"] == found["gradient_bytes"] == 4 * count
+    of_adam, of_momentum = 8 * (8 * 4 + 4) + 2 * 4, 4 * (4 * 2 + 2 + 4)  # Adam counts its steps, too
+    assert found["optimizer_bytes"] == of_adam + of_momentum
+
+
 @dataclass(frozen=True)
 class ByHand:
     """Steps without an optimizer of torch."""
@@ -116,9 +133,26 @@ def test_it_is_in_the_record_of_every_rank():
 
 
 def test_without_an_optimizer_there_is_none_to_count():
-    (rank,) = run_trial(Trial(GAUSSIANS, ByHand())).ranks
+    record = run_trial(Trial(GAUSSIANS, ByHand()))
+    (rank,) = record.ranks
     assert rank["saved_bytes"] > 0
     assert "optimizer_bytes" not in rank
+    assert "no optimizer" in record.unmeasured["optimizer_bytes"]
+
+
+@dataclass(frozen=True)
+class Single:
+    """One step, and no more."""
+
+    def __call__(self, task):
+        yield next(FullBatch()(task))
+
+
+def test_a_trainer_of_one_step_saves_nothing_that_was_counted_rather_than_zero_bytes():
+    record = run_trial(Trial(GAUSSIANS, Single(), steps=None))
+    (rank,) = record.ranks
+    assert "saved_bytes" not in rank
+    assert "no second" in record.unmeasured["saved_bytes"]
 
 
 MB = 10**6
@@ -141,7 +175,7 @@ class TestTable:
         parts = memory_parts(a_record(ranks=[ON_CPU, ON_CPU]))
         assert parts["rss_anonymous"] == 2 * 80 * MB
         assert parts["rss_file"] == 2 * 40 * MB
-        assert parts["pss"] == 2 * 90 * MB
+        assert parts["union"] == 2 * 120 * MB - 30 * MB * 3 / 2
         assert parts["residual"] == 2 * (20 - 4 - 4 - 0 - 7) * MB
 
     def test_on_a_gpu(self):
@@ -180,7 +214,7 @@ class TestTable:
         """The reference run had no GPU, and trained with plain SGD, whose state is really nothing."""
         results = load_results(REFERENCE)
         found = memory.table(results)
-        assert "PSS over ranks" in found
+        assert "RSS, shared by ranks once" in found
         assert not [name for name in found if "GPU" in name or "torch" in name]
         assert "why —" not in found
         assert not (found.drop(columns="optimizer state") == "0").any(axis=None)

@@ -30,7 +30,7 @@ def test_a_probe_watches_the_gpu_with_its_uuid(driver, monkeypatch):
 
 def test_an_unknown_uuid_is_a_reason(driver):
     readings = started(f"{BARE[:-1]}7").stop()
-    assert len(missing(readings)) == 8
+    assert len(missing(readings)) == 10
     assert readings.best_memory()[1].endswith(f"{BARE[:-1]}7: NVMLError_NotFound: Not Found")
 
 
@@ -207,6 +207,8 @@ def test_a_window_that_was_all_pause_has_no_peak(driver):
         "clock_event_reasons",
         "energy_joules",
         "longest_gap_seconds",
+        "other_processes",
+        "others_share",
     }
     assert "pause" in readings.unmeasured["device_peak_bytes"]
 
@@ -230,3 +232,48 @@ def test_energy_of_less_than_a_second_is_refused(driver):
     assert readings.energy_joules is None
     assert "too short" in readings.unmeasured["energy_joules"]
     assert 0 < readings.energy_window_seconds < 1
+
+
+def test_neighbours_are_the_most_there_were_at_once_and_what_one_of_them_used(driver, setting):
+    setting("FAKE_NVML_PROCESSES", "self:1")
+    probe = started(BARE, period=NEVER)
+    setting("FAKE_NVML_PROCESSES", "self:1,77:1,78:1")
+    probe.pause()  # looks
+    probe.resume()
+    setting("FAKE_NVML_PROCESSES", "self:1,78:1")
+    setting("FAKE_NVML_SHARES", "self:90,78:35")
+    readings = probe.stop()
+    assert (readings.other_processes, readings.others_share) == (2, 0.35)
+
+
+def test_alone_on_the_gpu_there_are_no_neighbours_and_before_a_reset_none_are_remembered(driver, setting):
+    setting("FAKE_NVML_SHARES", "self:99")
+    readings = started(BARE, period=NEVER).stop()
+    assert (readings.other_processes, readings.others_share) == (0, 0.0)
+    setting("FAKE_NVML_PROCESSES", "self:1,77:1")
+    probe = started(BARE, period=NEVER)
+    setting("FAKE_NVML_PROCESSES", "self:1")
+    probe.reset_peak()
+    assert probe.stop().other_processes == 0
+
+
+def test_where_this_process_is_not_listed_there_is_no_telling_who_is_another(driver, setting):
+    setting("FAKE_NVML_PROCESSES", "77:1")
+    readings = started(BARE, period=NEVER).stop()
+    assert (readings.other_processes, readings.others_share) == (None, None)
+    assert "no telling" in readings.unmeasured["other_processes"]
+
+
+def test_what_evaluation_left_in_torchs_cache_is_no_memory_of_the_trial(driver, setting):
+    """Of 9 GiB that the process holds, 6 are cached from an evaluation; 0.5 is beyond torch."""
+    reserved, spare = [2 * GIB], [0]
+    setting("FAKE_NVML_USED", GIB)
+    probe = started(BARE, period=NEVER, reserved=lambda: reserved[0], spare=lambda: spare[0])
+    probe.pause()
+    reserved[0], spare[0] = 17 * GIB // 2, 6 * GIB
+    setting("FAKE_NVML_USED", 10 * GIB)
+    setting("FAKE_NVML_PROCESSES", f"self:{9 * GIB}")
+    probe.resume()
+    readings = probe.stop()
+    assert (readings.process_peak_bytes, readings.device_peak_bytes) == (3 * GIB, 4 * GIB)
+    assert readings.beyond_torch["peak"] == 512 * MIB

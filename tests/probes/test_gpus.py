@@ -75,7 +75,7 @@ def test_without_the_library_there_is_a_reason_and_no_gpu(use, monkeypatch):
     reason = "NVMLError_LibraryNotFound: NVML Shared Library Not Found"
     assert gpus() == ([], reason)
     readings = started(BARE).stop()
-    assert len(missing(readings)) == 8
+    assert len(missing(readings)) == 10
     assert readings.best_memory() == (None, reason)
 
 
