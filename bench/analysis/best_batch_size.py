@@ -3,9 +3,11 @@
 Three batch sizes are best, one for each, and what a wrong one costs can be read off.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from paceline.bench.analysis.batch_size_sweep import Sweep
+from paceline.bench.analysis.best_of import best_of
 from paceline.bench.analysis.cells import Cell, in_order
 from paceline.bench.analysis.paired import Pair, pair
 
@@ -20,9 +22,11 @@ class Best:
     Attributes:
         metric: "seconds_to_target", "steps_to_target" or "samples_to_target".
         cell: the best of those that reached the target in every trial; None if there is none.
-        others: every other batch size against it, by batch size: also those that missed the target.
+        others: every other batch size against it, by batch size: also those that missed the target. Undecided unless
+            the difference stands among all: see ``best_of``.
         tied: those of the others that are not resolved to take more, and reached the target in every trial.
         excluded: those that did not reach the target in every trial.
+        regret: what choosing a batch size is expected to cost over the best one, as a share; NaN below three seeds.
     """
 
     metric: str
@@ -30,6 +34,7 @@ class Best:
     others: dict[float, Pair]
     tied: tuple[float, ...]
     excluded: tuple[float, ...]
+    regret: Mapping[float, float] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:
@@ -38,24 +43,23 @@ class Best:
 
 
 def best(sweep: Sweep, metric: str) -> Best:
-    """Return the batch size with the least ``metric``, and which are not resolved from it, paired within blocks.
+    """Return the batch size with the least ``metric``, and which are not resolved from it: see ``best_of``.
 
-    The least median, unless another batch size is resolved to beat it. Each batch size is compared with it alone: of
-    twenty that are in truth equal, one may be said to be worse.
+    The least median of those that reached the target in every trial, unless another is resolved to beat it. Those that
+    missed are compared with it too, as far as their bounds tell.
     """
     eligible = [cell for cell in sweep.cells if cell["n_reached"] == cell["n"]]
-    excluded = tuple(float(cell["batch_size"]) for cell in sweep.cells if cell not in eligible)
-    chosen, others = None, {}
-    for chosen in in_order(eligible, metric):
-        others = {
-            float(cell["batch_size"]): pair(sweep.measured, cell, chosen, metric)
-            for cell in sweep.cells
-            if cell is not chosen
-        }
-        if not any(found.verdict in ("faster", "less") for size, found in others.items() if size not in excluded):
-            break
-    tied = [size for size, found in others.items() if found.verdict not in ("slower", "more") and size not in excluded]
-    return Best(metric, chosen, others, tuple(tied), excluded)
+    missed = [cell for cell in sweep.cells if cell["n_reached"] < cell["n"]]
+    excluded = tuple(float(cell["batch_size"]) for cell in missed)
+    if not eligible:
+        return Best(metric, None, {}, (), excluded)
+    found = best_of(sweep.measured, in_order(eligible, metric), metric)
+    others = {float(cell["batch_size"]): one for cell, one in found.others}
+    others |= {float(cell["batch_size"]): pair(sweep.measured, cell, found.cell, metric) for cell in missed}
+    sizes = [float(cell["batch_size"]) for cell in (found.cell, *(cell for cell, _ in found.others))]
+    regret = dict(zip(sizes, found.regret, strict=True))
+    tied = tuple(sorted(float(cell["batch_size"]) for cell, _ in found.tied))
+    return Best(metric, found.cell, dict(sorted(others.items())), tied, excluded, regret)
 
 
 @dataclass(frozen=True)

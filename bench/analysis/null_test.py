@@ -7,20 +7,18 @@ same steps from the same weights: whatever differs between them is the machine a
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from paceline.bench.analysis.cells import by_workload, cells_of, in_order
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import compared
-from paceline.bench.analysis.statistics import CONFIDENCE, Comparison, Floats, log_ratios, student
+from paceline.bench.analysis.power import smallest_effect
+from paceline.bench.analysis.sequential import RACED, TIMED, partners
+from paceline.bench.analysis.statistics import CONFIDENCE, Comparison, Floats, log_ratios
+from paceline.bench.records.record import Record
 
 # In the order in which a run is judged by them: decisions are made on the first.
-METRICS = ("seconds_to_target", "seconds_per_step")
-
-POWER = 0.8
-
-RELABELLINGS = 4096  # all of them up to 12 blocks
+METRICS = (RACED, TIMED)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,6 @@ class Null:
         noise: standard deviation of ``logs``: what a single pair differs by.
         noise_low: lower end of its 95 % interval.
         noise_high: upper end.
-        false_positives: share of relabellings of A and B that the comparison calls different.
     """
 
     workload: str
@@ -45,51 +42,17 @@ class Null:
     noise: float
     noise_low: float
     noise_high: float
-    false_positives: float
 
     def smallest(self, n: int) -> float:
         """Return the smallest difference that ``n`` blocks show at 80 % power, as a share: 0.05 is 5 %."""
         return math.expm1(self.noise * smallest_effect(n))
 
 
-def smallest_effect(n: int) -> float:
-    """Return the true difference, in standard deviations of a pair, that ``n`` pairs show at 80 % power.
-
-    Two-sided at 5 %. Infinite below three pairs, for which there is no verdict.
-
-    Source: the noncentral t distribution; J. Cohen 1988, Statistical Power Analysis, chapter 2.
-    """
-    if n < 3:
-        return math.inf
-    limit = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-
-    # The other tail is left out: at this power it holds less than a millionth.
-    shift = optimize.brentq(lambda shift: stats.nct.sf(limit, n - 1, shift) - POWER, 0.5, 8.0)
-    return float(shift / math.sqrt(n))
-
-
-def called_different(logs: Floats) -> float:
-    """Return how often the comparison of A with B calls a difference when their names are swapped at random.
-
-    A swap within a block turns the sign of its log ratio. Where A and B are the same, every swap is as likely as
-    what was observed, so about one in twenty should be called different, whatever the noise is distributed like.
-
-    Args:
-        logs: log(A / B) of each block; all swaps of up to 12 blocks are made, of more blocks 4096 random ones.
-
-    Source: R. A. Fisher 1935, The Design of Experiments, section 21.
-    """
-    n = len(logs)
-    if 2**n <= RELABELLINGS:
-        swapped = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1
-    else:
-        swapped = np.random.default_rng(0).integers(0, 2, (RELABELLINGS, n))
-    low, high = student(np.where(swapped == 1, -logs, logs))
-    return float(((low > 0) | (high < 0)).mean())
-
-
 def nulls(results: Results) -> list[Null]:
-    """Return what the null test found, a workload after the other; nothing where fewer than three blocks have both."""
+    """Return what the null test found, one a workload; nothing where fewer than three blocks have both.
+
+    In the first metric that both have: A and B take the same steps, so that the other would say the same again.
+    """
     found = []
     for workload, cells in by_workload(in_order(cells_of(results, "null"), "workload", "cell")).items():
         if len(cells) != 2:
@@ -105,7 +68,8 @@ def nulls(results: Results) -> list[Null]:
             tails = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], n - 1)
             least, most = (noise * math.sqrt((n - 1) / float(tail)) for tail in tails)
             comparison = compared(results, a, b, metric)
-            found.append(Null(workload, metric, logs, comparison, noise, least, most, called_different(logs)))
+            found.append(Null(workload, metric, logs, comparison, noise, least, most))
+            break
     return found
 
 
@@ -116,3 +80,46 @@ def blocks_of(results: Results) -> dict[tuple[str, str], int]:
         if record.comparison != "null" and not record.search:
             found.setdefault((record.comparison, record.workload), set()).add(record.block)
     return {key: len(blocks) for key, blocks in found.items()}
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Which differences one comparison cannot see, by the noise of its own pairs.
+
+    The null test's is the floor: two trials of one strategy, back to back, differ least.
+
+    Attributes:
+        comparison: its name.
+        workload: what its cells trained on.
+        metric: that its pairs are compared in: seconds to target where trials race to it, else seconds per step.
+        noise: by pair of cells, the standard deviation of the log ratio, and of how many seeds.
+    """
+
+    comparison: str
+    workload: str
+    metric: str
+    noise: dict[tuple[str, str], tuple[float, int]]
+
+    def smallest(self) -> list[tuple[float, tuple[str, str], int]]:
+        """Return the smallest difference that each pair shows at 80 % power, ascending; the pair; its seeds."""
+        found = [(math.expm1(noise * smallest_effect(n)), cells, n) for cells, (noise, n) in self.noise.items()]
+        return sorted(found)
+
+
+def resolutions(results: Results) -> list[Resolution]:
+    """Return what each comparison of a workload resolves, its cells against mini-batch or their first."""
+    cells: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in results.records:
+        if record.comparison != "null" and not record.search:
+            cells.setdefault((record.comparison, record.workload), {}).setdefault(record.cell, record)
+    found = []
+    for (comparison, workload), own in cells.items():
+        metric = RACED if all(record.stop_at_target for record in own.values()) else TIMED
+        noise = {}
+        for a, b in partners(dict(sorted(own.items()))).items():
+            one, other = ({"comparison": comparison, "cell": cell} for cell in (a, b))
+            comparison_found = compared(results, one, other, metric)
+            if comparison_found.n >= 3 and not math.isnan(comparison_found.spread):
+                noise[a, b] = comparison_found.spread, comparison_found.n
+        found.append(Resolution(comparison, workload, metric, noise))
+    return found

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.statistics import Interval, median_interval
+from paceline.bench.analysis.scores import ScoreVerdict, grain_of, margin_of, no_finer, score_verdict
+from paceline.bench.analysis.statistics import ERROR, Interval, mean_interval, median_interval
 
 COMPARISON = "regularization"
 
@@ -28,16 +29,35 @@ class Effect:
         kind: "none", or one of ``KINDS``.
         trials: its rows, with the columns ``gap``, ``best_score`` (along the way), ``better`` (final score above that
             without any, or below it where lower is better) and ``wider`` (gap minus that without any).
+        margin: of scores: see ``scores.margin_of``.
+        grain: of scores: see ``scores.grain_of``.
     """
 
     workload: str
     kind: str
     trials: pd.DataFrame
+    margin: float = 0.0
+    grain: float = 0.0
 
-    def interval(self, column: str) -> Interval:
-        """Return the median of a column with its interval."""
+    def interval(self, column: str, error: float = ERROR) -> Interval:
+        """Return the median of a column, the mean of a paired difference, with its interval."""
         seeds = self.trials.index.get_level_values("seed").tolist()
-        return median_interval(self.trials[column].tolist(), positive=False, seeds=seeds)
+        values = self.trials[column].tolist()
+        if column in ("better", "wider"):
+            found = mean_interval(values, seeds, error)
+        else:
+            found = median_interval(values, positive=False, seeds=seeds, error=error)
+        return no_finer(found, self.grain) if column in ("better", "final_score", "best_score") else found
+
+    def improved(self, error: float = ERROR) -> ScoreVerdict:
+        """Return whether the final score is better than without any; equivalent within the margin of scores."""
+        found = self.interval("better", error)
+        return score_verdict(found.low, found.high, self.margin)
+
+    def narrower(self, error: float = ERROR) -> ScoreVerdict:
+        """Return whether the gap is "better" than without any, which is narrower."""
+        found = self.interval("wider", error)
+        return score_verdict(-found.high, -found.low, 0.0)
 
 
 def effects(results: Results) -> list[Effect]:
@@ -50,17 +70,18 @@ def effects(results: Results) -> list[Effect]:
     best = trials["trial"].map(scores.max()).where(sign > 0, trials["trial"].map(scores.min()))
     gap = trials["held_out_loss"] - trials["train_loss"]
     trials = trials.assign(gap=gap, best_score=best, sign=sign).set_index(["seed", "block"])
-    return [effect for _, own in trials.groupby("environment", sort=False) for effect in _effects(own)]
+    return [effect for _, own in trials.groupby("environment", sort=False) for effect in _effects(results, own)]
 
 
-def _effects(trials: pd.DataFrame) -> Iterator[Effect]:
+def _effects(results: Results, trials: pd.DataFrame) -> Iterator[Effect]:
     for cell, base in trials.groupby("cell", sort=False):
         if not str(cell).endswith(f"-{NONE}"):
             continue
+        workload = str(base["workload"].iloc[0])
+        margin = margin_of(float(base["final_score"].median()), bool(base["sign"].iloc[0] > 0))
         for kind in (NONE, *KINDS):
             own = trials[trials["cell"] == str(cell).removesuffix(NONE) + kind]
             if not own.empty:
                 better = (own["final_score"] - base["final_score"]) * own["sign"]
-                yield Effect(
-                    str(base["workload"].iloc[0]), kind, own.assign(better=better, wider=own["gap"] - base["gap"])
-                )
+                own = own.assign(better=better, wider=own["gap"] - base["gap"])
+                yield Effect(workload, kind, own, margin, grain_of(results, workload))

@@ -12,14 +12,13 @@ import pandas as pd
 
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.analysis.statistics import (
-    CONFIDENCE,
+    ERROR,
     MARGIN,
     Comparison,
     Floats,
     Selection,
-    log_ratios,
-    pairs_of,
-    verdict_of,
+    bounds,
+    comparison_of,
 )
 from paceline.bench.records.record import Record
 
@@ -31,8 +30,8 @@ PRECISION = 0.1
 RACED, TIMED = "seconds_to_target", "seconds_per_step"
 
 
-def anytime_interval(logs: Floats) -> tuple[Floats, Floats]:
-    """Return the ends, after all n values of the last axis, of a 95 % confidence sequence of their mean.
+def anytime_interval(logs: Floats, error: float = ERROR) -> tuple[Floats, Floats]:
+    """Return the ends, after all n values of the last axis, of a (95 %) confidence sequence of their mean.
 
     The values are independent and normal, their variance is unknown. Over all n together, the interval misses the
     mean in at most 5 % of sequences. It holds the means m for which the likelihood ratio of "the mean is not m",
@@ -54,7 +53,7 @@ def anytime_interval(logs: Floats) -> tuple[Floats, Floats]:
     mean = logs.mean(axis=-1) if n else np.zeros(logs.shape[:-1])
     share = PRECISION / (n + PRECISION)
     # The likelihood ratio is below its limit where (W + y) / (W + share y) is below this.
-    most = (share * (1 - CONFIDENCE) ** 2) ** (-1 / n) if n else np.inf
+    most = (share * error**2) ** (-1 / n) if n else np.inf
     if most * share >= 1:  # the left side never gets there, however far m is
         return np.full_like(mean, -np.inf), np.full_like(mean, np.inf)
     squares = ((logs - mean[..., np.newaxis]) ** 2).sum(axis=-1)
@@ -81,14 +80,11 @@ def compare_anytime(
     Raises:
         ValueError: see ``paceline.bench.compare``.
     """
-    lows, highs = log_ratios(trials, a, b, metric)
-    known = np.where(np.isfinite(lows), lows, highs)
-    known = known[np.isfinite(known)]
-    middle = known.mean() if len(known) else np.nan
-    low, high = float(anytime_interval(lows)[0]), float(anytime_interval(highs)[1])
-    value, low, high = (float(v) for v in np.exp([middle, low, high]))
-    verdict = verdict_of(low, high, margin, metric)
-    return Comparison(value, low, high, verdict, len(lows), pairs_of(trials, a, b, metric))
+    return comparison_of(bounds(trials, a, b, metric), margin, metric, _anytime_ends)
+
+
+def _anytime_ends(lows: Floats, highs: Floats, error: float) -> tuple[float, float]:
+    return float(anytime_interval(lows, error)[0]), float(anytime_interval(highs, error)[1])
 
 
 def partners(cells: Mapping[str, Record]) -> dict[str, str]:

@@ -3,8 +3,9 @@
 Source: notes on each function; Hoefler & Belli 2015 (SC'15) for reporting medians with intervals and n.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,8 +15,12 @@ from scipy import stats
 
 from paceline.bench.analysis.seeds import each_once
 from paceline.bench.records.metrics import METRICS
+from paceline.bench.records.record import WITH_RESULT
 
 CONFIDENCE = 0.95
+
+# What is wrong at most so often, of verdicts and of intervals: 5 %.
+ERROR = 1 - CONFIDENCE
 
 # Two strategies within this share of each other are called equivalent, if the whole interval is.
 MARGIN = 0.05
@@ -41,21 +46,25 @@ class Interval:
 
 
 def median_interval(
-    values: Sequence[float], positive: bool = True, seeds: Sequence[Hashable] | None = None
+    values: Sequence[float],
+    positive: bool = True,
+    seeds: Sequence[Hashable] | None = None,
+    error: float = ERROR,
 ) -> Interval:
     """Return the median of ``values`` with a 95 % interval.
 
     From six values on the interval is made of two order statistics, and assumes nothing: the i-th smallest
     and the i-th largest, with the largest i that covers the median at least 95 % of the time. With three
     to five values even their whole range covers too seldom (75 % at three, 93.75 % at five), so Student's t
-    is used, on logarithms if the values are ``positive`` (their mean is then the log of the median of a
-    log-normal quantity): wide, as it should be. Below three, or where a value is infinite and there are
+    is used, on logarithms if the values are ``positive``: the interval is then one of the geometric mean, which is
+    the median of a log-normal quantity: wide, as it should be. Below three, or where a value is infinite and there are
     fewer than six, there is no interval.
 
     Args:
         values: one per trial; NaN is left out, infinity means "larger than all others".
         positive: whether the quantity is a positive one, such as a time or a size.
         seeds: of the trials; those of one seed count once. None: every value is of a seed of its own.
+        error: how often the interval may miss; 5 % unless it is one of a family.
     """
     if seeds is not None:
         values = each_once(seeds, values)[0].tolist()
@@ -66,25 +75,44 @@ def median_interval(
     # With an even number, the middle two may be a number and infinity: their mean would be infinite anyway.
     median = float(np.median(x))
     if n >= 6:
-        i = _order(n)
-        return Interval(median, float(x[i - 1]), float(x[n - i]), n)
+        i = _order(n, error)
+        return Interval(median, float(x[i - 1]), float(x[n - i]), n) if i else Interval(median, -np.inf, np.inf, n)
     if n < 3 or not np.isfinite(x).all() or (positive and x[0] <= 0):
         return Interval(median, np.nan, np.nan, n)
     y = np.log(x) if positive else x
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * y.std(ddof=1) / np.sqrt(n)
+    half = stats.t.isf(error / 2, n - 1) * y.std(ddof=1) / np.sqrt(n)
     low, high = y.mean() - half, y.mean() + half
     if positive:
         low, high = np.exp(low), np.exp(high)
     return Interval(median, float(low), float(high), n)
 
 
-def _order(n: int) -> int:
-    """Return the largest i for which the i-th smallest to the i-th largest of n >= 6 values cover the median.
+def mean_interval(differences: Sequence[float], seeds: Sequence[Hashable], error: float = ERROR) -> Interval:
+    """Return the mean of paired ``differences`` with Student's interval, in the place of a median.
+
+    Of a pair most of what is skewed cancels, as it does in ``compare``; order statistics of six could not tell at less
+    than 3 %, which leaves nothing for a family of two. Below three seeds there is no interval.
+
+    Args:
+        differences: one per pair of trials; NaN is left out.
+        seeds: of the pairs; those of one seed count once.
+        error: how often the interval may miss.
+    """
+    x = each_once(seeds, differences)[0]
+    x = x[~np.isnan(x)]
+    if not len(x):
+        return Interval(np.nan, np.nan, np.nan, 0)
+    low, high = (float(end) for end in student(x, error)) if len(x) >= 3 else (np.nan, np.nan)
+    return Interval(float(x.mean()), low, high, len(x))
+
+
+def _order(n: int, error: float = ERROR) -> int:
+    """Return the largest i for which the i-th smallest to the i-th largest of n values cover the median; 0 if none.
 
     They miss it when fewer than i of the values lie on one side of it, which must happen in at most 5 %.
     """
-    i = 1
-    while 1 - 2 * stats.binom.cdf(i, n, 0.5) >= CONFIDENCE:
+    i = 0
+    while 2 * stats.binom.cdf(i, n, 0.5) <= error:
         i += 1
     return i
 
@@ -102,6 +130,10 @@ class Comparison:
             excludes 1; "equivalent" when it lies within the margin; otherwise "undecided".
         n: number of seeds of which both have a value, or missed the target.
         pairs: number of blocks in which that is so: more than n where seeds were repeated.
+        spread: standard deviation of the log ratios over seeds, what a single one differs by; NaN where some are open.
+        failed: number of blocks in which one of the two ended without a result: they are not among the pairs.
+        judged: the verdict at another error rate than 5 %.
+        ends: the interval at another error rate.
     """
 
     ratio: float
@@ -110,6 +142,15 @@ class Comparison:
     verdict: Verdict
     n: int
     pairs: int = 0
+    spread: float = np.nan
+    failed: int = 0
+    judged: Callable[[float], Verdict] | None = field(default=None, repr=False, compare=False)
+    ends: Callable[[float], tuple[float, float]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def p(self) -> float:
+        """The smallest error rate at which the verdict falls; 1 if undecided. In a family it says which ones stand."""
+        return 1.0 if self.judged is None or self.verdict == "undecided" else p_value(self.judged)
 
 
 Selection = str | Mapping[str, object]
@@ -155,22 +196,67 @@ def compare(
         ValueError: if there is no such column, a selection matches no trial, or it matches several cells
             (more than one trial in a block).
     """
-    lows, highs = log_ratios(trials, a, b, metric)
+    return comparison_of(bounds(trials, a, b, metric), margin, metric, _ends)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Lower and upper bounds [seeds] of log(a / b), the same where both are known, of so many pairs; what failed."""
+
+    lows: Floats
+    highs: Floats
+    pairs: int
+    failed: int
+
+
+def comparison_of(
+    found: Bounds, margin: float, metric: str, ends: Callable[[Floats, Floats, float], tuple[float, float]]
+) -> Comparison:
+    """Return the comparison whose interval of the middle log ratio has the ends ``ends(lows, highs, error)``."""
+    lows, highs = found.lows, found.highs
+
+    def interval(error: float) -> tuple[float, float]:
+        low, high = np.exp(ends(lows, highs, error))
+        return float(low), float(high)
+
+    def judged(error: float) -> Verdict:
+        return verdict_of(*interval(error), margin, metric)
+
+    ratio, (low, high) = float(np.exp(_middle(lows, highs))), interval(ERROR)
+    exact = len(lows) > 1 and np.array_equal(lows, highs) and np.isfinite(lows).all()
+    spread = float(lows.std(ddof=1)) if exact else np.nan
+    return Comparison(ratio, low, high, judged(ERROR), len(lows), found.pairs, spread, found.failed, judged, interval)
+
+
+def p_value(judged: Callable[[float], str]) -> float:
+    """Return the smallest error rate at which ``judged(error)`` is what it is at 5 %; 1 where that is undecided.
+
+    Intervals grow as the error they may make shrinks, so that it is found by halving; down to 1e-12.
+    """
+    wanted = judged(ERROR)
+    if wanted == "undecided":
+        return 1.0
+    undecided, decided = -12.0, math.log10(ERROR)
+    for _ in range(24):
+        middle = (undecided + decided) / 2
+        undecided, decided = (undecided, middle) if judged(10**middle) == wanted else (middle, decided)
+    return float(10**decided)
+
+
+def _ends(lows: Floats, highs: Floats, error: float) -> tuple[float, float]:
+    """Return the ends of the interval of the middle log ratio: see ``compare``."""
     n = len(lows)
     if n < 3:  # no interval, but an end that nothing bounds is open all the same
         low = -np.inf if np.isneginf(lows).any() else np.nan
-        high = np.inf if np.isposinf(highs).any() else np.nan
-    elif n >= 6 and (lows < highs).any():
-        i = _order(n)
-        low, high = np.sort(lows)[i - 1], np.sort(highs)[n - i]
-    else:
-        low, high = float(student(lows)[0]), float(student(highs)[1])
-    ratio, low, high = (float(v) for v in np.exp([_middle(lows, highs), low, high]))
-    return Comparison(ratio, low, high, verdict_of(low, high, margin, metric), n, pairs_of(trials, a, b, metric))
+        return low, np.inf if np.isposinf(highs).any() else np.nan
+    if n >= 6 and (lows < highs).any():
+        i = _order(n, error)
+        return (float(np.sort(lows)[i - 1]), float(np.sort(highs)[n - i])) if i else (-np.inf, np.inf)
+    return float(student(lows, error)[0]), float(student(highs, error)[1])
 
 
-def student(logs: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of Student's 95 % interval of the mean over the last axis, of at least two values.
+def student(logs: Floats, error: float = ERROR) -> tuple[Floats, Floats]:
+    """Return the ends of Student's interval (95 %) of the mean over the last axis, of at least two values.
 
     An infinite value leaves nothing known: the ends are then infinite.
     """
@@ -178,7 +264,7 @@ def student(logs: Floats) -> tuple[Floats, Floats]:
     known = np.asarray(np.isfinite(logs).all(axis=-1))
     logs = np.where(known[..., np.newaxis], logs, 0.0)
     mean = logs.mean(axis=-1)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * logs.std(axis=-1, ddof=1) / np.sqrt(n)
+    half = stats.t.isf(error / 2, n - 1) * logs.std(axis=-1, ddof=1) / np.sqrt(n)
     return np.where(known, mean - half, -np.inf), np.where(known, mean + half, np.inf)
 
 
@@ -204,43 +290,35 @@ def verdict_of(low: float, high: float, margin: float, metric: str) -> Verdict:
 
 
 def log_ratios(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> tuple[Floats, Floats]:
-    """Return lower and upper bounds [seeds] of log(a / b); the same number twice where both are known.
+    """Return lower and upper bounds [seeds] of log(a / b): see ``bounds``."""
+    found = bounds(trials, a, b, metric)
+    return found.lows, found.highs
+
+
+def bounds(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> Bounds:
+    """Return what is known of log(a / b), seed by seed.
 
     Trials are paired within blocks. Blocks of one seed, as merged runs have them, are one observation: their median.
-
-    Args:
-        trials: the ``.trials`` of ``load_results``.
-        a: see ``compare``.
-        b: see ``compare``.
-        metric: see ``compare``.
-
-    Raises:
-        ValueError: see ``compare``.
+    Takes and raises what ``compare`` does.
     """
-    pairs = _pairs(trials, a, b, metric)
+    if metric not in trials:
+        raise ValueError(f"no column {metric!r} in trials")
+    both = pd.concat(
+        [_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"], join="inner"
+    )
+    failed = int((both["a", "failed"] | both["b", "failed"]).sum())
+    pairs = both.drop(columns="failed", level=1).dropna()
+    pairs = pairs[(pairs > 0).all(axis=1)]  # a time or a size of 0 has no ratio
     low_a, high_a, low_b, high_b = (
         np.log(pairs[side, end].to_numpy(float)) for side in "ab" for end in ("low", "high")
     )
     seeds = list(zip(*(pairs.index.get_level_values(name) for name in ("workload", "seed")), strict=True))
     lows, highs = each_once(seeds, low_a - high_b, high_a - low_b)
-    return lows, highs
-
-
-def pairs_of(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> int:
-    """Return in how many blocks the two can be compared: see ``log_ratios``."""
-    return len(_pairs(trials, a, b, metric))
-
-
-def _pairs(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> pd.DataFrame:
-    """Return what both lie between, (a, low) to (b, high), indexed by workload, seed and block."""
-    if metric not in trials:
-        raise ValueError(f"no column {metric!r} in trials")
-    pairs = pd.concat([_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]).dropna()
-    return pairs[(pairs > 0).all(axis=1)]  # a time or a size of 0 has no ratio
+    return Bounds(lows, highs, len(pairs), failed)
 
 
 def _by_block(trials: pd.DataFrame, selection: Selection, metric: str) -> pd.DataFrame:
-    """Return what ``metric`` of the selected cell lies between (low, high), indexed by workload, seed and block."""
+    """Return what ``metric`` of the selected cell lies between (low, high), by workload, seed and block."""
     wanted = {"trainer": selection} if isinstance(selection, str) else selection
     chosen = trials
     for column, value in wanted.items():
@@ -257,10 +335,14 @@ def _by_block(trials: pd.DataFrame, selection: Selection, metric: str) -> pd.Dat
         cells = ", ".join(sorted(chosen["cell"].unique()))
         raise ValueError(f"{selection!r} matches more than one trial in a block ({cells}): select one cell")
     values = chosen[metric].astype(float)
-    found = pd.DataFrame({"low": values, "high": values})
+    found = pd.DataFrame({"low": values, "high": values, "failed": False})
+    if "status" in chosen:
+        found["failed"] = ~chosen["status"].isin(WITH_RESULT)
     if metric in SPENT and {"status", SPENT[metric]} <= set(chosen):
-        # What diverged did not reach the target either. What crashed says nothing of the strategy's speed.
+        # What diverged did not reach the target either, and would not have with all that any trial of the cell spent.
+        # What crashed says nothing of the strategy's speed.
         missed = chosen["status"].isin(["missed", "diverged", "plateaued"]) & values.isna()
-        found["low"] = values.mask(missed, chosen[SPENT[metric]].astype(float))
+        spent = chosen[SPENT[metric]].astype(float)
+        found["low"] = values.mask(missed, spent.mask(chosen["status"] == "diverged", spent.max()))
         found["high"] = values.mask(missed, np.inf)
     return found

@@ -1,8 +1,9 @@
 """Common claims about training strategies, each judged by what a run measured.
 
-A claim **holds** or **fails** where the interval of the comparison decides it, **depends** where it turns
-on something that was measured, and is otherwise not measured here, with what would measure it. All
-comparisons are of trials in the same block.
+A claim **holds** or **fails** where the interval of the comparison decides it, is **equivalent** where the interval
+lies within the margin, **depends** where it turns on something that was measured, and is **undecided** where what was
+measured does not decide it, with how many more seeds might. What has no benchmark, or was not run, is **not measured**.
+All comparisons are of trials in the same block; those of one claim are corrected together.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Judgement:
     Attributes:
         number: of the claim, from 1.
         claim: the claim, as it is commonly stated.
-        verdict: holds, fails, depends or not measured here.
+        verdict: holds, fails, equivalent, undecided, depends or not measured.
         why: a sentence with the numbers and intervals that it rests on, or what would measure it.
     """
 
@@ -58,7 +59,7 @@ def _none_yet(needs: str) -> Judge:
     why = f"No benchmark measures this yet: it needs {needs}."
 
     def judged(results: Results) -> Judged:
-        return "not measured here", why
+        return "not measured", why
 
     return judged
 

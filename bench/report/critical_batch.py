@@ -281,4 +281,4 @@ def large_batches_generalize_worse(results: Results) -> Judged:
                 f"{number_of(reached[-1]['batch_size'])} that reached the target in every trial got as far as that "
                 f"({len(reached)} of {len(sweep.cells)} did); what lies beyond it was not trained for."
             )
-    return "not measured here", " ".join([f"It needs {needs}.", *seen])
+    return "not measured", " ".join([f"It needs {needs}.", *seen])

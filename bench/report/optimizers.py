@@ -12,11 +12,12 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import pair, score_difference
 from paceline.bench.analysis.rate_searches import SCORE, searches
 from paceline.bench.analysis.rate_sensitivity import LOSS_OF_SCORE, basin
+from paceline.bench.analysis.scores import MARGIN_IN_WORDS, score_gap
 from paceline.bench.report import rate_searches
-from paceline.bench.report.judging import SCORE_MARGIN, Judged, Point, over_sweep, scores_better, takes_less
+from paceline.bench.report.judging import Judged, Point, on_the_way, over_sweep, scores_better, takes_less
 from paceline.bench.report.plots import tuning as plots
 from paceline.bench.report.rate_searches import width
-from paceline.bench.report.wording import listed, ratio, with_interval
+from paceline.bench.report.wording import interval, listed, ratio, with_interval
 
 COMPARISON = "optimizers"
 
@@ -50,12 +51,12 @@ def decay_trains_better(results: Results) -> Judged:
     points = []
     for base, others in _against_plain(results, DECAYING):
         for other in others:
-            better, low, high, n = score_difference(results, other, base)
-            holds = scores_better(low, high, base["final_score"])
-            points.append(Point(f"{other['workload']} {name_of(other)}", holds, with_interval(better, low, high, n)))
+            found = score_gap(results, other, base)
+            numbers = f"{interval(found.interval)}{on_the_way(found)}"
+            points.append(Point(f"{other['workload']} {name_of(other)}", scores_better(found), numbers))
     measure = (
         "Differences in final score after equally many samples, positive where the schedule is better, both with the "
-        f"learning rate tuned; one within {100 * SCORE_MARGIN:g} % of the score counts as none"
+        f"learning rate tuned; one {MARGIN_IN_WORDS}"
     )
     return over_sweep(points, "the schedule", measure, "Sgd with and without a schedule in bench_optimizers.py")
 

@@ -2,15 +2,18 @@
 
 import pandas as pd
 
+from paceline.bench.analysis.cells import Cell
+from paceline.bench.analysis.families import together
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import pair, score_difference, speedup
+from paceline.bench.analysis.paired import Pair, pair, score_difference, speedup
 from paceline.bench.analysis.precision import precision_pairs
+from paceline.bench.analysis.scores import MARGIN_IN_WORDS, score_gap
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import no_equal, reservations
-from paceline.bench.report.judging import SCORE_MARGIN, Judged, Point, over_sweep, scores_better, takes_less, where
+from paceline.bench.report.judging import Judged, Point, on_the_way, over_sweep, scores_better, takes_less, where
 from paceline.bench.report.metrics import median_of, ratio_column
 from paceline.bench.report.plots import precision as plots
-from paceline.bench.report.wording import listed, number_of, ratio, with_interval
+from paceline.bench.report.wording import interval, listed, number_of, ratio, with_interval
 
 PLOTS = {"precision": plots.precision}
 
@@ -20,8 +23,7 @@ BENCHMARK, FACTORS = "bench_precision.py", "the model's width and the batch size
 def table(results: Results) -> pd.DataFrame:
     """Return mixed precision against float32 over model and batch size."""
     rows = []
-    for amp, full in precision_pairs(results):
-        gain = speedup(results, amp, full)
+    for amp, full, gain in _speedups(results):
         rows.append(
             {
                 "workload": amp["workload"],
@@ -42,15 +44,14 @@ def table(results: Results) -> pd.DataFrame:
 
 def decisions(results: Results) -> list[Decision]:
     """Return where mixed precision is faster, in one row."""
-    pairs = precision_pairs(results)
+    pairs = _speedups(results)
     if not pairs:
         return not_run("precision", BENCHMARK)
     groups: dict[str, list[str]] = {"faster": [], "slower": [], "equivalent": [], "undecided": []}
-    for amp, full in pairs:
-        found = speedup(results, amp, full)
+    for amp, _, found in pairs:
         groups[found.verdict].append(f"{amp['workload']} B={number_of(amp['batch_size'])} ({ratio(found)})")
-    low = listed(dict.fromkeys(str(amp["dtype"]) for amp, _ in pairs if amp["dtype"]), "or") or "mixed precision"
-    full_dtypes = listed(dict.fromkeys(str(full["dtype"]) for _, full in pairs), "or")  # TF32 where a GPU made it so
+    low = listed(dict.fromkeys(str(amp["dtype"]) for amp, _, _ in pairs if amp["dtype"]), "or") or "mixed precision"
+    full_dtypes = listed(dict.fromkeys(str(full["dtype"]) for _, full, _ in pairs), "or")  # TF32 where a GPU made it so
     heads = {
         "faster": f"{low} is faster at",
         "slower": "slower at",
@@ -59,6 +60,8 @@ def decisions(results: Results) -> list[Decision]:
     }
     why = "; ".join(f"{heads[verdict]} {', '.join(where)}" for verdict, where in groups.items() if where)
     why = f"Speed-up of {low} over {full_dtypes}, in throughput: {why}."
+    if len(pairs) > 1:
+        why += f" The {len(pairs)} verdicts are corrected together (Holm)."
     faster, resolved = len(groups["faster"]), len(pairs) - len(groups["undecided"])
     elsewhere = f"{full_dtypes} or not resolved" if groups["undecided"] else full_dtypes
     if not resolved:
@@ -69,7 +72,14 @@ def decisions(results: Results) -> list[Decision]:
         choice = low
     else:
         choice = f"{low} at {listed(where.split(' (')[0] for where in groups['faster'])}; elsewhere {elsewhere}"
-    return [Decision("precision", choice, f"{reservations(results, *(amp for amp, _ in pairs))} {why}".strip())]
+    return [Decision("precision", choice, f"{reservations(results, *(amp for amp, _, _ in pairs))} {why}".strip())]
+
+
+def _speedups(results: Results) -> list[tuple[Cell, Cell, Pair]]:
+    """Return (autocast, float32, speed-up), with the verdicts that stand among all of them."""
+    pairs = precision_pairs(results)
+    gains = together([speedup(results, amp, full) for amp, full in pairs])
+    return [(amp, full, gain) for (amp, full), gain in zip(pairs, gains, strict=True)]
 
 
 def amp_is_faster(results: Results) -> Judged:
@@ -96,12 +106,11 @@ def amp_improves_accuracy(results: Results) -> Judged:
     """Judge the claim by the final score after equally many steps."""
     points = []
     for amp, full in precision_pairs(results):
-        better, low, high, n = score_difference(results, amp, full)
-        holds = scores_better(low, high, full["final_score"])
-        points.append(Point(where(amp), holds, with_interval(better, low, high, n)))
+        found = score_gap(results, amp, full)
+        points.append(Point(where(amp), scores_better(found), f"{interval(found.interval)}{on_the_way(found)}"))
     measure = (
         "Differences in final score after equally many steps, positive where mixed precision is better; one "
-        f"within {100 * SCORE_MARGIN:g} % of the score counts as none"
+        f"{MARGIN_IN_WORDS}"
     )
     return over_sweep(points, FACTORS, measure, BENCHMARK, _beware_of_amp(results))
 

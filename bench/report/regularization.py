@@ -1,10 +1,14 @@
 """What the report shows of ``bench_regularization.py``: what each regularizer does to the score and to the gap."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.regularization import NONE, Effect, effects
-from paceline.bench.report.judging import SCORE_MARGIN, Judged, Point, over_sweep, scores_better
+from paceline.bench.analysis.scores import MARGIN_IN_WORDS, ScoreVerdict
+from paceline.bench.analysis.statistics import ERROR, p_value
+from paceline.bench.report.judging import Judged, Point, Said, Verdict, over_sweep
 from paceline.bench.report.plots import regularization as plots
 from paceline.bench.report.wording import interval
 
@@ -39,22 +43,24 @@ def _text(effect: Effect, column: str) -> str:
 def points(results: Results) -> list[Point]:
     """Return, for each regularizer, whether it narrows the gap, and whether it improves the final score."""
     found = effects(results)
-    plain = {effect.workload: effect.interval("final_score").median for effect in found if effect.kind == NONE}
     said = []
     for effect in (effect for effect in found if effect.kind != NONE):
-        place, gap, score = f"{effect.workload} {effect.kind}", effect.interval("wider"), effect.interval("better")
-        narrower = True if gap.high < 0 else False if gap.low > 0 else None
-        improved = scores_better(score.low, score.high, plain[effect.workload])
-        said.append(Point(f"{place} in the gap", narrower, _text(effect, "wider")))
-        said.append(Point(f"{place} in the score", improved, _text(effect, "better")))
+        place = f"{effect.workload} {effect.kind}"
+        said.append(Point(f"{place} in the gap", _said(effect.narrower), _text(effect, "wider")))
+        said.append(Point(f"{place} in the score", _said(effect.improved), _text(effect, "better")))
     return said
+
+
+def _said(judged: Callable[[float], ScoreVerdict]) -> Said:
+    words: dict[str, Verdict] = {"better": "holds", "worse": "fails", "equivalent": "equivalent"}
+    return Said(words.get(judged(ERROR), "undecided"), p=p_value(judged))
 
 
 def prevents_overfitting(results: Results) -> Judged:
     """Judge the claim twice a regularizer: in the gap between the losses, and in the final score."""
     measure = (
         "Paired differences to training without any: final score, positive where the regularizer is better, where one "
-        f"within {100 * SCORE_MARGIN:g} % of the score counts as none; and gap (held-out loss minus training loss), "
+        f"{MARGIN_IN_WORDS}; and gap (held-out loss minus training loss), "
         "negative where it is narrower"
     )
     return over_sweep(points(results), "the regularizer and on what is counted", measure, "bench_regularization.py")

@@ -10,9 +10,10 @@ from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.run_costs import break_even, ledger, once, search_of
 from paceline.bench.analysis.scaling import workers
 from paceline.bench.analysis.statistics import Interval
-from paceline.bench.analysis.time_to_target import Crossing, crossings, disagreements, first_hit
+from paceline.bench.analysis.time_to_target import crossings, disagreements
 from paceline.bench.records.metrics import COSTS
 from paceline.bench.report.cores_used import footing, in_worker_seconds, worker
+from paceline.bench.report.doubts import flag
 from paceline.bench.report.equivalence import marked
 from paceline.bench.report.metrics import columns, ratio_column
 from paceline.bench.report.plots.convergence import convergence
@@ -75,7 +76,7 @@ def time_to_target(results: Results) -> pd.DataFrame:
                 "PAR-2": f"{number(own.par2)} s" if own.budget > 0 else MISSING,
                 "score at equal seconds": _score(own.at_seconds, f"{number(own.stops['seconds'])} s"),
                 "score at equal samples": _score(own.at_samples, number_of(own.stops["samples"])),
-                "flag": _flag(own, apart[key]),
+                "flag": flag(own, apart[key]),
             }
         )
     return pd.DataFrame(rows)
@@ -87,17 +88,6 @@ def _time(seconds: Interval) -> str:
 
 def _score(score: Interval, at: str) -> str:
     return MISSING if math.isnan(score.median) else f"{interval(score)} at {at}"
-
-
-def _flag(own: Crossing, before: list[str]) -> str:
-    """Return what makes a reader doubt the first crossing; empty where nothing does."""
-    flags = []
-    hits = sum(first_hit(record) is not None for record in own.records)
-    if hits and 2 * own.lucky >= hits:
-        flags.append(f"lucky crossing? {own.lucky} of {hits} hits stand out of a level below the target")
-    if before:
-        flags.append(f"reaches the target before {', '.join(before)}, but scores less at equal seconds")
-    return "; ".join(flags)
 
 
 def costs(results: Results) -> pd.DataFrame:

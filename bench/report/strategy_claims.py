@@ -1,22 +1,29 @@
 """What a run of ``bench_strategies.py`` says of the claims on full batch, online, mini-batch and accumulation."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from paceline.bench.analysis.cells import Cell, strategy_pairs
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import pair
+from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.report.judging import (
     Finding,
     Judged,
-    as_verdict,
+    Said,
+    Verdict,
     over_workloads,
     provisos,
     takes_less,
     takes_more,
 )
-from paceline.bench.report.wording import number, number_of, times
+from paceline.bench.report.wording import listed, number, number_of, times
+
+# Of what is claimed to be equal.
+EQUAL: dict[str, Verdict] = {"equivalent": "holds", "undecided": "undecided"}
 
 
 def full_batch_is_faster(results: Results) -> Judged:
-    """Judge the claim by seconds to target; it depends where only throughput bears it out."""
+    """Judge the claim by seconds to target, and say where throughput bears it out."""
     findings = []
     for workload, full, mini in strategy_pairs(results, "FullBatch", "MiniBatch"):
         rate, seconds = (pair(results, full, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
@@ -24,12 +31,12 @@ def full_batch_is_faster(results: Results) -> Judged:
             f"On {workload} full batch processes {times(rate)} the samples per second of mini-batch, and "
             f"takes {times(seconds)} its seconds to target.{provisos(results, full, mini)}"
         )
-        findings.append(_by_target_or_by_rate(takes_less(seconds), takes_more(rate), text))
+        findings.append(_by_target_or_by_rate(takes_less(seconds), takes_more(rate), text, workload))
     return over_workloads(findings, "FullBatch and MiniBatch of bench_strategies.py")
 
 
 def online_is_slower(results: Results) -> Judged:
-    """Judge the claim by seconds to target; it depends where only throughput bears it out."""
+    """Judge the claim by seconds to target, and say where throughput bears it out."""
     findings = []
     for workload, online, mini in strategy_pairs(results, "Online", "MiniBatch"):
         rate, seconds = (pair(results, online, mini, metric) for metric in ("samples_per_second", "seconds_to_target"))
@@ -39,27 +46,39 @@ def online_is_slower(results: Results) -> Judged:
             f"takes {times(seconds)} its seconds to target and {times(samples)} its samples."
             f"{provisos(results, online, mini)}"
         )
-        findings.append(_by_target_or_by_rate(takes_more(seconds), takes_less(rate), text))
+        findings.append(_by_target_or_by_rate(takes_more(seconds), takes_less(rate), text, workload))
     return over_workloads(findings, "Online and MiniBatch of bench_strategies.py")
 
 
-def _by_target_or_by_rate(to_target: bool | None, in_rate: bool | None, text: str) -> Finding:
-    """Return what time to target says of a claim of speed; it depends where throughput alone bears the claim out."""
-    if to_target is False and in_rate:
-        return Finding("depends", f"It depends on what is counted. {text}")
-    return Finding(as_verdict(to_target), text)
+def _by_target_or_by_rate(to_target: Said, in_rate: Said, text: str, where: str) -> Finding:
+    """Return what time to target says of a claim of speed; it is all that counts, throughput is beside it."""
+    beside = "It holds in throughput, which nobody trains for. "
+    aside = beside if to_target.verdict in ("fails", "equivalent") and in_rate.verdict == "holds" else ""
+    return Finding(to_target, f"{aside}{text}", where)
 
 
 def online_needs_little_memory(results: Results) -> Judged:
-    """Judge nothing: say what it would take, and what online training added here."""
-    missing = "no benchmark varies the size of the data, or streams them, yet."
-    seen = [
-        f"On {workload} training online adds "
-        f"{times(pair(results, online, full, 'training_memory_bytes'))} the memory that full batch adds."
-        f"{provisos(results, online, full)}"
-        for workload, online, full in strategy_pairs(results, "Online", "FullBatch")
-    ]
-    return "not measured here", " ".join([f"Measured in part at most: {missing}", *seen])
+    """Judge the claim in part: by the memory that online training adds, against both other ways to train.
+
+    That the need does not grow with the data takes data of several sizes, or a stream.
+    """
+    missing = "Measured in part: no benchmark varies the size of the data, or streams them, yet."
+    others = {"FullBatch": "full batch", "MiniBatch": "mini-batch"}
+    by_workload: dict[str, list[tuple[Cell, Cell, Pair]]] = {}
+    for name in others:
+        for workload, online, other in strategy_pairs(results, "Online", name):
+            found = pair(results, online, other, "training_memory_bytes")
+            by_workload.setdefault(workload, []).append((online, other, found))
+    findings = []
+    for workload, pairs in by_workload.items():
+        ratios = listed(f"{times(found)} the memory that {others[other['trainer']]} adds" for _, other, found in pairs)
+        online = pairs[0][0]
+        text = f"On {workload} training online adds {ratios}.{provisos(results, online, *(p[1] for p in pairs))}"
+        findings.append(Finding(_of_both([takes_less(found) for *_, found in pairs]), text, workload))
+    if not findings:
+        return "not measured", missing
+    verdict, why = over_workloads(findings, "")
+    return verdict, f"{missing} {why}"
 
 
 def mini_batches_save(results: Results) -> Judged:
@@ -73,13 +92,21 @@ def mini_batches_save(results: Results) -> Judged:
             f"On {workload} mini-batch takes {times(samples)} the samples of full batch to the target, and "
             f"{times(memory)} its training memory.{provisos(results, mini, full)}"
         )
-        if set(saved.values()) == {True, False}:
-            which = next(name for name, less in saved.items() if less)
-            findings.append(Finding("depends", f"It saves {which} only. {text}"))
-        else:
-            both = None if None in saved.values() else all(saved.values())
-            findings.append(Finding(as_verdict(both), text))
+        verdict = _of_both(list(saved.values()))
+        if verdict == "depends":
+            which = next(name for name, one in saved.items() if one.verdict == "holds")
+            text = f"It saves {which} only. {text}"
+        findings.append(Finding(verdict, text, workload))
     return over_workloads(findings, "MiniBatch and FullBatch of bench_strategies.py")
+
+
+def _of_both(said: Sequence[Said]) -> Said | Verdict:
+    """Return what several comparisons say of a claim of all: the least certain, unless some hold and others fail."""
+    kinds = {one.verdict for one in said}
+    if "holds" in kinds and len(kinds) > 1 and "undecided" not in kinds:
+        return "depends"
+    order = ("undecided", "fails", "equivalent", "holds")
+    return min(said, key=lambda one: order.index(one.verdict))
 
 
 def accumulation_equals_the_large_batch(results: Results) -> Judged:
@@ -88,19 +115,21 @@ def accumulation_equals_the_large_batch(results: Results) -> Judged:
     for workload, parts, whole in strategy_pairs(results, "Accumulate", "MiniBatch"):
         if (parts["batch_size"], parts["lr"]) != (whole["batch_size"], whole["lr"]):
             text = f"On {workload} the two ran at different rates or batch sizes: equality cannot be judged."
-            findings.append(Finding(None, text))
+            findings.append(Finding(None, text, workload))
             continue
         samples = pair(results, parts, whole, "samples_to_target")
-        same = True if samples.verdict == "equivalent" else None if samples.verdict == "undecided" else False
+        same = replace(takes_less(samples), verdict=EQUAL.get(samples.verdict, "fails"))
+        memory = takes_less(pair(results, parts, whole, "training_memory_bytes"))
+        purpose = "" if memory.verdict == "holds" else " That it saves memory, its purpose, is not borne out here."
         text = (
             f"On {workload}, B={number_of(whole['batch_size'])} in parts of "
             f"{number_of(parts['micro_batch_size'])}, accumulation takes {times(samples)} the samples of the "
             f"undivided batch to the target{_loss_gap(results, parts, whole)}; it costs "
             f"{times(pair(results, parts, whole, 'seconds_per_step'))} the seconds per step and "
             f"{times(pair(results, parts, whole, 'training_memory_bytes'))} the training memory."
-            f"{provisos(results, parts, whole)}"
+            f"{purpose}{provisos(results, parts, whole)}"
         )
-        findings.append(Finding(as_verdict(same), text))
+        findings.append(Finding(same, text, workload))
     return over_workloads(findings, "Accumulate and MiniBatch of bench_strategies.py")
 
 

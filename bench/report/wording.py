@@ -66,6 +66,15 @@ def seeds(found: Comparison) -> str:
     return f"{found.n} seeds, {found.pairs} pairs" if rest else f"{found.n} seeds x {repeats}"
 
 
+def more_seeds(count: float) -> str:
+    """Return how many more seeds would decide what is undecided: ": about 9 more seeds would decide it"; or ""."""
+    if math.isnan(count):
+        return ""
+    if math.isinf(count):
+        return ": more seeds would hardly decide it"
+    return f": about {count:,.0f} more seeds would decide it"
+
+
 def listed(words: Iterable[str], last: str = "and") -> str:
     """Return "a, b and c"."""
     words = list(words)

@@ -36,7 +36,7 @@ def test_the_claim_on_the_growing_rate_turns_with_the_planted_power(changes: dic
 
 def test_generalization_is_not_judged_from_trials_that_stop_at_the_target() -> None:
     found = judge(results(swept()))[15]
-    assert found.verdict == "not measured here"
+    assert found.verdict == "not measured"
     assert "every batch size from 4 to 512" in found.why
 
 
