@@ -154,14 +154,18 @@ def _verdict(found: Measured) -> str:
 
 
 def reconciliation(results: Results) -> str:
-    """Return a sentence on configurations that have several numbers in this report."""
-    found = several_times(results)
-    apart = [each for each in found if each.apart]
-    names = listed(dict.fromkeys(_configuration(each.cells[0]) for each in apart))
-    if not found:
+    """Return a sentence on configurations that several comparisons measured."""
+    if not several_times(results):
         return "No configuration was measured in two comparisons."
+    return warning(results) or "Whatever was measured in several comparisons came out the same, to its intervals."
+
+
+def warning(results: Results) -> str:
+    """Return a sentence that warns of configurations that have two numbers in this report; "" if there are none."""
+    apart = [each for each in several_times(results) if each.apart]
     if not apart:
-        return "Whatever was measured in several comparisons came out the same, to its intervals."
+        return ""
+    names = listed(dict.fromkeys(_configuration(each.cells[0]) for each in apart))
     how = (
         "beside each stands the one number, in units of anchors at the machine's mean speed."
         if results.anchors
