@@ -12,7 +12,17 @@ from paceline.bench.analysis.one_configuration import Measured, several_times
 from paceline.bench.records.metrics import SHOWN
 from paceline.bench.records.record import WITH_RESULT
 from paceline.bench.report.plots import drift as plots
-from paceline.bench.report.wording import MISSING, in_words, interval, listed, number, number_of, ratio, two_digits
+from paceline.bench.report.wording import (
+    MISSING,
+    in_words,
+    interval,
+    listed,
+    number,
+    number_of,
+    percent,
+    ratio,
+    two_digits,
+)
 
 PLOTS = {"drift": plots.drift}
 
@@ -96,7 +106,7 @@ def table(results: Results) -> pd.DataFrame:
                 else MISSING,
                 "of the run's mean": number(slower),
                 "blocks differ by": _share(drift.spread),
-                "from first to last": f"{100 * math.expm1(drift.change):+.0f} %",
+                "from first to last": percent(math.expm1(drift.change), sign=True),
                 "what its blocks tell": _told(drift),
             }
         )

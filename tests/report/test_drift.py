@@ -32,6 +32,13 @@ def test_each_comparison_is_told_against_the_whole_run(run):
     assert rows["what its blocks tell"].unique().tolist() == ["blocks differ"]
 
 
+def test_a_comparison_of_one_block_is_there_and_tells_nothing():
+    run = replace(results([CELLS[0][0]]), anchors=ANCHORS[:1])
+    (row,) = drift.table(run).to_dict("records")
+    assert (row["blocks"], row["blocks differ by"], row["from first to last"]) == ("1", "—", "—")
+    assert (row["of the run's mean"], row["what its blocks tell"]) == ("1.00", "—")
+
+
 def test_one_configuration_has_one_number_beside_what_each_comparison_found(run):
     rows = drift.one_configuration(run)
     assert rows["configuration"].unique().tolist() == ["MiniBatch, B=64, rate 0.0500 on digits"]
