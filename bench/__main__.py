@@ -1,20 +1,19 @@
 """The command ``paceline``."""
 
 import argparse
-import ast
 import shlex
 import sys
-import textwrap
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paceline.bench.options import OPTIONS
+from paceline.bench.run_command import plan, print_report, run
 
 if TYPE_CHECKING:
-    import pytest
-
-HERE = Path(__file__).parent
+    from paceline.bench.harness.trial import Trial
+    from paceline.bench.workloads.workload import Workload
+    from paceline.trainers.task import Trainer
 
 HELP = """\
 Paceline measures training strategies side by side - full-batch, mini-batch and online
@@ -26,6 +25,7 @@ machine, and says what each costs to reach the quality you need.
   paceline run --suite quick       a first look: 90 seconds
   paceline run strategies scaling --workload my_file.py:MINE
                                    two of the benchmarks, on a workload of your own
+  paceline plan --suite full       what a run would do, and about how long; nothing is trained
   paceline tune --workload my_file.py:MINE
                                    search each strategy's learning rate; `run` then uses it
   paceline report [RESULTS]        the decision, and the report as one page
@@ -38,23 +38,12 @@ benchmarks: it takes all of pytest's and pytest-benchmark's options as well, and
 from the configuration of the folder that it is called in.
 """
 
-RUN_HELP = """\
-usage: paceline run [BENCHMARK ...] [OPTION ...]
-
-Measure, then write the report. Benchmarks, each a question (default: all):
-{benchmarks}
-
-Options, and all of pytest's and pytest-benchmark's (`-k EXPRESSION`, `--collect-only`,
-`--benchmark-save NAME`):
-{options}
-"""
-
 
 def main() -> None:
     """Run one command; an error is one line on stderr and exit status 2."""
     try:
-        if sys.argv[1:2] == ["run"]:  # before argparse, which would not let pytest's options pass
-            sys.exit(_run(sys.argv[2:]))
+        if sys.argv[1:2] in (["run"], ["plan"]):  # before argparse, which would not let pytest's options pass
+            sys.exit((run if sys.argv[1] == "run" else plan)(sys.argv[2:]))
         _command()
     except (ValueError, OSError) as error:
         sys.exit(f"paceline: error: {error}")
@@ -71,11 +60,13 @@ def _command() -> None:
     commands = parser.add_subparsers(
         dest="command", prog="paceline", required=True, metavar="COMMAND", help=argparse.SUPPRESS
     )
-    commands.add_parser("run")  # for the error that names the commands
+    commands.add_parser("run")  # these two for the error that names the commands
+    commands.add_parser("plan")
 
     tune = commands.add_parser("tune", description="Search the learning rate of each trainer on a workload.")
     tune.add_argument("--workload", action="append", required=True, metavar="NAME|FILE.py:NAME")
     tune.add_argument("--trainer", action="append", metavar="NAME|FILE.py:NAME", help="default: all six")
+    tune.add_argument("--batch-size", type=int, metavar="B", help="of the trainers (default: their own)")
     tune.add_argument("--seeds", type=int, default=2, help="seeds per rate (default: %(default)s)")
     tune.add_argument("--seconds", type=float, default=10.0, help="budget of a trial (default: %(default)s)")
     tune.add_argument("--device", default="auto")
@@ -113,65 +104,11 @@ def _command() -> None:
     )
 
 
-def _run(arguments: list[str]) -> int:
-    """Run pytest on the packaged benchmarks and then the report; return the exit status.
-
-    The options come after the names of benchmarks, if any. Everything that pytest would look for in the working
-    directory, or load because it is installed, is left alone: see ``pytest.ini`` beside this file.
-    """
-    import pytest
-
-    if {"-h", "--help"} & set(arguments):
-        print(_run_help())
-        return 0
-    first_option = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
-    names, options = arguments[:first_option], arguments[first_option:]
-    known = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        sys.exit(f"paceline run: error: unknown benchmark {unknown[0]!r}: known are {', '.join(known)}")
-    files = [str(known[name]) for name in names] or [str(HERE)]
-    folders = _Folders()
-    status = int(pytest.main(["-c", str(HERE / "pytest.ini"), "--benchmark-only", *files, *options], plugins=[folders]))
-    # Also where a cell has no measurement, which fails its test: the others have.
-    if folders.folder is not None and status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        _print_report(folders.folder)
-    return status
-
-
-class _Folders:
-    """A pytest plugin that takes down which folder the run used."""
-
-    folder: Path | None = None
-
-    def pytest_sessionfinish(self, session: "pytest.Session") -> None:
-        from paceline.bench.plugin import BLOCKS
-
-        blocks = session.config.stash.get(BLOCKS, None)
-        self.folder = blocks.folder.path if blocks is not None and blocks.records else None
-
-
-def _run_help() -> str:
-    """Return the help of ``paceline run``: what each benchmark asks, by its own words, and our options."""
-    benchmarks = []
-    for path in sorted(HERE.glob("bench_*.py")):
-        _, _, question = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")
-        question = " ".join(question.split()).partition("?")[0] + "?"
-        benchmarks.append(_entry(path.stem.removeprefix("bench_"), question))
-    options = [_entry(f"{option.name} {option.metavar}".strip(), option.help) for option in OPTIONS]
-    return RUN_HELP.format(benchmarks="\n".join(benchmarks), options="\n".join(options)).rstrip()
-
-
-def _entry(name: str, text: str) -> str:
-    """Return an entry of a list: the name, and beside it the text, wrapped."""
-    return textwrap.fill(text, 88, initial_indent=f"  {name:18}", subsequent_indent=20 * " ")
-
-
 def _tune(arguments: argparse.Namespace) -> None:
     from paceline.bench.harness import learning_rates
-    from paceline.bench.harness.plan import STRATEGIES, make_plan
+    from paceline.bench.harness.plan import STRATEGIES, TRAINERS, make_plan
 
-    plan = make_plan(
+    asked = make_plan(
         workloads=arguments.workload,
         trainers=arguments.trainer or list(STRATEGIES),
         seeds=arguments.seeds,
@@ -179,8 +116,10 @@ def _tune(arguments: argparse.Namespace) -> None:
         device=arguments.device,
     )
     command = f"paceline {shlex.join(sys.argv[1:])}"
-    for workload in plan.workloads:
-        for name, trainer in plan.trainers:
+    for workload in asked.workloads:
+        for name, own in asked.trainers:
+            trainer = _at(own, name, arguments.batch_size)
+            known_as = learning_rates.identity(trainer, TRAINERS)
             done: list[learning_rates.TuningTrial] = []
 
             def tell(trial: learning_rates.TuningTrial, done: list[learning_rates.TuningTrial] = done) -> None:
@@ -191,9 +130,11 @@ def _tune(arguments: argparse.Namespace) -> None:
                     flush=True,
                 )
 
-            learning_rates.search(
-                workload, trainer, lambda w, t: plan.trial(w, t, arguments.seconds), arguments.seeds, tell
-            )
+            def make_trial(workload: "Workload", trainer: "Trainer", label: str = name) -> "Trial":
+                return asked.trial(workload, trainer, arguments.seconds, label)
+
+            settings = known_as if known_as not in TRAINERS else ""
+            learning_rates.search(workload, trainer, make_trial, arguments.seeds, tell, settings)
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             learning_rates.write(arguments.output, command, done)
             best = learning_rates.best_rate(done)
@@ -202,24 +143,22 @@ def _tune(arguments: argparse.Namespace) -> None:
     print(f"written to {arguments.output}")
 
 
+def _at(trainer: "Trainer", name: str, batch_size: int | None) -> "Trainer":
+    """Return ``trainer`` at the batch size that was asked for, if one was.
+
+    Raises:
+        ValueError: if it has none of its own; one line.
+    """
+    if batch_size is None:
+        return trainer
+    if not hasattr(trainer, "batch_size"):
+        raise ValueError(f"--batch-size: {name} has no batch size of its own; name other trainers with --trainer")
+    changed: Trainer = replace(trainer, batch_size=batch_size)
+    return changed
+
+
 def _report(arguments: argparse.Namespace) -> None:
-    _print_report(arguments.results)
-
-
-def _print_report(results: Path) -> None:
-    """Write what is missing of a run's summary, plots and page, and print the decision."""
-    from paceline.bench.report.decision import decision_text
-    from paceline.bench.report.page import open_run, render, write_summary_and_plots
-
-    run = open_run(results)
-    if not ((run.folder / "summary.csv").exists() and (run.folder / "plots").exists()):  # merged, or cut short
-        write_summary_and_plots(run.folder)
-    page = ""
-    try:
-        page = str(render(run.folder))
-    finally:  # the decision needs none of what the page may lack
-        print(decision_text(run))
-        print(f"\nplots   {run.folder / 'plots'}" + (f"\nreport  {page}" if page else ""))
+    print_report(arguments.results)
 
 
 def _merge(arguments: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
             if not hasattr(trainer, "batch_size"):
                 continue  # a strategy with no batch size of its own has nothing to vary
             for batch_size in batch_sizes:
-                trial = plan.trial(workload, scaled_down(plan.tuned(trainer, workload), batch_size), seconds)
+                trial = plan.trial(workload, scaled_down(plan.tuned(trainer, workload), batch_size), seconds, name)
                 found[f"{workload.name}-{name}-B{batch_size}"] = replace(trial, stop_at_target=False, score_along=False)
     return found
 

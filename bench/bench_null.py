@@ -17,13 +17,14 @@ def cells(plan: Plan) -> dict[str, Trial]:
     seconds = plan.of_suite(quick=0.5, standard=0.5, full=10.0)
     workload = plan.workloads_or("mnist5k")[0]
     trainers = plan.trainers_or("MiniBatch")
-    trainer = trainers.get("MiniBatch", next(iter(trainers.values())))
-    return {f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds) for name in "AB"}
+    label = "MiniBatch" if "MiniBatch" in trainers else next(iter(trainers))
+    trial = plan.trial(workload, plan.tuned(trainers[label], workload), seconds, label)
+    return {f"{workload.name}-{name}": trial for name in "AB"}
 
 
 def blocks(plan: Plan) -> int:
     """Return the number of seeds: more than elsewhere, for a standard deviation is known far worse than a mean."""
-    return plan.seeds or plan.of_suite(quick=6, standard=12, full=30)
+    return plan.seeds or plan.of_suite(quick=5, standard=12, full=30)
 
 
 def test_null(replay: Callable[[Callable[[Record], float]], None]) -> None:

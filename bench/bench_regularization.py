@@ -34,7 +34,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     found = {}
     for workload in plan.workloads_or("few-digits"):
         _, train_samples = DATA_FILES.prepare(workload)
-        size, sgd = min(BATCH_SIZE, train_samples), Sgd(lr=plan.rate("MiniBatch", workload) or 0.1)
+        size, sgd = min(BATCH_SIZE, train_samples), Sgd(lr=plan.rate(MiniBatch(), workload) or 0.1)
         kinds: dict[str, tuple[Workload, Sgd]] = {
             "none": (workload, sgd),
             "L1": (workload, replace(sgd, l1=L1)),

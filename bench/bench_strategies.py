@@ -16,7 +16,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     """Return one cell a strategy and workload, each at the rate that the search found for it."""
     seconds = plan.of_suite(quick=5.0, standard=10.0, full=60.0)
     return {
-        f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds)
+        f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds, name)
         for workload in plan.workloads_or("mnist5k")
         for name, trainer in plan.trainers_or(*STRATEGIES).items()
     }

@@ -23,7 +23,7 @@ def cells(plan: Plan) -> dict[str, Search]:
         return {}
     return {
         f"{workload.name}-{name}": Search(
-            plan.trial(workload, trainer, seconds=10.0),
+            plan.trial(workload, trainer, seconds=10.0, label=name),
             log_grid(rate_of(trainer), SPACING, 7),
             refinements=2,
             seeds=3,

@@ -28,6 +28,12 @@ OPTIONS = (
     Option("--trainer", "which strategies: a built-in name or FILE.py:NAME (repeatable)", "NAME", REPEATABLE),
     Option("--batch-size", "which, for the benchmarks that vary it (repeatable)", "B", REPEATABLE | {"type": int}),
     Option("--seeds", "trials of each cell", "N", {"type": int}),
+    Option(
+        "--first-seed",
+        "number of the first seed (default: 0); a run that is to be merged with another goes on where that ended",
+        "N",
+        {"type": int, "default": 0},
+    ),
     Option("--seconds", "training budget of one trial", "S", {"type": float}),
     Option(
         "--minutes",

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 __all__ = ["pytest_collect_directory", "pytest_pycollect_makemodule"]  # hooks that stand in a file of their own
-
 FIRST = ("strategies", "null")
 
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
@@ -69,12 +68,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"write --results={results}, with '=': after a space pytest looks there for tests")
     typed = ("workload", "trainer", "batch_size", "seeds", "seconds", "cores", "ranks", "minutes")
     if any(config.getoption(name) is not None for name in typed) or (
-        config.getoption("suite") != "standard" or config.getoption("device") != "auto"
+        config.getoption("suite") != "standard"
+        or config.getoption("device") != "auto"
+        or config.getoption("first_seed")
     ):
-        _plan(config)
+        the_plan(config)
 
 
-def _plan(config: pytest.Config) -> Plan:
+def the_plan(config: pytest.Config) -> Plan:
+    """Return what the command line asks for."""
     if PLAN not in config.stash:
         from paceline.bench.harness.plan import make_plan
         from paceline.bench.workloads.user_code import WARNINGS
@@ -88,6 +90,7 @@ def _plan(config: pytest.Config) -> Plan:
                 trainers=config.getoption("trainer"),
                 batch_sizes=config.getoption("batch_size"),
                 seeds=config.getoption("seeds"),
+                first_seed=config.getoption("first_seed"),
                 seconds=config.getoption("seconds"),
                 device=config.getoption("device"),
                 cores=config.getoption("cores"),
@@ -112,20 +115,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a benchmark one test a cell."""
     if "replay" not in metafunc.fixturenames:
         return
+    from paceline.bench.harness.anchor import anchor
     from paceline.bench.harness.comparison import Comparison
     from paceline.bench.harness.plan import LeftOut
 
     config, module = metafunc.config, metafunc.module
-    plan = _plan(config)
+    plan = the_plan(config)
     asked: dict[str, Trial | Search | LeftOut] = {}
     try:
         asked = module.cells(plan)
     except (ValueError, OSError) as error:  # raised here it would be printed as a traceback
         config.stash.setdefault(WRONG, str(error))
     name = _comparison_of(metafunc.definition)
-    cells = {cell: what for cell, what in asked.items() if not isinstance(what, LeftOut)}
+    cells = {cell: plan.from_first_seed(what) for cell, what in asked.items() if not isinstance(what, LeftOut)}
     left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
-    config.stash.setdefault(COMPARISONS, {})[name] = Comparison(name, cells, module.blocks(plan), left_out)
+    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan))
+    config.stash.setdefault(COMPARISONS, {})[name] = found
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
     metafunc.parametrize("cell", [*cells, *skipped])
 
@@ -164,6 +169,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.benchmark(timer=CLOCK, group=group))
 
 
+def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[Comparison]:
+    """Return the comparisons in the order in which they run, each with its cells that are among ``items``."""
+    chosen: dict[str, set[str]] = {}
+    for item in _cells_of(items):
+        chosen.setdefault(_comparison_of(item), set()).add(str(item.callspec.params["cell"]))
+    for name, cells in chosen.items():
+        comparison = config.stash[COMPARISONS][name]
+        comparison.cells = {cell: what for cell, what in comparison.cells.items() if cell in cells}
+    found = [config.stash[COMPARISONS][name] for name in chosen]
+    return [comparison for comparison in found if comparison.cells or comparison.left_out]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Before any trial runs: check every cell that was selected, and make the run's folder."""
@@ -171,29 +188,27 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     selected = [item for item in _cells_of(session.items) if not list(item.iter_markers("skip"))]
     if not selected or config.getoption("collectonly") or config.getoption("benchmark_skip", False):
         return
-    comparisons = config.stash[COMPARISONS]
-    for note in _plan(config).notes:
+    for note in the_plan(config).notes:
         _tell(config, note)
-    for comparison in comparisons.values():
-        chosen = {item.callspec.params["cell"] for item in selected if _comparison_of(item) == comparison.name}
-        comparison.cells = {name: cell for name, cell in comparison.cells.items() if name in chosen}
+    comparisons = in_order(config, session.items)
+    for comparison in comparisons:
         for cell, why in comparison.left_out.items():
             _tell(config, f"left out: {comparison.name} {cell}: {why}")
     from paceline.bench.harness.blocks import Blocks
     from paceline.bench.harness.budget import Budget
     from paceline.bench.harness.environment import capture
 
-    plan = _plan(config)
+    plan = the_plan(config)
     budget = Budget(plan.budget_seconds(), spent=time.monotonic() - config.stash[BEGAN])
     blocks = Blocks(config.getoption("results"), plan.suite, lambda line: _tell(config, line), budget)
     with _usage_errors():
-        for comparison in comparisons.values():
+        for comparison in comparisons:
             blocks.check(comparison)
         asked = {"until_decided": True} if config.getoption("until_decided") else {}
-        left_out = {f"{c.name} {cell}": why for c in comparisons.values() for cell, why in c.left_out.items()}
+        left_out = {f"{c.name} {cell}": why for c in comparisons for cell, why in c.left_out.items()}
         environment = capture(plan.workloads) | asked | ({"left_out": left_out} if left_out else {})
         begin = blocks.resume if config.getoption("resume") else blocks.open
-        folder = begin(environment, comparisons.values())
+        folder = begin(environment, comparisons)
     config.stash[BLOCKS], config.stash[RAN] = blocks, set()
     _end_on_sigterm_as_on_ctrl_c(config)
     benchmarks = getattr(config, "_benchmarksession", None)

@@ -248,9 +248,23 @@ def precisions(ratios: dict[tuple[int, int], float], **changes: Any) -> list[Rec
     return found
 
 
-def ranks(speedups: dict[int, float], cores: int = 4, weak: bool = True, **changes: Any) -> list[Record]:
-    """Return DDP trials over ranks of one thread with these speed-ups at the same batch."""
+def ranks(
+    speedups: dict[int, float],
+    cores: int = 4,
+    weak: bool = True,
+    threads: Mapping[int, float] | None = None,
+    **changes: Any,
+) -> list[Record]:
+    """Return DDP trials over ranks of one thread with these speed-ups at the same batch.
+
+    ``threads`` are those of one process over threads, against one rank too.
+    """
     found = []
+    for count, speedup in (threads or {}).items():
+        found += timed(
+            "scaling", f"digits-MiniBatch-threads-x{count}", trainer="MiniBatch", batch_size=256,
+            seconds_per_step=0.01 / speedup, threads=count, cores=cores, **changes,
+        )  # fmt: skip
     for count, speedup in speedups.items():
         kinds = {"one": 1} if count == 1 else {"strong": 1, "weak": count} if weak else {"strong": 1}
         for kind, factor in kinds.items():

@@ -12,9 +12,17 @@ import pytest
 from tests.paths import ROOT
 
 MINE = """
+from dataclasses import dataclass
 import torch
 from torch import nn
 from paceline.bench import Workload
+from paceline.trainers import MiniBatch
+
+@dataclass(frozen=True)
+class Failing(MiniBatch):
+    def __call__(self, task):
+        raise RuntimeError("planted")
+        yield
 
 def data():
     x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
@@ -84,12 +92,14 @@ def call(*command, folder, check=True):
     return done
 
 
-def test_a_run_in_a_hostile_project_ends_with_the_report(installed, theirs):
-    options = ["--suite", "quick", "--workload", "mine.py:MINE", "--trainer", "MiniBatch", "--seeds", "1"]
-    done = call(
-        installed / "paceline", "run", "strategies", *options, "-k", "mine", "--benchmark-json=own.json", folder=theirs
-    )
-    assert "reached" in done.stdout
+def test_a_run_in_a_hostile_project_ends_with_the_report_though_a_cell_has_no_measurement(installed, theirs):
+    options = ["--suite", "quick", "--workload", "mine.py:MINE", "--seeds", "1"]
+    options += ["--trainer", "MiniBatch", "--trainer", "mine.py:Failing"]
+    options += ["-k", "mine", "--benchmark-json=own.json"]  # of pytest and of pytest-benchmark
+    done = call(installed / "paceline", "run", "strategies", *options, folder=theirs, check=False)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "strategies block 1/1 mine-MiniBatch: reached" in done.stdout
+    assert "nothing to time: RuntimeError: planted; traceback: errors/mine-Failing" in done.stdout
     run = theirs / "results" / "latest"
     for name in ("trials.jsonl", "summary.csv", "benchmark.json", "environment.json", "report.html", "plots"):
         assert (run / name).exists(), name
@@ -118,7 +128,7 @@ def test_the_help_names_every_command_benchmark_and_option(installed, theirs):
     from paceline.bench.options import OPTIONS
 
     whole = call(installed / "paceline", "--help", folder=theirs).stdout
-    for command in ("doctor", "run", "tune", "report", "merge", "export"):
+    for command in ("doctor", "run", "plan", "tune", "report", "merge", "export"):
         assert f"  paceline {command}" in whole
         assert call(installed / "paceline", command, "--help", folder=theirs).stdout.startswith(
             f"usage: paceline {command}"
@@ -134,3 +144,15 @@ def test_the_version_is_the_packages(installed, theirs):
     from importlib.metadata import version
 
     assert call(installed / "paceline", "--version", folder=theirs).stdout == f"paceline {version('paceline')}\n"
+
+
+def test_a_plan_is_said_and_nothing_is_trained_or_written(installed, theirs):
+    options = ["--workload", "mine.py:MINE", "--suite", "quick", "--minutes", "2"]
+    lines = call(installed / "paceline", "plan", "strategies", "scaling", *options, folder=theirs).stdout.splitlines()
+    assert lines[0].split() == ["cells", "blocks", "trials", "about"]
+    assert lines[1].split()[:4] == ["strategies", "6", "3", "18"]
+    assert lines[2].split()[0] == "scaling"
+    assert lines[-1].endswith("what does not fit into 2:00 is cut, and named.")
+    assert not (theirs / "results").exists()
+    wrong = call(installed / "paceline", "plan", "--suite", "fast", folder=theirs, check=False)
+    assert wrong.stderr.startswith("ERROR: unknown suite 'fast'")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,12 @@ class TestRun:
         chosen = ("--workload", f"{mine}:MINE", "--trainer", "MiniBatch", "--trainer", f"{mine}:Fast")
         result = run(*self.ARGUMENTS, *chosen, "--results", "out")
         result.assert_outcomes(passed=2)
-        result.stdout.re_match_lines([r"\[1/6, .* strategies block 1/3 mine-\w+: reached: \d+ steps in .* s, score .*"])
+        result.stdout.re_match_lines(
+            [
+                r"\[\d/9, .* strategies block 1/3 mine-\w+: reached: \d+ steps in .* s, score .*",
+                r"\[\d/9, .* strategies block 3/3 anchor: 200 steps in .* s, score .*",
+            ]
+        )
         results = load_results("out")
         trials = results.trials
         assert sorted(trials.cell) == ["mine-Fast"] * 3 + ["mine-MiniBatch"] * 3
@@ -230,7 +236,9 @@ class TestRun:
         """Fast takes 10 % longer, at a noise of 2 %: three blocks cannot prove it, and six can. Nothing is timed."""
 
         def planted(trial, *, cell, block, **rest):
-            seconds = {"mine-Fast": 1.1, "mine-MiniBatch": 1.0}[cell]
+            seconds = {"mine-Fast": 1.1, "mine-MiniBatch": 1.0, "anchor": 1.0}[cell]
+            if cell == "anchor":
+                return replace(raced(cell, seconds=seconds, blocks=block + 1, workload="mine")[block], cell=cell)
             return raced(cell.removeprefix("mine-"), seconds=seconds, blocks=block + 1, workload="mine")[block]
 
         monkeypatch.setattr(harness, "run_trial", planted)
@@ -248,7 +256,7 @@ class TestRun:
         chosen = ("--batch-size", "8", "--batch-size", "50", "--workload", f"{mine}:MINE")
         result = run(*self.ARGUMENTS, *chosen, files=(str(BENCH / "bench_critical_batch.py"),))
         result.assert_outcomes(passed=2)
-        result.stdout.re_match_lines([r"\[1/16, .* critical_batch search, seed 1/1 mine-MiniBatch-B\d+-lr.*: .*"])
+        result.stdout.re_match_lines([r"\[\d/20, .* critical_batch search, seed 1/1 mine-MiniBatch-B\d+-lr.*: .*"])
         results = load_results("results")
         searched, measured = (results.trials[(results.trials.search != "") == which] for which in (True, False))
         assert searched.groupby("search").lr.nunique().to_dict() == {"mine-MiniBatch-B50": 5, "mine-MiniBatch-B8": 5}

@@ -4,11 +4,9 @@ Samples and steps to target over batch size follow a hyperbola (``analysis.criti
 add what a step costs on this machine.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, cells_of, in_order
@@ -33,25 +31,27 @@ class Rate:
         tried: all of them, ascending.
         trials: number of trials of the search.
         failed: how many of them did not reach the target.
+        hopeless: the rates of which no trial reached it.
     """
 
     best: float
     tried: tuple[float, ...]
     trials: int
     failed: int
+    hopeless: tuple[float, ...] = ()
 
     @property
-    def at_edge(self) -> bool:
-        """Whether no larger one, or no smaller one, was tried."""
+    def outermost(self) -> bool:
+        """Whether no larger one, or no smaller one, was tried: the best may lie anywhere beyond."""
         return not self.tried or self.best in (self.tried[0], self.tried[-1])
 
     @property
-    def step(self) -> float:
-        """Mean logarithm of the ratios to the rates next to the best: as well as that it is known; NaN at the edge."""
-        if self.at_edge:
-            return np.nan
+    def beside_failure(self) -> bool:
+        """Whether the next larger or smaller one never reached the target: the best may lie up to there."""
+        if self.outermost:
+            return False
         i = self.tried.index(self.best)
-        return math.log(self.tried[i + 1] / self.tried[i - 1]) / 2
+        return not {self.tried[i - 1], self.tried[i + 1]}.isdisjoint(self.hopeless)
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,13 @@ def _sweep(results: Results, workload: str, trainer: str, trials: pd.DataFrame) 
             tuple(float(rate) for rate in sorted(tried["lr"].unique())),
             len(tried),
             int(tried["samples_to_target"].isna().sum()),
+            tuple(float(rate) for rate, own in tried.groupby("lr") if own["samples_to_target"].isna().all()),
         )
     own_results = replace(results, trials=measured)
     sizes, samples = measured["batch_size"].tolist(), measured["samples_to_target"].tolist()
     cells = in_order(cells_of(own_results, COMPARISON), "batch_size")
-    hyperbola, left_out = fit(sizes, samples), leave_one_out(sizes, samples)
+    seeds = measured["seed"].tolist()
+    hyperbola, left_out = fit(sizes, samples, seeds=seeds), leave_one_out(sizes, samples, seeds)
     return Sweep(workload, trainer, searched, own_results, list(cells), rates, hyperbola, left_out)
 
 

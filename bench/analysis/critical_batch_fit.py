@@ -8,7 +8,7 @@ Source: S. McCandlish, J. Kaplan & D. Amodei 2018, arXiv 1812.06162, equations 2
 hyperbola, its fit in logarithms); C. J. Shallue et al. 2019, JMLR 20(112).
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
+from paceline.bench.analysis.seeds import each_once
 from paceline.bench.analysis.statistics import CONFIDENCE, Floats
 
 # B_crit is claimed only if so many batch sizes were measured, ...
@@ -90,7 +91,12 @@ class CriticalBatch:
         return self.samples_at(x) * np.exp(-half), self.samples_at(x) * np.exp(half)
 
 
-def fit(batch_sizes: Sequence[float], samples_to_target: Sequence[float], seed: int = 0) -> CriticalBatch:
+def fit(
+    batch_sizes: Sequence[float],
+    samples_to_target: Sequence[float],
+    seed: int = 0,
+    seeds: Sequence[Hashable] | None = None,
+) -> CriticalBatch:
     """Fit E = E_min (1 + B / B_crit) to the samples that tuned training took to a target at several batch sizes.
 
     Least squares of ln E on ln E_min + ln(1 + B / B_crit), a point a batch size (``mean_of_middle`` of its runs), so
@@ -115,6 +121,8 @@ def fit(batch_sizes: Sequence[float], samples_to_target: Sequence[float], seed: 
             a run that missed the target: it counts as longer than all others of its batch size. Where so many missed
             that the mean of the middle is not known, the batch size is left out of the fit, and named.
         seed: of the bootstrap; the same seed gives the same result.
+        seeds: of the runs. Those of one seed at one batch size are one run: a repeat takes the same steps, and tells
+            nothing of how seeds differ. None: every run has a seed of its own.
 
     Raises:
         ValueError: if the two differ in length, there is no run, or a value is not positive.
@@ -122,7 +130,7 @@ def fit(batch_sizes: Sequence[float], samples_to_target: Sequence[float], seed: 
     Source: McCandlish et al. 2018, appendix D; D. M. Bates & D. G. Watts 1988, Nonlinear Regression Analysis, chapter 6
     (the profile); R. D. Cook & S. Weisberg 1982 (outliers).
     """
-    runs = by_batch_size(batch_sizes, samples_to_target)
+    runs = by_batch_size(batch_sizes, samples_to_target, seeds)
     means = {size: mean_of_middle(values) for size, values in runs.items()}
     x = np.array([size for size, mean in means.items() if np.isfinite(mean)])
     y = np.log([mean for mean in means.values() if np.isfinite(mean)])
@@ -161,8 +169,10 @@ def mean_of_middle(values: npt.ArrayLike) -> float:
     return float(x[1:-1].mean() if len(x) >= 3 else x.mean())
 
 
-def by_batch_size(batch_sizes: Sequence[float], samples: Sequence[float]) -> dict[float, Floats]:
-    """Return the samples of each batch size's runs, batch sizes ascending, infinite where missed."""
+def by_batch_size(
+    batch_sizes: Sequence[float], samples: Sequence[float], seeds: Sequence[Hashable] | None = None
+) -> dict[float, Floats]:
+    """Return the samples of each batch size's runs, a value a seed, batch sizes ascending, infinite where missed."""
     x, e = np.asarray(batch_sizes, float), np.asarray(samples, float)
     if x.ndim != 1 or x.shape != e.shape:
         raise ValueError(f"one batch size for each run: got {x.size} batch sizes and {e.size} samples to target")
@@ -173,7 +183,9 @@ def by_batch_size(batch_sizes: Sequence[float], samples: Sequence[float]) -> dic
     e = np.where(np.isnan(e), np.inf, e)
     if not (e > 0).all():
         raise ValueError("samples to target must be positive; give infinity or NaN for a run that missed the target")
-    return {float(size): e[x == size] for size in np.unique(x)}
+    of = list(range(len(x)) if seeds is None else seeds)
+    places = {float(size): np.flatnonzero(x == size) for size in np.unique(x)}
+    return {size: each_once([of[i] for i in own], e[own])[0] for size, own in places.items()}
 
 
 def _nothing(x: Floats, y: Floats, left_out: tuple[float, ...]) -> CriticalBatch:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from paceline.bench.analysis.statistics import median_interval
 from paceline.bench.analysis.trial_laws import broken, names
-from paceline.bench.records.contamination import oversubscribed
+from paceline.bench.records.anchors import apart
+from paceline.bench.records.contamination import oversubscribed, slow_limits, slowed
 from paceline.bench.records.counting import another_problem, those_that_count
 from paceline.bench.records.files import newest_run
 from paceline.bench.records.metrics import COLUMNS, MEDIANS
@@ -30,6 +31,8 @@ class Results:
         records: what both were computed from.
         folder: where they were read from.
         superseded: contaminated trials that were run again, and do not count.
+        anchors: the trials of the anchor, which are no part of what was compared, and not in ``trials``; of an older
+            run, none.
         equivalence: what ``harness.equivalence.gate`` found before strategies were compared; empty if it was not asked.
     """
 
@@ -40,6 +43,7 @@ class Results:
     folder: Path
     superseded: tuple[Record, ...] = ()
     equivalence: tuple[dict[str, Any], ...] = ()
+    anchors: tuple[Record, ...] = ()
 
 
 def not_equivalent(results: Results) -> dict[tuple[str, str, int], str]:
@@ -64,7 +68,8 @@ def load_results(path: str | Path = "results") -> Results:
     if not (folder / "trials.jsonl").exists():
         raise FileNotFoundError(f"no results in {path} (there is no trials.jsonl): run 'paceline run' first")
     folder = folder.resolve()
-    records, superseded = those_that_count(read(folder / "trials.jsonl"))
+    counting, superseded = those_that_count(read(folder / "trials.jsonl"))
+    records, anchors = apart(counting)
     several = len({record.environment for record in (*records, *superseded)}) > 1
     if several:
         records, superseded = tuple(map(_with_label, records)), tuple(map(_with_label, superseded))
@@ -75,7 +80,7 @@ def load_results(path: str | Path = "results") -> Results:
     if several:
         gate = tuple(found | {"workload": _labelled(found["workload"], found.get("environment", ""))} for found in gate)
     trials, curves = trials_frame(records, environment), curves_frame(records)
-    return Results(trials, curves, environment, records, folder, superseded, gate)
+    return Results(trials, curves, environment, records, folder, superseded, gate, anchors)
 
 
 def _labelled(name: str, environment: str) -> str:
@@ -117,10 +122,13 @@ def environments_of(label: str, environment: Mapping[str, Any]) -> list[Mapping[
 def trials_frame(records: tuple[Record, ...], environment: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Return one row a record, those superseded by a repeat marked; ``mfu`` needs the peaks of ``environment``."""
     superseded = {id(record) for record in those_that_count(records)[1]}
-    rows = [
-        _row(record, peak_flops(record, environment or {})) | {"superseded": id(record) in superseded}
-        for record in records
-    ]
+    limits = slow_limits(records)
+    rows = []
+    for record in records:
+        row = _row(record, peak_flops(record, environment or {}))
+        row["slowed"] = slowed(record, limits)
+        row["contaminated"] |= row["slowed"]
+        rows.append(row | {"superseded": id(record) in superseded})
     # Named, for a run without trials has them too.
     return pd.DataFrame(rows, columns=[*(column.column for column in COLUMNS), "broken_laws", "superseded"])
 
@@ -168,9 +176,10 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
 
     A trial that missed the target counts as infinitely late in the metrics *to target*, so that a median
     over trials of which half missed is infinite: it is not the median of the lucky ones.
-    ``n`` is the number of trials, ``n_reached`` how many reached the target, ``n_failed`` how many ended
-    without a result (out of memory, timed out, crashed, failed). Trials that were repeated do not count, nor do those
-    by which a rate was searched, and those of different environments are never one cell.
+    Trials of one seed count once in a median and its interval: a merged rerun of the same seeds makes neither narrower.
+    ``n`` is the number of trials, ``seeds`` that of different seeds, ``n_reached`` how many reached the target,
+    ``n_failed`` how many ended without a result (out of memory, timed out, crashed, failed). Trials that were repeated
+    do not count, nor do those by which a rate was searched, and those of different environments are never one cell.
     """
     rows = []
     counting = trials[~trials["superseded"].astype(bool) & (trials["search"] == "")]
@@ -179,6 +188,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
         failed = cell["status"].isin(["out_of_memory", "timed_out", "crashed", "failed"])
         row |= {
             "n": len(cell),
+            "seeds": cell["seed"].nunique(),
             "n_reached": int((cell["status"] == "reached").sum()),
             "n_failed": int(failed.sum()),
             "status": ", ".join(f"{count} {status}" for status, count in cell["status"].value_counts().items()),
@@ -187,7 +197,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
             values = cell[name].to_numpy(float)
             if metric.spent and np.isfinite(values).any():
                 values = np.where(np.isnan(values), np.inf, values)
-            interval = median_interval(values.tolist(), metric.median == "positive")
+            interval = median_interval(values.tolist(), metric.median == "positive", cell["seed"].tolist())
             row |= {name: interval.median, f"{name}_low": interval.low, f"{name}_high": interval.high}
             row[f"{name}_n"] = interval.n
         rows.append(row)

@@ -48,7 +48,8 @@ class Prediction:
 def predicted_best(batch_sizes: Sequence[float], samples_per_second: Sequence[float], noise_scale: float) -> Prediction:
     """Predict the batch size that is fastest to the target, from throughput and the noise scale alone.
 
-    Both come from short runs: no trial has to reach the target.
+    Throughput comes from short runs. The noise scale grows along a run, so that one from its first steps predicts what
+    is fastest there; for the way to the target it has to be the mean over that way.
 
     Args:
         batch_sizes: measured, in samples per step.

@@ -1,6 +1,6 @@
 """How well the hyperbola of the critical batch size predicts a batch size that it was not fitted to."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,15 @@ class LeaveOneOut:
         return self.errors[-1] if self.errors else np.nan
 
 
-def leave_one_out(batch_sizes: Sequence[float], samples_to_target: Sequence[float]) -> LeaveOneOut:
+def leave_one_out(
+    batch_sizes: Sequence[float], samples_to_target: Sequence[float], seeds: Sequence[Hashable] | None = None
+) -> LeaveOneOut:
     """Return how far the hyperbola fitted without a batch size is off there.
 
     Args:
         batch_sizes: see ``critical_batch_fit.fit``; those at which too many runs missed the target are left out.
         samples_to_target: see ``critical_batch_fit.fit``.
+        seeds: see ``critical_batch_fit.fit``.
 
     Returns:
         No errors below four batch sizes: two points lie on a hyperbola whatever they are.
@@ -44,7 +47,8 @@ def leave_one_out(batch_sizes: Sequence[float], samples_to_target: Sequence[floa
     Raises:
         ValueError: see ``critical_batch_fit.fit``.
     """
-    means = {size: mean_of_middle(runs) for size, runs in by_batch_size(batch_sizes, samples_to_target).items()}
+    runs = by_batch_size(batch_sizes, samples_to_target, seeds)
+    means = {size: mean_of_middle(values) for size, values in runs.items()}
     x = np.array([size for size, mean in means.items() if np.isfinite(mean)])
     y = np.log([mean for mean in means.values() if np.isfinite(mean)])
     if len(x) < 4:

@@ -1,4 +1,4 @@
-"""The gradient noise scale along a run, from what its trials observed, and its mean over the run."""
+"""The gradient noise scale along a run, from what its trials observed, and its mean over the progress of the run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from paceline.bench.analysis.noise_scale import NoiseScale, exact, noise_scale, 
 from paceline.bench.analysis.statistics import Floats, Interval, median_interval
 from paceline.bench.records.record import Record
 
-# Of a run's steps, how many may be without a number in its average: those that lack one are no random choice.
+# Of a run's steps, how many may be without an observation in its mean: those that lack one are no random choice.
 LARGEST_SHARE_WITHOUT = 0.2
 
 METHODS = ("samples", "batch sizes", "parts")
@@ -26,10 +26,12 @@ class Series:
     Attributes:
         steps: after how many steps ``[points]``.
         scales: the noise scale there ``[points]``.
+        batch_size: samples of one step of the run.
     """
 
     steps: tuple[int, ...]
     scales: tuple[NoiseScale, ...]
+    batch_size: float
 
     @property
     def values(self) -> Floats:
@@ -37,29 +39,46 @@ class Series:
         return np.array([scale.value for scale in self.scales], dtype=float)
 
     def average(self) -> float:
-        """Return the mean over the steps of the run, by the trapezoidal rule.
-
-        NaN if points that stand for more than ``LARGEST_SHARE_WITHOUT`` of the steps have no value: they lack one
-        because the noise scale is large there.
-        """
-        return run_average(self.steps, self.values)
+        """Return the mean over the run's progress; see ``over_progress``."""
+        traces, squares = ([getattr(scale, part) for scale in self.scales] for part in ("trace", "squared_gradient"))
+        return over_progress(self.steps, traces, squares, self.batch_size)
 
     def at(self, step: float) -> float:
         """Return the value at the point nearest to ``step``."""
         return float(self.values[int(np.argmin(np.abs(np.array(self.steps) - step)))])
 
 
-def run_average(steps: Sequence[float], values: ArrayLike) -> float:
-    """Return the mean of ``values`` over ``steps`` (see ``Series.average``), both ``[points]``."""
-    v, s = np.asarray(values, dtype=float), np.asarray(steps, dtype=float)
+def over_progress(steps: Sequence[float], traces: ArrayLike, squares: ArrayLike, batch_size: float) -> float:
+    """Return the mean noise scale over a run's progress: what the critical batch size is, if theory holds.
+
+    One step at batch size B makes 1 / (1 + phi / B) of the progress of a step without noise, phi being the noise scale.
+    A mean over steps would count the noisy end, where steps achieve least, as much as the start. With the parts of phi
+    = tr / |G|^2 that share is |G|^2 / (|G|^2 + tr / B), so that no point has to be left out where |G|^2 is estimated at
+    or below 0: those are the noisiest ones. Between points by the trapezoidal rule over steps.
+
+    NaN if points that stand for more than ``LARGEST_SHARE_WITHOUT`` of the steps were not observed, or if the gradient
+    is hidden over the run as a whole.
+
+    Args:
+        steps: of the points ``[points]``.
+        traces: estimates of tr at each.
+        squares: estimates of |G|^2 at each.
+        batch_size: B, of the run that was observed.
+
+    Source: McCandlish et al. 2018, arXiv 1812.06162, appendix D: B_crit = E_min / S_min, the integral of phi over
+    progress over that of progress.
+    """
+    s, trace, square = (np.asarray(each, dtype=float) for each in (steps, traces, squares))
     if not len(s):
         return math.nan
     edges = np.concatenate([s[:1], (s[1:] + s[:-1]) / 2, s[-1:]])
     weights = np.diff(edges) if len(s) > 1 else np.ones(1)
-    known = np.isfinite(v)
+    of_batch = square + trace / batch_size  # what the squared norm of one batch's gradient is expected to be
+    known = of_batch > 0
     if weights[~known].sum() > LARGEST_SHARE_WITHOUT * weights.sum():
         return math.nan
-    return float(np.average(v[known], weights=weights[known]))
+    progress, noise = (float((weights * part / of_batch)[known].sum()) for part in (square, trace))
+    return noise / progress if min(progress, noise) > 0 else math.nan
 
 
 def series(record: Record) -> dict[str, Series]:
@@ -70,16 +89,19 @@ def series(record: Record) -> dict[str, Series]:
     columns, population = record.noise, float(record.train_samples or math.inf)
     if not columns.get("step"):
         return {}
+    batch_size = columns["samples"][-1] / columns["step"][-1]
     rows = [dict(zip(_PROBE, values, strict=True)) for values in zip(*(columns[name] for name in _PROBE), strict=True)]
     found = {}
     exactly = [row for row in rows if row["exact_n"] is not None]
     if exactly:
         found["samples"] = Series(
-            tuple(row["step"] for row in exactly), tuple(_of_samples(row, population) for row in exactly)
+            tuple(row["step"] for row in exactly), tuple(_of_samples(row, population) for row in exactly), batch_size
         )
-    found["batch sizes"] = Series(tuple(row["step"] for row in rows), tuple(_of_sizes(row, population) for row in rows))
+    found["batch sizes"] = Series(
+        tuple(row["step"] for row in rows), tuple(_of_sizes(row, population) for row in rows), batch_size
+    )
     if columns["parts_step"]:
-        found["parts"] = _of_parts(columns, population)
+        found["parts"] = _of_parts(columns, population, batch_size)
     return {method: found[method] for method in METHODS if method in found}
 
 
@@ -98,7 +120,7 @@ def _of_sizes(row: Mapping[str, Any], population: float) -> NoiseScale:
     return two_batch_sizes(*sizes, population)
 
 
-def _of_parts(columns: Mapping[str, list[Any]], population: float) -> Series:
+def _of_parts(columns: Mapping[str, list[Any]], population: float, batch_size: float) -> Series:
     steps, at = np.array(columns["parts_step"], dtype=float), np.array(columns["step"], dtype=float)
     each = [
         unbiased(batch / parts, small, batch, big, population)
@@ -111,7 +133,7 @@ def _of_parts(columns: Mapping[str, list[Any]], population: float) -> Series:
     nearest = np.abs(np.log(steps)[:, np.newaxis] - np.log(at)).argmin(axis=1)
     used = sorted(set(nearest.tolist()))
     scales = tuple(noise_scale(traces[nearest == i], squares[nearest == i]) for i in used)
-    return Series(tuple(int(at[i]) for i in used), scales)
+    return Series(tuple(int(at[i]) for i in used), scales, batch_size)
 
 
 def variance_exponent(record: Record) -> float:
@@ -153,6 +175,6 @@ def method_name(method: str, record: Record) -> str:
 
 
 def averages(records: Sequence[Record]) -> Interval:
-    """Return the noise scale averaged over each run, over trials, by the most exact method that observed it."""
+    """Return the noise scale, a mean over each run's progress, over trials, by the most exact method of each."""
     best = [next(iter(series(record).values())) for record in records]
     return median_interval([each.average() for each in best])

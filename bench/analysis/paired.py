@@ -69,5 +69,6 @@ def score_difference(results: Results, a: Cell, b: Cell) -> tuple[float, float, 
     score_a, score_b = (trials.loc[trials["cell"] == cell["cell"], "final_score"] for cell in (a, b))
     difference = (score_a - score_b).dropna() * (1 if higher else -1)
     # Blocks are added by what trials take, not by their scores: looking often does not favour any score.
-    interval = median_interval(difference.tolist(), positive=False)
+    seeds = difference.index.get_level_values("seed").tolist()
+    interval = median_interval(difference.tolist(), positive=False, seeds=seeds)
     return interval.median, interval.low, interval.high, interval.n

@@ -36,7 +36,8 @@ class Effect:
 
     def interval(self, column: str) -> Interval:
         """Return the median of a column with its interval."""
-        return median_interval(self.trials[column].tolist(), positive=False)
+        seeds = self.trials.index.get_level_values("seed").tolist()
+        return median_interval(self.trials[column].tolist(), positive=False, seeds=seeds)
 
 
 def effects(results: Results) -> list[Effect]:

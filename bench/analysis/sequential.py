@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 
 from paceline.bench.analysis.frames import trials_frame
-from paceline.bench.analysis.statistics import CONFIDENCE, MARGIN, Comparison, Floats, Selection, log_ratios, verdict_of
+from paceline.bench.analysis.statistics import (
+    CONFIDENCE,
+    MARGIN,
+    Comparison,
+    Floats,
+    Selection,
+    log_ratios,
+    pairs_of,
+    verdict_of,
+)
 from paceline.bench.records.record import Record
 
 # Precision of the normal prior on the effect in standard deviations (its own is 3.2). Any value is valid; this one
@@ -78,7 +87,8 @@ def compare_anytime(
     middle = known.mean() if len(known) else np.nan
     low, high = float(anytime_interval(lows)[0]), float(anytime_interval(highs)[1])
     value, low, high = (float(v) for v in np.exp([middle, low, high]))
-    return Comparison(value, low, high, verdict_of(low, high, margin, metric), len(lows))
+    verdict = verdict_of(low, high, margin, metric)
+    return Comparison(value, low, high, verdict, len(lows), pairs_of(trials, a, b, metric))
 
 
 def partners(cells: Mapping[str, Record]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Source: notes on each function; Hoefler & Belli 2015 (SC'15) for reporting medians with intervals and n.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from paceline.bench.analysis.seeds import each_once
 from paceline.bench.records.metrics import METRICS
 
 CONFIDENCE = 0.95
@@ -30,7 +31,7 @@ class Interval:
         median: of all ``n`` values, in their unit; infinite values (a target missed) count as largest.
         low: lower end of the interval.
         high: upper end.
-        n: number of values, infinite ones included.
+        n: number of values, infinite ones included; where seeds are told, of those that differ in their seed.
     """
 
     median: float
@@ -39,7 +40,9 @@ class Interval:
     n: int
 
 
-def median_interval(values: Sequence[float], positive: bool = True) -> Interval:
+def median_interval(
+    values: Sequence[float], positive: bool = True, seeds: Sequence[Hashable] | None = None
+) -> Interval:
     """Return the median of ``values`` with a 95 % interval.
 
     From six values on the interval is made of two order statistics, and assumes nothing: the i-th smallest
@@ -52,7 +55,10 @@ def median_interval(values: Sequence[float], positive: bool = True) -> Interval:
     Args:
         values: one per trial; NaN is left out, infinity means "larger than all others".
         positive: whether the quantity is a positive one, such as a time or a size.
+        seeds: of the trials; those of one seed count once. None: every value is of a seed of its own.
     """
+    if seeds is not None:
+        values = each_once(seeds, values)[0].tolist()
     x = np.sort(np.array([v for v in values if not np.isnan(v)], dtype=float))
     n = len(x)
     if n == 0:
@@ -94,7 +100,8 @@ class Comparison:
         high: upper end; infinite where nothing bounds it from above, else NaN below three pairs.
         verdict: "faster" or "slower" for times ("less" or "more" for anything else), when the interval
             excludes 1; "equivalent" when it lies within the margin; otherwise "undecided".
-        n: number of blocks in which both have a value, or missed the target.
+        n: number of seeds of which both have a value, or missed the target.
+        pairs: number of blocks in which that is so: more than n where seeds were repeated.
     """
 
     ratio: float
@@ -102,6 +109,7 @@ class Comparison:
     high: float
     verdict: Verdict
     n: int
+    pairs: int = 0
 
 
 Selection = str | Mapping[str, object]
@@ -158,7 +166,7 @@ def compare(
     else:
         low, high = float(student(lows)[0]), float(student(highs)[1])
     ratio, low, high = (float(v) for v in np.exp([_middle(lows, highs), low, high]))
-    return Comparison(ratio, low, high, verdict_of(low, high, margin, metric), n)
+    return Comparison(ratio, low, high, verdict_of(low, high, margin, metric), n, pairs_of(trials, a, b, metric))
 
 
 def student(logs: Floats) -> tuple[Floats, Floats]:
@@ -196,7 +204,9 @@ def verdict_of(low: float, high: float, margin: float, metric: str) -> Verdict:
 
 
 def log_ratios(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> tuple[Floats, Floats]:
-    """Return lower and upper bounds [blocks] of log(a / b); the same number twice where both are known.
+    """Return lower and upper bounds [seeds] of log(a / b); the same number twice where both are known.
+
+    Trials are paired within blocks. Blocks of one seed, as merged runs have them, are one observation: their median.
 
     Args:
         trials: the ``.trials`` of ``load_results``.
@@ -207,14 +217,26 @@ def log_ratios(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) ->
     Raises:
         ValueError: see ``compare``.
     """
-    if metric not in trials:
-        raise ValueError(f"no column {metric!r} in trials")
-    pairs = pd.concat([_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]).dropna()
-    pairs = pairs[(pairs > 0).all(axis=1)]  # a time or a size of 0 has no ratio
+    pairs = _pairs(trials, a, b, metric)
     low_a, high_a, low_b, high_b = (
         np.log(pairs[side, end].to_numpy(float)) for side in "ab" for end in ("low", "high")
     )
-    return low_a - high_b, high_a - low_b
+    seeds = list(zip(*(pairs.index.get_level_values(name) for name in ("workload", "seed")), strict=True))
+    lows, highs = each_once(seeds, low_a - high_b, high_a - low_b)
+    return lows, highs
+
+
+def pairs_of(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> int:
+    """Return in how many blocks the two can be compared: see ``log_ratios``."""
+    return len(_pairs(trials, a, b, metric))
+
+
+def _pairs(trials: pd.DataFrame, a: Selection, b: Selection, metric: str) -> pd.DataFrame:
+    """Return what both lie between, (a, low) to (b, high), indexed by workload, seed and block."""
+    if metric not in trials:
+        raise ValueError(f"no column {metric!r} in trials")
+    pairs = pd.concat([_by_block(trials, a, metric), _by_block(trials, b, metric)], axis=1, keys=["a", "b"]).dropna()
+    return pairs[(pairs > 0).all(axis=1)]  # a time or a size of 0 has no ratio
 
 
 def _by_block(trials: pd.DataFrame, selection: Selection, metric: str) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.median_crossing import median_crossing
+from paceline.bench.analysis.seeds import each_once
 from paceline.bench.analysis.statistics import CONFIDENCE, Floats, Interval, median_interval
 from paceline.bench.records.record import Record
 
@@ -32,10 +33,22 @@ def intervals(records: Iterable[Record], metric: str = "seconds_to_target") -> t
         records: the trials of one cell.
         metric: "seconds_to_target", "steps_to_target" or "samples_to_target".
     """
+    _, low, high = _crossings_of(records, metric)
+    return low, high
+
+
+def median_of_seeds(records: Iterable[Record], metric: str = "seconds_to_target") -> Interval:
+    """Return the median of the crossings of one cell, trials of one seed once: see ``median_crossing``."""
+    seeds, low, high = _crossings_of(records, metric)
+    return median_crossing(*each_once(seeds, low, high))
+
+
+def _crossings_of(records: Iterable[Record], metric: str) -> tuple[list[int], Floats, Floats]:
+    """Return the seed of each trial with a crossing, and the ends of that: see ``intervals``."""
     column = {"seconds_to_target": "seconds", "steps_to_target": "step", "samples_to_target": "samples"}[metric]
     records = [record for record in records if record.score_along and record.curve["step"]]
     most = max((record.curve[column][-1] for record in records), default=0)
-    low, high = [], []
+    seeds, low, high = [], [], []
     for record in records:
         places, better = scored(record, column)
         hit = _first(better)
@@ -45,7 +58,10 @@ def intervals(records: Iterable[Record], metric: str = "seconds_to_target") -> t
         elif record.status in ("missed", "diverged", "plateaued"):
             low.append(most if record.status == "diverged" else record.curve[column][-1])
             high.append(np.inf)
-    return np.array(low, float), np.array(high, float)
+        else:
+            continue
+        seeds.append(record.seed)
+    return seeds, np.array(low, float), np.array(high, float)
 
 
 def scored(record: Record, column: str = "seconds") -> tuple[Floats, Floats]:
@@ -76,7 +92,8 @@ class Crossing:
     Attributes:
         records: its trials.
         seconds: the median time, its crossings taken as intervals.
-        success: share of all trials that reached the target within the budget, with Clopper-Pearson's exact interval.
+        success: share of seeds that reached the target within the budget in all of their trials, with Clopper-Pearson's
+            exact interval.
         budget: the seconds that all cells of the workload were allowed.
         restricted_mean: mean of min(time, budget) in seconds: what a trial took, ended at the budget.
         par2: the same with 2 x budget for a trial that had not reached the target by then, or ended without a result.
@@ -99,7 +116,7 @@ class Crossing:
 
 
 def success(hits: int, n: int) -> Interval:
-    """Return the share of ``n`` that reached the target, with its exact 95 % interval.
+    """Return the share of ``n`` seeds that reached the target, with its exact 95 % interval.
 
     Source: C. J. Clopper & E. S. Pearson 1934, Biometrika 26.
     """
@@ -157,16 +174,17 @@ def quality_at(records: Iterable[Record], budget: float, column: str = "seconds"
     Before it, so that no trial is judged by the very evaluation that ended it, which may have been a lucky one. NaN
     if a trial had not been scored by then: the others would be no fair sample.
     """
-    scores = []
+    seeds, scores = [], []
     for record in records:
         if record.curve["step"]:
+            seeds.append(record.seed)
             places, better = scored(record, column)
             earlier = better[places < budget]
             sign = 1 if record.higher_is_better else -1
             scores.append(record.target + sign * earlier[-1] if len(earlier) else np.nan)
     if not scores or np.isnan(scores).any():
         return Interval(np.nan, np.nan, np.nan, 0)
-    return median_interval(scores, positive=False)
+    return median_interval(scores, positive=False, seeds=seeds)
 
 
 def lucky(record: Record) -> bool:
@@ -197,11 +215,13 @@ def crossings(results: Results, comparison: str = "strategies") -> dict[tuple[st
         own = tuple(record for record in records if (record.cell, record.environment) == key)
         peers = [r for r in records if (r.workload, r.environment) == (own[0].workload, own[0].environment)]
         budget, at = budget_of(peers), {column: fixed_budget(peers, column) for column in ("seconds", "samples")}
-        reached = int(np.isfinite(times_within(own, budget, np.inf)).sum()) if budget > 0 else 0
+        times = times_within(own, budget, np.inf) if budget > 0 else np.full(len(own), np.inf)
+        late = {record.seed for record, time in zip(own, times, strict=True) if not np.isfinite(time)}
+        seeds = {record.seed for record in own}
         found[key] = Crossing(
             own,
-            median_crossing(*intervals(own)),
-            success(reached, len(own)),
+            median_of_seeds(own),
+            success(len(seeds - late), len(seeds)),
             budget,
             float(times_within(own, budget).mean()),
             float(times_within(own, budget, 2.0).mean()),

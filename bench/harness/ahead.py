@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from paceline.bench.harness.budget import Budget
-from paceline.bench.harness.comparison import Comparison, trial_of
-from paceline.bench.harness.rate_search import Search
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.records.record import Record
 
 
@@ -14,10 +13,15 @@ class Ahead:
     def __init__(self, comparisons: Iterable[Comparison], done: Iterable[Record] = ()) -> None:
         """Begin with all trials of ``comparisons`` but those that are ``done``."""
         self._comparisons = {comparison.name: comparison for comparison in comparisons}
-        self._left = {
-            (comparison.name, name): comparison.blocks + (len(cell) if isinstance(cell, Search) else 0)
+        self._trials = {
+            (comparison.name, name): trial
             for comparison in self._comparisons.values()
-            for name, cell in comparison.cells.items()
+            for name, (trial, _) in comparison.trials().items()
+        }
+        self._left = {
+            (comparison.name, name): count
+            for comparison in self._comparisons.values()
+            for name, (_, count) in comparison.trials().items()
         }
         self._finished = 0
         for record in done:
@@ -38,7 +42,7 @@ class Ahead:
 
     def end(self, comparison: Comparison) -> None:
         """Take note that ``comparison`` has had all the trials it gets."""
-        for cell in comparison.cells:
+        for cell in comparison.trials():
             self.leave_out(comparison, cell)
         del self._comparisons[comparison.name]
 
@@ -53,7 +57,7 @@ class Ahead:
     def need(self, budget: Budget) -> float:
         """Return what they are expected to take, in wall seconds."""
         return sum(
-            count * budget.pace.of(comparison, cell, trial_of(self._comparisons[comparison].cells[cell]))
+            count * budget.pace.of(comparison, cell, self._trials[comparison, cell])
             for (comparison, cell), count in self._left.items()
         )
 

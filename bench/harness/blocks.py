@@ -2,6 +2,7 @@
 
 Whatever the machine does over time then falls on all cells alike, and cells are compared within blocks. Cells whose
 learning rate is to be searched are searched first, and then measured at the best rate in such blocks, on other seeds.
+An anchor, the same in all comparisons, runs in every block, and in the turns of the searches.
 What the run's budget has no time for is cut: trials end early, then blocks are fewer, then the last cells are left out.
 """
 
@@ -18,16 +19,14 @@ from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.equivalence import gate
 from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of
+from paceline.bench.harness.repeats import Repeats
 from paceline.bench.harness.run import run_trial
 from paceline.bench.harness.run_folder import RunFolder, check_unchanged
 from paceline.bench.harness.trial import Trial
-from paceline.bench.records.contamination import contaminated
+from paceline.bench.records.anchors import ANCHOR, ANCHOR_OF_SEARCHES, ANCHORS
 from paceline.bench.records.counting import another_problem
 from paceline.bench.records.record import Record
 from paceline.trainers.task import Trainer
-
-# Of the planned trials, how many may be run again because others used their cores; each once at most.
-LARGEST_SHARE_OF_REPEATS = 0.10
 
 # Of a comparison's time, how much may go into checking that its strategies solve the same problem.
 LARGEST_SHARE_OF_CHECKS = 0.25
@@ -41,7 +40,7 @@ class Blocks:
 
     Attributes:
         folder: the run's folder, once it is open.
-        records: finished trials by (comparison, cell), in order of blocks.
+        records: finished trials by (comparison, cell), in order of blocks; anchors are in the folder alone.
         left_out: why a cell was not measured, for want of time, by (comparison, cell).
     """
 
@@ -56,7 +55,7 @@ class Blocks:
         self._superseded: dict[Place, int] = {}  # how often a trial was repeated that does not count
         self._ahead = Ahead(())
         self._cut: list[str] = []
-        self._repeats_left = 0
+        self._repeats = Repeats()
 
     @property
     def folder(self) -> RunFolder:
@@ -78,7 +77,7 @@ class Blocks:
         for cell in comparison.cells.values():
             if isinstance(cell, Search):
                 cell.first()
-            trial = trial_of(cell)
+        for trial, _ in comparison.trials().values():
             _, train_samples = DATA_FILES.prepare(trial.workload)
             trial.check(train_samples)
             DATA_FILES.check(trial)
@@ -108,17 +107,18 @@ class Blocks:
         found = folder.records()
         held = [record for record in found if not record.cut_short]
         for comparison in comparisons:
-            check_unchanged(comparison.name, comparison.cells, held)
+            anchors = {} if comparison.anchor is None else dict.fromkeys(ANCHORS, comparison.anchor)
+            check_unchanged(comparison.name, {**comparison.cells, **anchors}, held)
         self._done = {(record.comparison, record.cell, record.block): record for record in held}
         self._superseded = {(r.comparison, r.cell, r.block): r.repeat for r in found if r.cut_short}
-        self._expect(comparisons)
+        self._expect(comparisons, found)
         folder.went_on(environment)
         self._folder = folder
         return folder.path
 
-    def _expect(self, comparisons: Iterable[Comparison]) -> None:
+    def _expect(self, comparisons: Iterable[Comparison], found: Iterable[Record] = ()) -> None:
         self._ahead = Ahead(comparisons, self._done.values())
-        self._repeats_left = int(LARGEST_SHARE_OF_REPEATS * self._ahead.trials())
+        self._repeats = Repeats(self._ahead.trials(), found)
 
     def describe(self, **measured: Callable[[], Any]) -> None:
         """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""
@@ -136,7 +136,7 @@ class Blocks:
         known = {(one["workload"], one["trainer"], one["world_size"]) for one in before}
         strategies: dict[tuple[str, str, int], Trial] = {}
         for trial in map(trial_of, comparison.cells.values()):
-            place = trial.workload.name, type(trial.trainer).__name__, trial.world_size
+            place = trial.workload.name, trial.trainer_name, trial.world_size
             strategies.setdefault(place, trial)
         if len({place[1:] for place in strategies}) < 2:
             return
@@ -167,10 +167,10 @@ class Blocks:
     def run(
         self, comparison: Comparison, undecided: Callable[[Mapping[str, list[Record]]], bool] | None = None
     ) -> None:
-        """Run the searches of ``comparison``, then its blocks; the trials of block b have seed b.
+        """Run the searches of ``comparison``, then its blocks; the trials of block b have the seed of their cell + b.
 
-        A trial that others disturbed is run again at once, within limits. Both records are kept; the later counts.
-        What the budget has no time for is cut: see ``harness.budget``.
+        A trial that was disturbed is run again at once, within limits. Both are kept; the later counts. What the budget
+        has no time for is cut: see ``harness.budget``.
 
         Args:
             comparison: what to run.
@@ -197,25 +197,42 @@ class Blocks:
 
     def _expected(self, comparison: Comparison, trials: Mapping[str, Trial], block: int) -> float:
         """Return what a block is expected to take, in seconds."""
-        due = [cell for cell in trials if (comparison.name, cell, block) not in self._done]
-        return sum(self.budget.pace.of(comparison.name, cell, trials[cell]) for cell in due)
+        due = self._due(comparison, trials, block)
+        return sum(self.budget.pace.of(comparison.name, cell, due[cell]) for cell in due)
+
+    def _due(self, comparison: Comparison, trials: Mapping[str, Trial], block: int) -> dict[str, Trial]:
+        """Return which trials of a block are not held, the anchor's among them.
+
+        Where all others are held there is none: the anchor tells of the time at which they ran.
+        """
+        due = {cell: trial for cell, trial in trials.items() if (comparison.name, cell, block) not in self._done}
+        if due and comparison.anchor is not None and (comparison.name, ANCHOR, block) not in self._done:
+            due[ANCHOR] = comparison.anchor
+        return due
 
     def _run_block(self, comparison: Comparison, block: int, trials: dict[str, Trial], share: Share) -> None:
         waiting = list(trials)  # what matters most first, as in ``trials``
-        for _, position, cell in schedule(comparison.name, list(trials), [block]):
+        anchor = self._due(comparison, trials, block).get(ANCHOR)
+        names = [*trials, *([ANCHOR] if comparison.anchor is not None else [])]
+        for _, position, cell in schedule(comparison.name, names, [block]):
             # A first block runs whole, each trial with a part of the time, but for what there is no time for at all.
-            while block == 0 and waiting and len(waiting) * self.budget.pace.least() > share.left():
+            # The anchor's is kept: without it the others are tied to nothing.
+            most = len(waiting) + (anchor is not None)
+            while block == 0 and waiting and not share.has_room(most):
                 none_for = waiting.pop()
                 self._leave_out(comparison, none_for)
                 del trials[none_for]
-            if cell not in waiting:
-                continue
+                most -= 1
             where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
-            limit = share.limit(1 if block else len(waiting))
-            trial = replace(trials[cell], seed=block, wall_seconds=limit)
-            record = self._held_or_run(trial, where, f"block {block + 1}/{max(comparison.blocks, block + 1)}", cell)
-            self.records[comparison.name, cell].append(record)
-            waiting.remove(cell)
+            of = f"block {block + 1}/{max(comparison.blocks, block + 1)}"
+            limit = share.limit(1 if block else most)
+            if cell == ANCHOR and anchor is not None and trials:
+                self._run(replace(anchor, wall_seconds=limit), where, of, cell)
+                anchor = None
+            elif cell in waiting:
+                trial = replace(trials[cell], seed=trials[cell].seed + block, wall_seconds=limit)
+                self.records[comparison.name, cell].append(self._held_or_run(trial, where, of, cell))
+                waiting.remove(cell)
 
     def _ended(self, comparison: Comparison, blocks: int) -> None:
         """Take note that ``comparison`` has had all the trials it gets, and of what was cut."""
@@ -246,7 +263,7 @@ class Blocks:
         """
         searches = {name: cell for name, cell in comparison.cells.items() if isinstance(cell, Search)}
         tried: dict[str, dict[Trainer, list[Record]]] = {name: {} for name in searches}
-        for turn in range(1 + max((search.refinements for search in searches.values()), default=-1)):
+        for turn in range(comparison.turns()):
             self._fit(comparison, searches, tried, share)
             due: dict[str, tuple[str, Trainer]] = {}
             for name, search in searches.items():
@@ -254,16 +271,23 @@ class Blocks:
                     trainers = [search.following(tried[name])] if turn else search.first()
                     due |= {f"{name}-{label_of(trainer)}": (name, trainer) for trainer in trainers}
             most = max((searches[name].seeds for name, _ in due.values()), default=0)
-            for block, position, cell in schedule(f"{comparison.name} search {turn}", due, range(most)):
+            anchored = comparison.anchor is not None and turn < comparison.turns() - 1
+            names = [*due, *([ANCHOR_OF_SEARCHES] if anchored else [])]
+            for block, position, cell in schedule(f"{comparison.name} search {turn}", names, range(most)):
+                where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
+                if comparison.anchor is not None and cell == ANCHOR_OF_SEARCHES:
+                    where |= {"block": turn, "search": cell}
+                    trial = replace(comparison.anchor, wall_seconds=share.limit(1))
+                    if block == 0:
+                        self._held_or_run(trial, where, f"search, turn {turn + 1}", cell)
+                    continue
                 name, trainer = due[cell]
                 if name not in searches or block >= searches[name].seeds:
                     continue
                 trial = replace(
                     searches[name].trial, trainer=trainer, seed=FIRST_SEED + block, wall_seconds=share.limit(1)
                 )
-                where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position,
-                         "search": name}  # fmt: skip
-                record = self._held_or_run(trial, where, f"search, seed {block + 1}/{most}", name)
+                record = self._held_or_run(trial, where | {"search": name}, f"search, seed {block + 1}/{most}", name)
                 tried[name].setdefault(trainer, []).append(record)
                 self._fit(comparison, searches, tried, share)
         return {name: replace(search.trial, trainer=search.best(tried[name])) for name, search in searches.items()}
@@ -303,10 +327,12 @@ class Blocks:
         repeat = self._superseded.get((where["comparison"], where["cell"], where["block"]), -1) + 1
         record = self._run_once(trial, where, repeat)
         ended = outcome(record, trial.stop_at_target)
-        if contaminated(record) and self._repeats_left > 0 and self._ahead.need(self.budget) < self.budget.left():
-            self._repeats_left -= 1
+        disturbed = self._repeats.saw(record)
+        if disturbed and self._ahead.need(self.budget) < self.budget.left():
+            self._repeats.spend()
             record = self._run_once(trial, where, repeat + 1)
-            ended += f"; others used the cores, so once more: {outcome(record, trial.stop_at_target)}"
+            self._repeats.saw(record)
+            ended += f"; {disturbed}, so once more: {outcome(record, trial.stop_at_target)}"
         self._ahead.finished(where["comparison"], pace)
         self.budget.pace.observe(where["comparison"], pace, trial, record, self.budget.spent() - began)
         self._tell(f"{self._ahead.in_words(self.budget)} {where['comparison']} {of} {where['cell']}: {ended}")

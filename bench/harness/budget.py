@@ -10,20 +10,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from paceline.bench.harness.comparison import Comparison, trial_of
-from paceline.bench.harness.rate_search import Search
+from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.trial import Trial
+from paceline.bench.records.anchors import ANCHORS
 from paceline.bench.records.record import Record
 
 # What starting a trial takes on the machine that the guesses below were made on: process, data, warm-up.
 USUAL_LAUNCH = 0.45
 
 # A guess, where nothing is known: the share of its budget that a trial trains which stops at the target, and the
-# seconds of one that makes so many steps.
-SHARE_TO_TARGET, SECONDS_OF_STEPS = 0.3, 0.7
+# seconds of one that makes so many steps, and of the anchor.
+SHARE_TO_TARGET, SECONDS_OF_STEPS, SECONDS_OF_ANCHOR = 0.3, 0.7, 0.15
 
 # Where time is short, what a comparison's time counts for: the main one gives up last, and what it is read by.
-WEIGHTS = {"strategies": 4.0, "null": 2.0}
+MAIN = "strategies"
+WEIGHTS = {MAIN: 4.0, "null": 2.0}
 
 # Beyond its launch a trial is given so much at least, in units of that launch: less would measure nothing.
 LEAST_SHARE_OF_LAUNCH = 0.5
@@ -41,7 +42,7 @@ class Pace:
 
     def observe(self, comparison: str, cell: str, trial: Trial, record: Record, seconds: float) -> None:
         """Learn from a trial that took ``seconds``, repeats and bookkeeping included."""
-        self._of_cell[comparison, cell].append(seconds)
+        self._of_cell[_place(comparison, cell)].append(seconds)
         trained = record.curve["seconds"][-1] if record.curve["seconds"] else 0.0
         evaluated = record.evaluation_seconds or 0.0
         wall = record.wall_seconds if record.wall_seconds is not None else trained + evaluated
@@ -71,11 +72,13 @@ class Pace:
 
     def of(self, comparison: str, cell: str, trial: Trial) -> float:
         """Return what a trial of that cell is expected to take."""
-        own = self._of_cell.get((comparison, cell))
+        own = self._of_cell.get(_place(comparison, cell))
         if own:
             return statistics.fmean(own)
         slowness = max(1.0, self.launch() / USUAL_LAUNCH)
-        if trial.steps is not None:
+        if cell in ANCHORS:
+            trained = SECONDS_OF_ANCHOR * slowness
+        elif trial.steps is not None:
             trained = SECONDS_OF_STEPS * slowness
         elif not trial.stop_at_target:
             trained = trial.seconds
@@ -84,6 +87,11 @@ class Pace:
         else:
             trained = SHARE_TO_TARGET * trial.seconds
         return self.launch() + min(trained, 1.2 * trial.seconds)  # evaluating comes on top of training
+
+
+def _place(comparison: str, cell: str) -> tuple[str, str]:
+    """Return where a cell stands; the anchor is the same in all comparisons."""
+    return ("", ANCHORS[0]) if cell in ANCHORS else (comparison, cell)
 
 
 def _kind(trial: Trial) -> tuple[str, str]:
@@ -113,11 +121,9 @@ class Budget:
 
     def need(self, comparison: Comparison) -> float:
         """Return what all of ``comparison`` is expected to take."""
-        found = 0.0
-        for name, cell in comparison.cells.items():
-            trials = comparison.blocks + (len(cell) if isinstance(cell, Search) else 0)
-            found += trials * self.pace.of(comparison.name, name, trial_of(cell))
-        return found
+        return sum(
+            count * self.pace.of(comparison.name, name, trial) for name, (trial, count) in comparison.trials().items()
+        )
 
     def share(self, comparison: Comparison, later: Iterable[Comparison]) -> "Share":
         """Return what ``comparison`` may take, where ``later`` ones are still to come.
@@ -127,24 +133,32 @@ class Budget:
         needs = {c.name: self.need(c) for c in (comparison, *later)}
         left = self.left()
         if sum(needs.values()) <= left:
-            return Share(self, left - sum(needs.values()) + needs[comparison.name])
+            return Share(self, left - sum(needs.values()) + needs[comparison.name], comparison.name == MAIN)
         weighed = {name: need * WEIGHTS.get(name, 1.0) for name, need in needs.items()}
         total = sum(weighed.values())
         even = left * weighed[comparison.name] / total if total else left
-        return Share(self, min(even, left))
+        return Share(self, min(even, left), comparison.name == MAIN)
 
 
 class Share:
     """What one comparison may take of a budget."""
 
-    def __init__(self, budget: Budget, seconds: float) -> None:
-        """Begin now, with ``seconds`` to spend."""
-        self._budget, self.seconds = budget, seconds
+    def __init__(self, budget: Budget, seconds: float, main: bool = False) -> None:
+        """Begin now, with ``seconds`` to spend; ``main`` is whether it is the main comparison's."""
+        self._budget, self.seconds, self._main = budget, seconds, main
         self._ends = budget.spent() + seconds
 
     def left(self) -> float:
         """Return the seconds that this comparison may still take."""
         return self._ends - self._budget.spent()
+
+    def has_room(self, trials: int) -> bool:
+        """Return whether so many trials still measure something, if each is as short as can be.
+
+        The main comparison's own are not left out for the sake of others: they may take all that the run has.
+        """
+        left = self._budget.left() if self._main else self.left()
+        return trials * self._budget.pace.least() <= left
 
     def limit(self, trials: int) -> float | None:
         """Return the wall seconds of the next of ``trials`` that are still to fit; None is no limit.

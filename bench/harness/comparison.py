@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from paceline.bench.harness.rate_search import Search
 from paceline.bench.harness.trial import Trial
+from paceline.bench.records.anchors import ANCHOR, ANCHOR_OF_SEARCHES
 
 # What a comparison is made of: trials, and searches for the rate at which to make them.
 Cells = Mapping[str, Trial | Search]
@@ -20,17 +21,34 @@ class Comparison:
         cells: what is compared, by name, what matters most first: where time is short it is the last that go.
         blocks: how often.
         left_out: why a cell cannot be run here, by its name.
+        anchor: what runs once in each block beside the cells, and once in each turn of the searches but the
+            last, which the first block follows; see ``harness.anchor``.
     """
 
     name: str
     cells: Cells
     blocks: int
     left_out: Mapping[str, str] = field(default_factory=dict)
+    anchor: Trial | None = None
 
     def __len__(self) -> int:
-        """Return how many trials it takes, those of searches included."""
-        searched = sum(len(cell) for cell in self.cells.values() if isinstance(cell, Search))
-        return len(self.cells) * self.blocks + searched
+        """Return how many trials it takes, those of searches and anchors included."""
+        return sum(count for _, count in self.trials().values())
+
+    def trials(self) -> dict[str, tuple[Trial, int]]:
+        """Return what each cell runs, the anchor's among them, and in how many trials, those of its search included."""
+        found = {
+            name: (trial_of(cell), self.blocks + (len(cell) if isinstance(cell, Search) else 0))
+            for name, cell in self.cells.items()
+        }
+        if self.anchor is not None:
+            found[ANCHOR] = self.anchor, self.blocks
+            found[ANCHOR_OF_SEARCHES] = self.anchor, max(0, self.turns() - 1)
+        return found
+
+    def turns(self) -> int:
+        """Return in how many turns rates are searched."""
+        return max((1 + cell.refinements for cell in self.cells.values() if isinstance(cell, Search)), default=0)
 
 
 def trial_of(cell: Trial | Search) -> Trial:

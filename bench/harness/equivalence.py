@@ -71,7 +71,7 @@ def gate(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 def _checked(trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = {
         "workload": trial.workload.name,
-        "trainer": type(trial.trainer).__name__,
+        "trainer": trial.trainer_name,
         "world_size": trial.world_size,
     }
     data_file, _ = DATA_FILES.prepare(trial.workload)

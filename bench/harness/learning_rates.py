@@ -8,9 +8,10 @@ depend on how fast or how busy the machine was.
 import csv
 import itertools
 import math
+import operator
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +39,13 @@ class TuningTrial:
     """One trial of a search.
 
     Attributes:
-        workload, trainer, lr, seed, status: what was run, and how it ended.
+        workload, trainer, lr, seed, status: what was run, the trainer by its label, and how it ended.
         samples_to_target: infinite where the target was missed.
         final_score: NaN where none was taken.
         train_seconds: of training; NaN in files made before it was recorded.
         wall_seconds: of the trial's process, from start to end; NaN likewise, and where the process died.
+        settings: the trainer whose rate was searched, in full, with the rate it came with; "" is one of ours as it
+            is built in, all that files made before this was recorded hold.
     """
 
     workload: str
@@ -54,6 +57,18 @@ class TuningTrial:
     final_score: float
     train_seconds: float = math.nan
     wall_seconds: float = math.nan
+    settings: str = ""
+
+    @property
+    def of(self) -> tuple[str, str]:
+        """Which search it belongs to: workload and ``identity`` of the trainer."""
+        return self.workload, self.settings or self.trainer
+
+
+def identity(trainer: "Trainer", built_in: Mapping[str, "Trainer"]) -> str:
+    """Return what a search for a rate is known by: the name of a ``built_in`` trainer, all settings of any other."""
+    name = type(trainer).__name__
+    return name if trainer == built_in.get(name) else repr(trainer)
 
 
 def search(
@@ -62,8 +77,9 @@ def search(
     make_trial: Callable[["Workload", "Trainer"], "Trial"],
     seeds: int,
     tell: Callable[[TuningTrial], None],
+    settings: str = "",
 ) -> None:
-    """Search as ``harness.rate_search`` does, and ``tell`` each trial as it ends."""
+    """Search as ``harness.rate_search`` does, and ``tell`` each trial, of ``settings``, as it ends."""
     from paceline.bench.harness.run import run_trial
 
     wanted = Search(make_trial(workload, trainer), COARSE, REFINEMENTS, seeds)
@@ -85,6 +101,7 @@ def search(
                         scores[-1] if scores else math.nan,
                         (record.curve["seconds"] or [0.0])[-1],
                         math.nan if record.wall_seconds is None else record.wall_seconds,
+                        settings,
                     )
                 )
 
@@ -107,16 +124,16 @@ def best_rate(trials: Iterable[TuningTrial]) -> float | None:
 
 
 def write(path: Path, command: str, trials: Iterable[TuningTrial]) -> None:
-    """Add ``trials`` to ``path``, in place of those it had for the same workloads and trainers."""
+    """Add ``trials`` to ``path``, in place of those it had of the same searches."""
     new = list(trials)
-    searched = {(trial.workload, trial.trainer) for trial in new}
-    kept = [t for t in read(path) if (t.workload, t.trainer) not in searched] if path.exists() else []
+    searched = {trial.of for trial in new}
+    kept = [trial for trial in read(path) if trial.of not in searched] if path.exists() else []
     commands = [line for line in path.read_text().splitlines() if line.startswith("#")] if path.exists() else []
     with path.open("w", newline="") as file:
         file.writelines(f"{line}\n" for line in dict.fromkeys([*commands, f"# {command}"]))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(f.name for f in fields(TuningTrial))
-        writer.writerows(astuple(trial) for trial in sorted(kept + new, key=lambda t: (t.workload, t.trainer, t.lr)))
+        writer.writerows(astuple(trial) for trial in sorted(kept + new, key=lambda t: (*t.of, t.lr)))
 
 
 def read(path: Path) -> list[TuningTrial]:
@@ -134,17 +151,18 @@ def read(path: Path) -> list[TuningTrial]:
                 float(row["final_score"]),
                 float(row.get("train_seconds", math.nan)),
                 float(row.get("wall_seconds", math.nan)),
+                row.get("settings", ""),
             )
             for row in rows
         ]
 
 
 def best_rates(*paths: Path) -> dict[tuple[str, str], float]:
-    """Return the best rate of each (workload, trainer) searched in ``paths``; a later path overrides."""
+    """Return the best rate of each (workload, ``identity``) searched in ``paths``; a later path overrides."""
     rates: dict[tuple[str, str], float] = {}
     for path in paths:
         if path.exists():
-            key = lambda t: (t.workload, t.trainer)  # noqa: E731
+            key = operator.attrgetter("of")
             for cell, trials in itertools.groupby(sorted(read(path), key=key), key=key):
                 best = best_rate(trials)
                 if best is not None:

@@ -14,27 +14,33 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
-from paceline.bench.harness.warm_up import warm_up
+from paceline.bench.harness.warm_up import compiled_seconds, warm_up
 from paceline.bench.probes.clock import Clock
+from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
-from paceline.bench.workloads.workload import Data
+from paceline.bench.workloads.workload import SCORED_AT_ONCE, Data, at_random
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
 
 # Evaluations are spaced geometrically, so that the time to target is known equally well, relative
-# to itself, for a trainer of ten steps and for one of a million.
-SPACING = 1.03
+# to itself, for a trainer of ten steps and for one of a million. At the start they are some steps apart: a step right
+# after an evaluation finds its caches cold, and was seen to take up to 1.3 times as long as the one after it.
+SPACING, LEAST_APART = 1.03, 3
 
 # A trial is given up as diverged when at ten evaluations in a row the loss is ten times the largest of the first ten:
 # not for one unlucky batch, and not for losses that are large from the beginning.
 HOPELESS, EVALUATIONS = 10.0, 10
 
-# At the end the mean loss is taken on so many of the training samples at most.
+# A score that has not moved in fewer steps than these is no plateau yet: a rate may still be warming up.
+LEAST_PLATEAU = 100
+
+# At the end the mean loss is taken on so many of the training samples at most, drawn at random.
 MOST_SAMPLES = 10_000
 
 Send = Callable[[dict[str, Any]], None]
@@ -51,6 +57,11 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
         send: takes messages for the parent: ``{"point": ...}`` at each evaluation, ``{"fields": ...}``
             of the record as soon as they are known, so that little is lost if this process dies.
     """
+    with Pulse(send, every=trial.patience / 4) as pulse:
+        return _measure(trial, data_file, rank, rendezvous, send, pulse)
+
+
+def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: Send, pulse: Pulse) -> tuple[str, str]:
     began = time.perf_counter()
     torch.set_num_threads(trial.threads_per_rank)
     os.environ["OMP_NUM_THREADS"] = str(trial.threads_per_rank)  # for whatever this process may start
@@ -67,16 +78,22 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
             ranks.meet()
             probes.mark("communication")
         setup_seconds = time.perf_counter() - began
-        warmup = warm_up(trial, task, held_out, ranks, probes)
+        probing = time.perf_counter()
+        before = product_seconds()  # ahead of the warm-up, so that training finds all as that leaves it
+        probing = time.perf_counter() - probing
+        pulse.get_on("warm-up")
+        warmup = warm_up(trial, task, held_out, ranks, probes, pulse)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
         ends = math.inf if trial.wall_seconds is None else began + trial.wall_seconds
-        run = Run(trial, task, held_out, ranks, probes, send, ends, noise=noise)
+        run = Run(trial, task, held_out, ranks, probes, send, pulse, warmup.scored_at_once, ends, noise=noise)
         ended = run.train()
+        pulse.get_on("its end")
         finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
-        run.evaluation_seconds += time.perf_counter() - finishing
+        after = product_seconds()
+        run.evaluation_seconds += probing + time.perf_counter() - finishing
         unmeasured |= warmup.unmeasured | (run.noise.unmeasured if run.noise else {})
         send(
             {
@@ -91,7 +108,10 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
                     | warmup.footprint
                     | {
                         "train_seconds": run.own_seconds,
+                        "probe_before_seconds": before,
+                        "probe_after_seconds": after,
                         "build_seconds": run.setup_seconds,
+                        "compile_seconds_in_training": run.compile_seconds,
                         "steps": run.steps,
                         "updates": run.updates,
                         "dataset_bytes": _bytes(task.x, task.y, *held_out),
@@ -112,9 +132,11 @@ class Run:
     """The measured run of one rank.
 
     Attributes:
+        scored_at_once: how many held-out samples go through the model at once.
         ends: at which reading of ``time.perf_counter`` the run's time is up.
         cut_short: whether that ended it.
         setup_seconds: from the trainer's start to the first forward pass of its model.
+        compile_seconds: of the training seconds, those in which the model was compiled anew.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
         final_losses: on rank 0, of the last model on "train" and "held_out".
@@ -128,8 +150,11 @@ class Run:
     ranks: Ranks
     probes: Probes
     send: Send
+    pulse: Pulse
+    scored_at_once: int = SCORED_AT_ONCE
     ends: float = math.inf
     setup_seconds: float = 0.0
+    compile_seconds: float = 0.0
     own_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     steps: int = 0
@@ -143,7 +168,8 @@ class Run:
     _listens: bool = False
     _score: float | None = None  # what the trainer is told next, larger is better
     _best_score: float = -math.inf
-    _without_improvement: int = 0
+    _best_step: int = 0
+    _compiled: float = 0.0  # until the window began
     _first_losses: list[float] = field(default_factory=list)
     _hopeless: int = 0
     _clock: Clock = field(init=False)
@@ -153,25 +179,26 @@ class Run:
         self._clock = Clock(self.task.device)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
-        number, last, edge, step, ended = 0, 0, 1, None, None
+        number, edge, step, ended = 0, 1, None, None
+        self.ranks.meet()
         self.probes.reset()
+        self._compiled = compiled_seconds()
+        self.pulse.get_on("training")
         with closing(self.trial.trainer(task)) as steps:
             self._clock.start()
             while (following := self._next(steps)) is not None:
                 number, step = number + 1, following
+                self.pulse.done += 1
                 self._samples += step.samples
                 self.updates += step.updates
                 if number == edge or number == self.trial.steps:
                     ended = self._at_edge(number, step)
                     if ended is not None:
                         return ended
-                    last, edge = number, max(number + 1, math.ceil(SPACING * number))
+                    edge = max(number + LEAST_APART, math.ceil(SPACING * number))
                     self._clock.start()
             if step is None:
                 raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
-            if last == number:  # it ended right after an edge: nothing has changed since
-                self._clock.stop()
-                return self._status(out_of_budget="the trainer ended by itself")
             ended = self._at_edge(number, step, trainer_ended=True)
             assert ended is not None, "a trainer that ended is out of budget"
             return ended
@@ -191,19 +218,26 @@ class Run:
         own = self._clock.stop()
         began = time.perf_counter()
         self.probes.pause()
+        self.pulse.get_on("an evaluation")
+        self.compile_seconds += compiled_seconds() - self._compiled
         self.own_seconds += own
-        self.steps = number
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None
         if self.ranks.first:  # the others wait for what it decides
             ended = self._decide(number, step, loss, trainer_ended)
+        self.steps = number
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
         ended, self._score = self.ranks.from_first((ended, self._score))
         if self.noise is not None and ended is None:
             self.noise.listen(number, step.model)
-        self.probes.resume()
+        if ended is not None and self.compile_seconds:
+            share = f"{self.compile_seconds:.2g} of {self._seconds:.2g} training seconds"
+            self.send({"warning": f"the model was compiled anew while it trained: {share} in {number} steps"})
+        self.pulse.get_on("training")
+        self._compiled = compiled_seconds()
+        self.probes.resume(self.ranks.meet)
         self.evaluation_seconds += time.perf_counter() - began
         return ended
 
@@ -219,7 +253,7 @@ class Run:
             out_of_budget, self.cut_short = "the run's time was up (more with --minutes)", True
         scored = trial.score_along or bool(out_of_budget)
         if scored:
-            score = trial.workload.evaluate(step.model, *self.held_out)
+            score = trial.workload.evaluate(step.model, *self.held_out, at_once=self.scored_at_once)
             self._was_reached |= trial.workload.reached(score)
         point = {
             "step": number,
@@ -240,6 +274,8 @@ class Run:
             return "diverged", f"the training loss was {loss} at step {number}"
         if score is not None and not math.isfinite(score):
             return "diverged", f"the score was {score} at step {number}"
+        if number == self.steps:  # the trainer ended right after an evaluation: there is no other loss to go by
+            return self._status(out_of_budget)
         if len(self._first_losses) < EVALUATIONS:
             self._first_losses.append(loss)
         # A loss may be negative (a log density, minus a similarity): it has risen by so many times the size it had.
@@ -251,20 +287,26 @@ class Run:
             return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
         if score is not None:
             self._score = score if trial.workload.higher_is_better else -score
-            improved = self._score > self._best_score
-            self._best_score = max(self._best_score, self._score)
-            self._without_improvement = 0 if improved else self._without_improvement + 1
+            if self._score > self._best_score:
+                self._best_score, self._best_step = self._score, number
         if out_of_budget or (self._was_reached and trial.stop_at_target):
             return self._status(out_of_budget)
-        if self._without_improvement == trial.stop_on_plateau:
+        without = number - self._best_step
+        if trial.stop_on_plateau is not None and without >= max(
+            LEAST_PLATEAU, (SPACING**trial.stop_on_plateau - 1) * self._best_step
+        ):
             best = self._best_score if trial.workload.higher_is_better else -self._best_score
-            return "plateaued", f"{trial.stop_on_plateau} evaluations brought no better score than {best:.6g}"
+            return "plateaued", f"{without} steps brought no better score than {best:.6g} at step {self._best_step}"
         return None
 
     def _final_losses(self, model: nn.Module) -> dict[str, float]:
-        train = self.task.x[:MOST_SAMPLES], self.task.y[:MOST_SAMPLES]
-        loss = self.trial.workload.mean_loss
-        return {"train": loss(model, *train), "held_out": loss(model, *self.held_out)}
+        some = at_random(len(self.task), MOST_SAMPLES).to(self.task.device)  # the samples may be sorted
+        train = self.task[some] if len(some) < len(self.task) else (self.task.x, self.task.y)
+        loss, at_once = self.trial.workload.mean_loss, self.scored_at_once
+        return {
+            "train": loss(model, *train, at_once=at_once),
+            "held_out": loss(model, *self.held_out, at_once=at_once),
+        }
 
     def _status(self, out_of_budget: str) -> tuple[str, str]:
         if self._was_reached:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.learning_rates import BUILT_IN_RATES, best_rates
+from paceline.bench.harness.learning_rates import BUILT_IN_RATES, FIRST_SEED, best_rates, identity
 from paceline.bench.harness.processes import call_in_processes
-from paceline.bench.harness.rate_search import with_rate
+from paceline.bench.harness.rate_search import Search, with_rate
 from paceline.bench.harness.trial import Trial, is_distributed
 from paceline.bench.probes.cores import cores, cores_of_a_trial
 from paceline.bench.workloads import find_workload, from_file
@@ -68,6 +68,7 @@ class Plan:
         trainers: what the user chose, by name; empty leaves it to each benchmark.
         batch_sizes: what the user chose for the benchmarks that vary it; empty leaves it to each benchmark.
         seeds: trials of each cell; None leaves it to each benchmark.
+        first_seed: of each cell; block b has seed first_seed + b.
         seconds: training budget of one trial; None leaves it to each benchmark.
         device: "cpu" or "cuda".
         cores: CPU cores that a trial takes; None is all that it may (``probes.cores``).
@@ -75,7 +76,7 @@ class Plan:
         gpus: that CUDA shows to this process.
         minutes: wall time of the measurements; None leaves it to the suite.
         until_decided: whether blocks are added until verdicts fall, for which there is a budget of its own.
-        rates: learning rates found by search, by (workload, trainer).
+        rates: learning rates found by search, by workload and ``learning_rates.identity`` of the trainer.
         notes: what was decided for the user, a line each.
     """
 
@@ -84,6 +85,7 @@ class Plan:
     trainers: tuple[tuple[str, Trainer], ...] = ()
     batch_sizes: tuple[int, ...] = ()
     seeds: int | None = None
+    first_seed: int = 0
     seconds: float | None = None
     device: str = "cpu"
     cores: int | None = None
@@ -117,15 +119,19 @@ class Plan:
         return not self.trainers or name in dict(self.trainers)
 
     def tuned(self, trainer: Trainer, workload: Workload) -> Trainer:
-        """Return ``trainer`` with the rate that the search found for it; as it is where none was made."""
-        lr = dict(self.rates).get((workload.name, type(trainer).__name__))
+        """Return ``trainer`` with the rate that the search found for it; as it is where none was made.
+
+        A search is of one optimizer, batch size and all: what was found for another trainer of the same class says
+        nothing, and a user's own settings are theirs.
+        """
+        lr = self.rate(trainer, workload)
         return trainer if lr is None else with_rate(trainer, lr)
 
-    def rate(self, trainer: str, workload: Workload) -> float | None:
-        """Return the learning rate that the search found, if one was made."""
-        return dict(self.rates).get((workload.name, trainer))
+    def rate(self, trainer: Trainer, workload: Workload) -> float | None:
+        """Return the learning rate that the search of this very ``trainer`` found, if one was made."""
+        return dict(self.rates).get((workload.name, identity(trainer, TRAINERS)))
 
-    def trial(self, workload: Workload, trainer: Trainer, seconds: float) -> Trial:
+    def trial(self, workload: Workload, trainer: Trainer, seconds: float, label: str = "") -> Trial:
         """Return a trial of ``trainer`` on all cores: as ranks of some threads, or as threads of one rank.
 
         Args:
@@ -133,6 +139,7 @@ class Plan:
             trainer: the strategy; its rate is taken as it is, and so is the batch size that a user wrote. Our own
                 default is cut to the training set.
             seconds: training budget, unless the user set one.
+            label: what the trainer is called; "" calls it by its class.
         """
         trainer = _fitted(trainer, workload)
         ranks = self.ranks_of(trainer)
@@ -143,7 +150,14 @@ class Plan:
             threads=max(1, self.cores_of_a_trial() // ranks),
             device=self.device,
             seconds=self.seconds if self.seconds is not None else seconds,
+            label=label,
         )
+
+    def from_first_seed(self, cell: Trial | Search) -> Trial | Search:
+        """Return ``cell`` with the seed of its first block: a run to be merged goes on where the other ended."""
+        if isinstance(cell, Search):
+            return replace(cell, trial=replace(cell.trial, seed=self.first_seed))
+        return replace(cell, seed=self.first_seed)
 
     def ranks_of(self, trainer: Trainer) -> int:
         """Return on how many ranks ``trainer`` runs: as asked for; else few enough that each has work to do.
@@ -191,6 +205,7 @@ def make_plan(
     trainers: list[str] | None = None,
     batch_sizes: list[int] | None = None,
     seeds: int | None = None,
+    first_seed: int = 0,
     seconds: float | None = None,
     device: str = "auto",
     cores: int | None = None,
@@ -209,6 +224,8 @@ def make_plan(
         raise ValueError(f"unknown suite {suite!r}: known are {', '.join(SUITES)}")
     if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if not 0 <= first_seed <= FIRST_SEED // 2:
+        raise ValueError(f"--first-seed must be between 0 and {FIRST_SEED // 2}, got {first_seed}")
     if any(size < 1 for size in batch_sizes or ()):
         raise ValueError(f"--batch-size must be at least 1, got {min(batch_sizes or ())}")
     if seconds is not None and not seconds > 0:
@@ -222,10 +239,11 @@ def make_plan(
     chosen, gpus, notes = _device(device)
     return Plan(
         suite=matching,
-        workloads=tuple(find_workload(name) for name in workloads or ()),
-        trainers=tuple(find_trainer(name) for name in trainers or ()),
+        workloads=tuple(_of_one_name_each([find_workload(name) for name in dict.fromkeys(workloads or ())])),
+        trainers=tuple(_of_one_label_each([find_trainer(name) for name in dict.fromkeys(trainers or ())])),
         batch_sizes=tuple(dict.fromkeys(batch_sizes or ())),
         seeds=seeds,
+        first_seed=first_seed,
         seconds=seconds,
         device=chosen,
         cores=cores,
@@ -238,8 +256,22 @@ def make_plan(
     )
 
 
+def _of_one_name_each(workloads: list[Workload]) -> list[Workload]:
+    for number, workload in enumerate(workloads):
+        if any(other.name == workload.name for other in workloads[:number]):
+            raise ValueError(f"two workloads are called {workload.name!r}: give one of them another name=")
+    return workloads
+
+
+def _of_one_label_each(trainers: list[tuple[str, Trainer]]) -> list[tuple[str, Trainer]]:
+    for number, (label, _) in enumerate(trainers):
+        if any(label == other for other, _ in trainers[:number]):
+            raise ValueError(f"two trainers are called {label}: give one of them another name in its file")
+    return trainers
+
+
 def find_trainer(name: str) -> tuple[str, Trainer]:
-    """Return the strategy of that name, or the one that ``FILE.py:NAME`` defines, with its name.
+    """Return the strategy of that name, or the one that ``FILE.py:NAME`` defines, with its label: NAME.
 
     Raises:
         ValueError: one line: the name is unknown, or the file has no such trainer.
@@ -252,7 +284,7 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
             raise ValueError(f"{name}: its fields need defaults ({error})") from error
         if not callable(trainer) or not hasattr(trainer, "__dataclass_fields__"):
             raise ValueError(f"{name} is not a trainer: a frozen dataclass that is called with a task")
-        return type(trainer).__name__, trainer
+        return name.rpartition(":")[2], trainer
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
     return name, TRAINERS[name]

@@ -1,5 +1,6 @@
 """Start a trial's ranks in fresh processes, listen to them, and turn whatever happens into a status."""
 
+import contextlib
 import errno
 import gc
 import multiprocessing as mp
@@ -42,6 +43,7 @@ class _Rank:
     process: BaseProcess
     connection: Connection
     log: Path
+    doing: str = "its start"  # what it was last heard to be at
     traceback: str = ""  # of what ended it, if that was an exception
     ended: tuple[str, str] | None = None  # status and reason, once known
     fields: dict[str, Any] = field(default_factory=dict)
@@ -109,7 +111,7 @@ def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float, wh
         if not ready:
             for rank in open_ends.values():
                 rank.ended = rank.ended or (
-                    ("timed_out", f"no step was finished and scored within {patience:g} s")
+                    ("timed_out", f"nothing was finished within {patience:g} s during {rank.doing}; see --patience")
                     if grace_ends is None
                     else ("stopped", "another rank failed")
                 )
@@ -125,8 +127,8 @@ def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float, wh
                 rank.ended = rank.ended or ("crashed", _how_it_died(rank))
             else:
                 if "point" in message:
-                    for name in CURVE:
-                        curve[name].append(message["point"][name])
+                    _add(message["point"], curve)
+                rank.doing = message.get("doing", rank.doing)
                 if "warning" in message:
                     WARNINGS.tell(whose, message["warning"])
                 if "ended" in message:
@@ -134,6 +136,13 @@ def _listen(ranks: list[_Rank], curve: dict[str, list[Any]], patience: float, wh
                 rank.fields |= message.get("fields", {})
             if rank.ended and rank.ended[0] not in WITH_RESULT and grace_ends is None:
                 grace_ends = time.monotonic() + GRACE_SECONDS
+
+
+def _add(point: dict[str, Any], curve: dict[str, list[Any]]) -> None:
+    """Add an evaluation to the curve; one at the same step as the last, where the trainer ended, is in its place."""
+    again = curve["step"][-1:] == [point["step"]]
+    for name in CURVE:
+        curve[name][len(curve[name]) - again :] = [point[name]]
 
 
 def _exit_of(process: BaseProcess) -> str:
@@ -156,10 +165,18 @@ def _end(rank: _Rank) -> None:
     """Leave no process behind."""
     if rank.ended is not None and rank.ended[0] in WITH_RESULT:
         rank.process.join(10.0)  # it is on its way out
-    if rank.process.is_alive():
-        rank.process.kill()
-    rank.process.join()
+    _kill(rank.process)
     rank.connection.close()
+
+
+def _kill(process: BaseProcess) -> None:
+    """End ``process``, and what it has started: a trainer may load its data in processes of its own."""
+    if process.is_alive():
+        process.kill()
+    assert process.pid is not None
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter of a Mac, where all are zombies
+        os.killpg(process.pid, signal.SIGKILL)  # by the number of the group: it is there without its leader as well
+    process.join()
 
 
 def _verdict(ranks: list[_Rank]) -> tuple[str, str]:
@@ -187,7 +204,7 @@ def _rank_main(
     connection: Connection,
 ) -> None:
     """Run one rank: the entry point of a trial's process."""
-    _live_no_longer_than_parent()
+    _begin_a_family()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -214,19 +231,21 @@ def _rank_main(
     connection.close()
 
 
-def _live_no_longer_than_parent() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the parent; and end when the parent is gone.
+def _begin_a_family() -> None:
+    """Be free to have children; leave Ctrl-C to the parent; and end, with the children, when the parent is gone.
 
     A parent that is killed cannot end us, and its death goes unnoticed while we train: the fork server, whose
     child we are, waits for us. The thread sleeps on a pipe that closes with the parent, and costs nothing.
     """
+    mp.current_process().daemon = False  # to our parent we are one, lest it wait for us as it ends
+    os.setpgid(0, 0)  # a group of our own, by which our children are found
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait_and_die() -> None:
         parent = mp.parent_process()
         assert parent is not None
         parent.join()
-        os._exit(1)  # at once, whatever the other threads are in
+        os.killpg(0, signal.SIGKILL)  # at once, whatever the other threads are in
 
     threading.Thread(target=wait_and_die, name="dies-with-parent", daemon=True).start()
 
@@ -289,15 +308,14 @@ def call_in_processes(
         return [_answer(process, receiving, ends - time.monotonic(), whose) for process, receiving in started]
     finally:
         for process, receiving in started:
-            process.kill()
-            process.join()
+            _kill(process)
             receiving.close()
 
 
 def _answer(process: BaseProcess, receiving: Connection, seconds_left: float, whose: str) -> Any:
     try:
         if not receiving.poll(max(0.0, seconds_left)):
-            raise ValueError("a process did not answer in time")
+            raise ValueError("a process did not answer in time (more with --patience)")
         returned, error, warned = receiving.recv()
     except (EOFError, OSError) as end:
         process.join(GRACE_SECONDS)
@@ -317,6 +335,7 @@ def _call(
     connection: Connection,
 ) -> None:
     """Send what ``function`` returns, or one line on why it did not: the entry point of a process."""
+    _begin_a_family()
     warned: list[str] = []
     with heard("", lambda _, warning: warned.append(warning)):
         try:

@@ -21,13 +21,27 @@ T = TypeVar("T")
 class Ranks:
     """What ranks must agree on. With one rank, nothing is sent anywhere."""
 
-    first: bool
+    rank: int
     world_size: int
     device: torch.device
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that decides."""
+        return self.rank == 0
+
     def meet(self) -> None:
-        """Make a first collective: it is then that NCCL connects the ranks, and takes its buffers."""
-        dist.all_reduce(torch.zeros(1, device=self.device))
+        """Go on when all ranks have come here. The first time NCCL connects them, and takes its buffers."""
+        if dist.is_initialized():
+            dist.all_reduce(torch.zeros(1, device=self.device))
+
+    def total(self, value: float) -> float:
+        """Return the sum of ``value`` over ranks."""
+        if self.world_size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.item()
 
     def slowest_and_mean(self, seconds: float, loss: float) -> tuple[float, float]:
         """Return the largest ``seconds`` and the mean ``loss`` over ranks."""
@@ -50,7 +64,7 @@ class Ranks:
 @contextmanager
 def process_group(trial: Trial, rank: int, rendezvous: str, device: torch.device) -> Iterator[Ranks]:
     """Join the ranks of a distributed trainer; for any other there is no group."""
-    ranks = Ranks(rank == 0, trial.world_size, device)
+    ranks = Ranks(rank, trial.world_size, device)
     if not getattr(trial.trainer, "distributed", False):
         yield ranks
         return

@@ -22,7 +22,7 @@ def definition(trial: Trial) -> dict[str, Any]:
     """
     return {
         "workload": trial.workload.name,
-        "trainer": type(trial.trainer).__name__,
+        "trainer": trial.trainer_name,
         "hyperparameters": hyperparameters(trial.trainer),
         "world_size": trial.world_size,
         "threads": trial.threads_per_rank,
@@ -74,8 +74,7 @@ def run_trial(
     data_file, train_samples = DATA_FILES.prepare(trial.workload)
     trial.check(train_samples)
     DATA_FILES.check(trial)
-    name = type(trial.trainer).__name__
-    cell = cell or f"{trial.workload.name}-{name}"
+    cell = cell or f"{trial.workload.name}-{trial.trainer_name}"
     started = datetime.now(UTC)
     began = time.monotonic()
     observed, account = run_in_processes(trial, data_file)

@@ -136,7 +136,13 @@ def check_unchanged(comparison: str, cells: Cells, held: Iterable[Record]) -> No
     for record in held:
         if record.comparison != comparison or record.cell not in known:
             continue
-        now = json.loads(json.dumps(definition(known[record.cell])))  # as a record that was written and read
+        planned = known[record.cell]
+        if not record.search and record.seed != planned.seed + record.block:
+            raise ValueError(
+                f"--resume: {comparison} {record.cell} has seed {record.seed} in block {record.block + 1}, not "
+                f"{planned.seed + record.block}: give the --first-seed of the run"
+            )
+        now = json.loads(json.dumps(definition(planned)))  # as a record that was written and read
         for name in DEFINITION:
             before = getattr(record, name)
             if before != now[name]:

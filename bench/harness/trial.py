@@ -34,6 +34,7 @@ class Trial:
         patience: wall seconds without a sign of life after which the trial is killed.
         noise: whether the gradient's noise is observed along the way (``probes.gradients``). The run is the same to
             the last bit, but hooks slow some of its steps: such a trial is not one to time.
+        label: what the strategy is called; "" calls it by its class.
     """
 
     workload: Workload
@@ -50,6 +51,12 @@ class Trial:
     wall_seconds: float | None = None
     patience: float = 120.0
     noise: bool = False
+    label: str = ""
+
+    @property
+    def trainer_name(self) -> str:
+        """What the strategy is called: two of one class may be called differently."""
+        return self.label or type(self.trainer).__name__
 
     @property
     def threads_per_rank(self) -> int:
@@ -68,7 +75,7 @@ class Trial:
         Raises:
             ValueError: one line that says what is wrong.
         """
-        name = type(self.trainer).__name__
+        name = self.trainer_name
         batch_size = getattr(self.trainer, "batch_size", 1)
         if not self.seconds > 0:
             raise ValueError(f"seconds must be more than 0, got {self.seconds:g}")

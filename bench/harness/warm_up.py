@@ -3,22 +3,28 @@
 import gc
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.distributed as dist
+from torch import nn
 from torch._dynamo.utils import calculate_time_spent
 from torch.utils.flop_counter import FlopCounterMode
 
+from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks
-from paceline.bench.harness.trial import Trial
+from paceline.bench.harness.trial import Trial, varies_batch_size
 from paceline.bench.probes.float32_precision import multiplied_in_tf32
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.workloads.random_state import seed_all
+from paceline.bench.workloads.workload import SCORED_AT_ONCE, evaluating
 from paceline.trainers.task import Task
 
 # So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
 WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
+
+# Of inputs and outputs together, what is scored at once even where the trainer's own batch has less.
+LEAST_SCORED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -31,31 +37,40 @@ class Warmup:
     parameters: int | None
     dtype: str | None
     footprint: dict[str, int]
+    scored_at_once: int
     unmeasured: dict[str, str]
 
 
 def warm_up(
-    trial: Trial, task: Task, held_out: tuple[torch.Tensor, torch.Tensor], ranks: Ranks, probes: Probes
+    trial: Trial,
+    task: Task,
+    held_out: tuple[torch.Tensor, torch.Tensor],
+    ranks: Ranks,
+    probes: Probes,
+    pulse: Pulse,
 ) -> Warmup:
     """Make the first steps of a throwaway run, and an evaluation: what they load is neither's cost.
 
-    FLOPs are counted on its first step and bytes on its second, since counting slows what it counts.
+    Every shape that the run has is met here, the smaller last batch of a pass as well: a compiler begins anew at each,
+    and so do some kernels. FLOPs are counted on the first step and bytes on the second, for counting slows what it
+    counts.
     """
     began = time.perf_counter()
     footprint: dict[str, int] = {}
-    flops, step, second = None, None, None
-    torch.manual_seed(trial.seed)  # dropout and the like draw from the global state
+    flops, step, second, at_once = None, None, None, SCORED_AT_ONCE
+    seed_all(trial.seed, ranks.rank)  # dropout and the like draw from the global state
     with closing(trial.trainer(task)) as steps:
         with FlopCounterMode(display=False) as counter:
             step = next(steps, None)
+        pulse.get_on("warm-up")
+        counted = ranks.total(counter.get_total_flops())  # of all shares, which need not be equal
         if step is not None:
-            # A rank counts its own share of the samples.
-            world_size = dist.get_world_size() if dist.is_initialized() else 1
-            flops = counter.get_total_flops() * world_size / step.samples
-            with Footprint(step.model, (task.x, task.y)) as counted:
+            flops = counted / step.samples
+            with Footprint(step.model, (task.x, task.y)) as footprints:
                 second = next(steps, None)
             if second is not None:
-                step, footprint = second, counted.bytes()
+                step, footprint = second, footprints.bytes()
+            pulse.get_on("warm-up")
         probes.steps_follow()
         least = int(task.device.type == "cuda")  # a step that shows what memory training needs there
         for made in range(WARMUP_STEPS - 2):
@@ -63,9 +78,12 @@ def warm_up(
             if made >= least and ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):
                 break
             step = next(steps, step)
+            pulse.get_on("warm-up")
         if step is not None:
             probes.evaluation_follows()
-            trial.workload.evaluate(step.model, *held_out)
+            pulse.get_on("the first evaluation")
+            at_once = _scored_at_once(trial, step.model, *held_out)
+            trial.workload.evaluate(step.model, *held_out, at_once=at_once)
     parameters = [] if step is None else list(step.model.parameters())
     named = getattr(trial.trainer, "dtype", None) or (parameters[0].dtype if parameters else None)
     dtype = None if named is None else str(named).removeprefix("torch.")
@@ -73,11 +91,15 @@ def warm_up(
         dtype = "tf32"
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, second, parameters
+    pulse.get_on("warm-up")
+    for part in _a_short_pass(trial, task):
+        with closing(trial.trainer(part)) as steps:
+            for _, _ in zip(range(2), steps, strict=False):
+                pulse.get_on("warm-up")
     gc.collect()
-    torch.manual_seed(trial.seed)
-    compiled = float(calculate_time_spent()["total_wall_time"])  # by the compiler's own account
+    seed_all(trial.seed, ranks.rank)
     unmeasured = _unmeasured(trial, flops, dtype, footprint)
-    return Warmup(time.perf_counter() - began, compiled, flops, count, dtype, footprint, unmeasured)
+    return Warmup(time.perf_counter() - began, compiled_seconds(), flops, count, dtype, footprint, at_once, unmeasured)
 
 
 def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint: dict[str, int]) -> dict[str, str]:
@@ -93,3 +115,31 @@ def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint:
     elif "optimizer_bytes" not in footprint:
         found |= dict.fromkeys(of_optimizers, "the trainer's second step used no optimizer of torch")
     return found
+
+
+def compiled_seconds() -> float:
+    """Return how long this process has compiled so far, by the compiler's own account."""
+    return float(calculate_time_spent()["total_wall_time"])
+
+
+def _a_short_pass(trial: Trial, task: Task) -> list[Task]:
+    """Return a task of which a pass is a whole batch and the smaller last one, if a pass of the run ends with such."""
+    n, size = len(task), getattr(trial.trainer, "batch_size", 1)
+    gets_there = trial.steps is None or trial.steps > n // size
+    if n % size == 0 or varies_batch_size(trial.trainer) or not gets_there:
+        return []
+    few = size + n % size
+    return [replace(task, x=task.x[:few], y=task.y[:few])]
+
+
+@torch.no_grad()
+def _scored_at_once(trial: Trial, model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
+    """Return how many held-out samples go through the model at once: what training has room for it has room for too.
+
+    A batch is that, or a micro-batch where there are such. Where samples are small, more: scoring is then faster.
+    """
+    with evaluating(model):
+        output = model(x[:1])
+    each = x[:1].nbytes + output.nbytes
+    size: int = getattr(trial.trainer, "micro_batch_size", 0) or getattr(trial.trainer, "batch_size", 1)
+    return int(min(SCORED_AT_ONCE, max(size // trial.world_size, LEAST_SCORED_BYTES // max(each, 1), 1)))

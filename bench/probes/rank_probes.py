@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -116,8 +117,8 @@ class Probes:
             self._gpu.pause()
         procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
 
-    def resume(self) -> None:
-        """Begin the next window of training."""
+    def resume(self, meet: Callable[[], None] | None = None) -> None:
+        """Begin the next window of training, on all ranks at once if told how they ``meet``."""
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
         self._can_reset = procfs.reset_peak_rss()
         for count in self._counts:
@@ -129,6 +130,8 @@ class Probes:
             self._spare = max(0, _reserved_bytes(self._device) - self._own_reserved)
         if self._gpu is not None:
             self._gpu.resume()
+        if meet is not None:  # late, for what precedes it takes one rank longer than another
+            meet()
         self._window_began = second_clock()  # last, for the same reason
 
     def finish(self) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,5 +1,8 @@
 """Which trials tell of their surroundings more than of their strategy."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from paceline.bench.records.over_ranks import largest, of_the_machine, total
@@ -9,6 +12,11 @@ from paceline.bench.records.record import Record
 # training seconds (summed over ranks) makes the trial contaminated: it tells of its surroundings more than of its
 # strategy.
 LARGEST_CLEAN_SHARE = 0.10
+
+# A trial was slowed down if the probe of the machine's speed took longer around it than around the others: by more than
+# the share above, and by more than lies so many interquartile ranges above their upper quartile, which 4 in 1000 normal
+# values do. Fewer than so many trials have no quartiles to speak of.
+FENCE, FEWEST = 1.5, 8
 
 # Bits of NVML's clock event reasons that say the GPU was slowed down by something else than the work, its power limit
 # and its settings. Source: nvml.h, nvmlClocksEventReason*.
@@ -36,6 +44,48 @@ def contaminated(record: Record) -> bool:
     waited = np.fmin(total(record, "runqueue_wait_seconds"), others_seconds(record))
     lost = np.nanmax([0.0, waited, *counts])
     return bool(lost > LARGEST_CLEAN_SHARE * seconds) and not oversubscribed(record)
+
+
+def probe_seconds(record: Record) -> float:
+    """Return the seconds of the probe of the machine's speed, of which each rank made one before and one after.
+
+    Their mean, of the slowest rank; NaN where there are none. See ``probes.machine_speed``.
+    """
+    return (largest(record, "probe_before_seconds") + largest(record, "probe_after_seconds")) / 2
+
+
+Kind = tuple[str, str, int]
+
+
+def _kind(record: Record) -> Kind:
+    """Return whose probes can be compared: ranks that run at once have a slower clock, or share a core's threads."""
+    return record.environment, record.device, record.world_size
+
+
+def slow_limits(records: Iterable[Record]) -> dict[Kind, float]:
+    """Return above which seconds of the probe a trial was slowed down, as ``records`` have it.
+
+    What half of them suffered is the rule and no exception: that the machine drifts is for the anchors to show.
+
+    Source: J. W. Tukey 1977, Exploratory Data Analysis, section 2D (the fence), on logarithms.
+    """
+    logs: dict[Kind, list[float]] = defaultdict(list)
+    for record in records:
+        seconds = probe_seconds(record)
+        if seconds > 0:
+            logs[_kind(record)].append(np.log(seconds))
+    found = {}
+    for kind, values in logs.items():
+        if len(values) >= FEWEST:
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+            least = middle + np.log1p(LARGEST_CLEAN_SHARE)
+            found[kind] = float(np.exp(max(least, high + FENCE * (high - low))))
+    return found
+
+
+def slowed(record: Record, limits: Mapping[Kind, float]) -> bool:
+    """Return whether the machine was slower around ``record`` than ``slow_limits`` says it usually is."""
+    return bool(probe_seconds(record) > limits.get(_kind(record), np.inf))
 
 
 def oversubscribed(record: Record) -> bool:

@@ -105,6 +105,11 @@ def _filled_in_later(record: Record) -> float:
     return np.nan
 
 
+def _compared_later(record: Record) -> bool:
+    """Stand for what takes the other trials of the run: ``analysis.frames`` has it."""
+    return False
+
+
 COLUMNS: tuple[Fact | Metric, ...] = (
     # What the trial was
     Fact("trial", "identifies the trial"),
@@ -215,6 +220,8 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         "pages_from_disk", "pages that training waited for until a disk gave them: mapped data, or swapped out", "",
         ranks="sum", shown=Shown("pages from disk"),
     ),
+    Metric("probe_seconds", "a fixed piece of work on one core, before and after", "s", of=contamination.probe_seconds),
+    Fact("slowed", "whether that took longer than around the run's other trials", _compared_later),
     Fact("throttled", "whether a GPU was seen slowed down", contamination.gpu_throttled),
     Metric("gpu_neighbours", "other processes on a GPU of its, the most at once", "", of=contamination.gpu_neighbours),
     Fact("contaminated", "whether its surroundings took too much of its time", contamination.contaminated),

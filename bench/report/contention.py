@@ -10,14 +10,21 @@ def sentence(results: Results) -> str:
     repeated, trials = len(results.superseded), results.trials
     still = trials[trials["contaminated"].astype(bool)]
     stated = f"{LARGEST_CLEAN_SHARE:.0%} of its training seconds"
+    probed = trials["probe_seconds"].notna().any()
     if not repeated and still.empty:
         known = trials["throttled_seconds"].notna().any()
         quota = "or was held back by a quota, " if known else ""
-        return f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled or shared."
+        slower = " Around none was the machine slower than it usually was in this run." if probed else ""
+        return (
+            f"No trial waited for a core, lost one, {quota}for more than {stated}; no GPU was throttled or shared."
+            + slower
+        )
     cells = listed(dict.fromkeys(still["cell"]))
     return (
         f"{repeated + len(still)} of {repeated + len(trials)} trials were contaminated: they waited for a core, lost "
         f"one to another machine, or were held back by a CPU quota for more than {stated}, or their GPU was throttled "
-        f"or used by others. {repeated} of them were repeated and do not count."
+        f"or used by others"
+        f"{', or the machine was slower around them than it usually was in this run' if probed else ''}. "
+        f"{repeated} of them were repeated and do not count."
         + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
     )

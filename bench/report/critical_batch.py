@@ -48,8 +48,10 @@ def _rate(sweep: Sweep, size: float) -> str:
     notes = []
     if rate.failed == rate.trials:
         return "none reached the target"
-    if rate.at_edge:
+    if rate.outermost:
         notes.append("not searched" if not rate.tried else "at the edge of those tried")
+    elif rate.beside_failure:
+        notes.append("at the edge: the next one tried never reached the target")
     return f"{rate.best:g} ({'; '.join(notes)})" if notes else f"{rate.best:g}"
 
 
@@ -96,9 +98,16 @@ def _remarks(sweep: Sweep) -> list[str]:
         remarks.append(f"samples fall {falls}, which no hyperbola does")
     if found.outliers:
         remarks.append(f"B={_sizes(found.outliers)} lies off the curve through the others")
-    edge = [size for size, rate in sweep.rates.items() if rate.at_edge and rate.failed < rate.trials]
+    told = {size: rate for size, rate in sweep.rates.items() if rate.failed < rate.trials}
+    edge = [size for size, rate in told.items() if rate.outermost]
     if edge:
         remarks.append(f"the best rate at B={_sizes(edge)} is at the edge of those tried: a better one may lie beyond")
+    beside = [size for size, rate in told.items() if rate.beside_failure]
+    if beside:
+        remarks.append(
+            f"the rate tried next to the best one at B={_sizes(beside)} never reached the target: a better one may lie "
+            "between them, and B needs no more samples than were measured"
+        )
     return remarks
 
 
@@ -229,14 +238,19 @@ def rate_should_grow(results: Results) -> Judged:
             findings.append(Finding(None, f"{where} no exponent is known: {power.reason}."))
             continue
         rules = [name for name, rule in (("linear", 1.0), ("root", 0.5)) if power.low <= rule <= power.high]
-        fits = f"the {listed(rules, 'or')} rule fits" if rules else "neither rule fits"
+        fits = {
+            (): "neither the linear nor the root rule agrees",
+            ("linear",): "the linear rule agrees, the root rule does not",
+            ("root",): "the root rule agrees, the linear rule does not",
+            ("linear", "root"): "between the linear and the root rule it is undecided",
+        }[tuple(rules)]
         grown = f"{number(power.value)} [{number(power.low)}, {number(power.high)}]"
         ended = power.ends < power.batch_sizes[-1]
         end = f"and no more from B={number_of(power.ends)} on" if ended else "and no end of it was seen"
         text = f"{where} the best rate grows as the batch size to the power of {grown}: {fits}, {end}."
         if power.high < 0.5 or power.low > 1:
             findings.append(Finding("fails", text))
-        elif power.low <= 0:
+        elif power.low <= 0 or len(rules) == 2:
             findings.append(Finding(None, text))
         elif ended or not rules:
             findings.append(Finding("depends", f"It depends on the batch size. {text}" if ended else text))

@@ -18,6 +18,7 @@ from paceline.bench.analysis.noise_along_run import (
 )
 from paceline.bench.analysis.noise_prediction import ADAPTIVE, Prediction, predictions, ratio_to
 from paceline.bench.analysis.statistics import Interval, median_interval
+from paceline.bench.records.record import Record
 from paceline.bench.report.judging import Finding, Judged, as_verdict, over_workloads
 from paceline.bench.report.plots import noise_scale as plots
 from paceline.bench.report.wording import MISSING, interval, listed, number, number_of, ratio, with_interval
@@ -45,16 +46,22 @@ def table(results: Results) -> pd.DataFrame:
                     "workload": records[0].workload,
                     "strategy": cell.removeprefix(f"{records[0].workload}-"),
                     "optimizer": optimizer_of(records[0]) or MISSING,
+                    "learning rate": _rate(records[0]),
                     "measured by": method_name(method, records[0]),
                     "start": _over_seeds([float(each.values[0]) for each in of]),
                     "middle": _over_seeds(middles),
                     "end": _over_seeds([float(each.values[-1]) for each in of]),
-                    "mean over the run": _over_seeds([each.average() for each in of]),
+                    "mean over its progress": _over_seeds([each.average() for each in of]),
                     "of that by single samples": MISSING if method == "samples" else _over_seeds(ratios),
                     "without a value": _without(of),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _rate(record: Record) -> str:
+    rate = (record.hyperparameters.get("optimizer") or {}).get("lr")
+    return MISSING if rate is None else f"{rate:g}"
 
 
 def _over_seeds(values: Sequence[float]) -> str:
@@ -83,12 +90,13 @@ def against_the_sweep(results: Results) -> pd.DataFrame:
             notes.append("no sweep of batch sizes: run bench_critical_batch.py")
         elif not sweep.identifiable:
             notes.append(f"the sweep does not tell the critical batch size: {sweep.reason}")
-        told = sweep if sweep is not None and sweep.identifiable else None
+        told = sweep if sweep is not None and sweep.identifiable and optimizer not in ADAPTIVE else None
         rows.append(
             {
                 "workload": records[0].workload,
                 "strategy": cell.removeprefix(f"{records[0].workload}-"),
-                "noise scale, mean over the run": interval(found),
+                "learning rate": _rate(records[0]),
+                "noise scale, mean over its progress": interval(found),
                 "critical batch size (sweep)": MISSING if told is None else _with_ends(told),
                 "ratio": MISSING if told is None else _ratio(found, told),
                 "beware": "; ".join(notes) or MISSING,
@@ -113,6 +121,7 @@ def prediction(results: Results) -> pd.DataFrame:
                 "workload": found.workload,
                 "strategy": found.cell.removeprefix(f"{found.workload}-"),
                 "noise scale": interval(found.noise),
+                "observed": f"to the target in {found.reached} of {found.noise.n} trials",
                 "throughput known at": listed(map(number_of, found.batch_sizes)),
                 "predicted fastest": _predicted(found),
                 **_held_against(found),
@@ -123,7 +132,7 @@ def prediction(results: Results) -> pd.DataFrame:
 
 
 def _predicted(found: Prediction) -> str:
-    """Return the batch size, and those at the ends of the noise scale's interval."""
+    """Return the batch size, and the interval that noise scale and throughput leave it."""
     text = number_of(found.fastest)
     return text if found.ends is None else f"{text} [{number_of(found.ends[0])}, {number_of(found.ends[1])}]"
 

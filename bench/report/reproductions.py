@@ -1,20 +1,29 @@
-"""What the report shows of ``bench_reproductions.py``: published results, expected against measured."""
+"""What the report shows of ``bench_reproductions.py``: published and earlier results, expected against measured."""
 
 import math
 
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.reproductions import MAREK, NUMBERS, statements
+from paceline.bench.analysis.reproductions import MAREK, NUMBERS, RATES, statements
 from paceline.bench.report.plots import reproductions as plots
 from paceline.bench.report.wording import MISSING, interval, number
 
 PLOTS = {"reproductions": plots.reproductions}
 
 
-def table(results: Results) -> pd.DataFrame:
-    """Return what was expected and what was measured, a row a number; nothing where the run measured none of them."""
-    measured = [(wanted, wanted.measured(results)) for wanted in NUMBERS]
+def published(results: Results) -> pd.DataFrame:
+    """Return what others published and what was measured, a row a number; nothing where the run measured none."""
+    return _table(results, published=True)
+
+
+def earlier(results: Results) -> pd.DataFrame:
+    """Return what an earlier run of this project found and what was measured: agreement with that is no evidence."""
+    return _table(results, published=False)
+
+
+def _table(results: Results, published: bool) -> pd.DataFrame:
+    measured = [(wanted, wanted.measured(results)) for wanted in NUMBERS if wanted.published == published]
     if all(math.isnan(found.median) for _, found in measured):
         return pd.DataFrame()
     return pd.DataFrame(
@@ -41,7 +50,8 @@ def statements_of_adam(results: Results) -> pd.DataFrame:
                 "workload": found.workload,
                 "published": found.what,
                 "better by": interval(found.difference),
-                "of a score of": number(found.score),
+                "of a score (or loss) of": number(found.score),
+                "rates tried": RATES[found.workload],
                 "n": str(found.difference.n),
                 "verdict": found.verdict,
                 "source": MAREK,

@@ -29,7 +29,8 @@ def headline(results: Results) -> str:
 
 def _shortened(results: Results) -> str:
     count = len(cut(results))
-    return f" {count} things were cut to what time and machine allowed: see below." if count else ""
+    things = "1 thing was" if count == 1 else f"{count} things were"
+    return f" {things} cut to what time and machine allowed: see below." if count else ""
 
 
 def cut(results: Results) -> pd.DataFrame:

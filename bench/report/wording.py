@@ -41,9 +41,9 @@ def ratio(found: Comparison | Pair) -> str:
     if not found.n:
         return "no pair of trials to compare"
     if math.isnan(found.low) or math.isnan(found.high):
-        return f"{number(found.ratio)}, no interval at n={found.n}"
+        return f"{number(found.ratio)}, no interval at n={seeds(found)}"
     low, high = number(found.low), number(found.high)
-    return f"{number(found.ratio)} [{low}, {high}], n={found.n}"
+    return f"{number(found.ratio)} [{low}, {high}], n={seeds(found)}"
 
 
 def times(found: Comparison | Pair) -> str:
@@ -54,8 +54,16 @@ def times(found: Comparison | Pair) -> str:
         return "(no pair of trials to compare) times"
     value = number(found.ratio)
     if math.isnan(found.low) or math.isnan(found.high):
-        return f"{value} times (no interval at n={found.n})"
-    return f"{value} times [{number(found.low)}, {number(found.high)}; n={found.n}]"
+        return f"{value} times (no interval at n={seeds(found)})"
+    return f"{value} times [{number(found.low)}, {number(found.high)}; n={seeds(found)}]"
+
+
+def seeds(found: Comparison) -> str:
+    """Return n of a comparison: "6"; where seeds were repeated, "6 seeds x 2" or "6 seeds, 10 pairs"."""
+    if found.pairs <= found.n:
+        return str(found.n)
+    repeats, rest = divmod(found.pairs, found.n)
+    return f"{found.n} seeds, {found.pairs} pairs" if rest else f"{found.n} seeds x {repeats}"
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

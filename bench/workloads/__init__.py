@@ -37,14 +37,17 @@ def find_workload(name: str) -> Workload:
 
     Raises:
         ValueError: one line: the name is unknown (the known ones are listed), or the file cannot be
-            imported, or it has no such workload.
+            imported, or it has no such workload, or that has a built-in one's name.
     """
+    known = BUILT_IN | OF_ONE_QUESTION
     if ":" in name:
         value, settings = user_code.from_file(name)
         if not isinstance(value, Workload):
             raise ValueError(f"{name} is a {type(value).__name__}, not a paceline.bench.Workload")
+        ours = known.get(value.name)
+        if ours is not None and ours is not value:  # its target and rates are ours
+            raise ValueError(f"{name}: {value.name!r} is the name of a built-in workload: give yours another name=")
         return replace(value, settings={**settings, **value.settings})
-    known = BUILT_IN | OF_ONE_QUESTION
     if name not in known:
         raise ValueError(f"unknown workload {name!r}: known are {', '.join(known)}, or FILE.py:NAME")
     return known[name]

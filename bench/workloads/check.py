@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from paceline.bench.workloads.user_code import failed_on, form, in_one_line
-from paceline.bench.workloads.workload import Data, Workload, accuracy, evaluating
+from paceline.bench.workloads.workload import Data, Workload, accuracy, at_random, evaluating
 
 TRAINED_ON, SCORED_ON = 3, 64  # samples
 
@@ -59,7 +59,7 @@ def problem_of(workload: Workload, data: Data, device: torch.device) -> str:
         shape = f"the shape {list(losses.shape)}" if isinstance(losses, Tensor) else form(losses)
         remedy = "take each sample's mean" if isinstance(losses, Tensor) and losses.dim() else "use reduction='none'"
         return f"loss must return one number per sample: for {len(few)} samples it returned {shape} ({remedy})"
-    some = _spread(len(data.held_out_x), SCORED_ON)
+    some = at_random(len(data.held_out_x), SCORED_ON)
     score = _score(workload, model, data.held_out_x[some].to(device), data.held_out_y[some].to(device))
     if workload.reached(score):
         held_out = data.held_out_x.to(device), data.held_out_y.to(device)
@@ -73,11 +73,6 @@ def problem_of(workload: Workload, data: Data, device: torch.device) -> str:
     if workload.score is accuracy and workload.target > 1:
         return f"the target is an accuracy, in 0..1, and can never be {workload.target}"
     return ""
-
-
-def _spread(n: int, count: int) -> Tensor:
-    """Return the indices of ``count`` of ``n`` samples at random, always the same; of all where there are fewer."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:count].sort().values
 
 
 def _score(workload: Workload, model: torch.nn.Module, x: Tensor, y: Tensor) -> float:

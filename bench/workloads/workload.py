@@ -1,16 +1,19 @@
 """A workload: what every trainer is measured on. Model, data, loss, score and target, fixed for all."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from paceline.bench.workloads.random_state import seeded
 from paceline.trainers.task import Task
 
-# Held-out samples are scored so many at a time, so that evaluation never sets the peak of memory.
+# Held-out samples go through the model so many at a time at most.
 SCORED_AT_ONCE = 2048
 
 
@@ -50,6 +53,19 @@ def per_sample_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return errors.flatten(1).mean(dim=1) if errors.dim() > 1 else errors
 
 
+Score = TypeVar("Score", bound=Callable[[Tensor, Tensor], float])
+
+
+def mean_over_samples(score: Score) -> Score:
+    """Mark ``score`` as a mean over samples: it is then taken part by part, and not all outputs are kept.
+
+    Needed where they take much memory: 1,000 sequences of 128 tokens, of 50,000 logits each, are 26 GB.
+    """
+    score.mean_over_samples = True  # type: ignore[attr-defined]
+    return score
+
+
+@mean_over_samples
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
     """Return the share, in ``0..1``, of targets whose logit is the largest: ``([M, C, ...], [M, ...])``.
 
@@ -64,6 +80,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> float:
     return (outputs.argmax(dim=1) == targets).double().mean().item()
 
 
+@mean_over_samples
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> float:
     """Return the mean squared error over samples and outputs: ``([M, ...], [M, ...])``.
 
@@ -71,6 +88,11 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> float:
         ValueError: if the two differ in shape.
     """
     return per_sample_squared_error(outputs, targets).double().mean().item()
+
+
+def at_random(n: int, count: int) -> Tensor:
+    """Return the indices of ``count`` of ``n`` samples at random, always the same; of all where there are fewer."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:count].sort().values
 
 
 @contextmanager
@@ -99,7 +121,8 @@ class Workload:
             held-out y [M, ...])``. Called once, not once a trial.
         target: the score at which training is done.
         loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``, never reduced.
-        score: held-out quality, ``(outputs [M, ...], targets [M, ...]) -> float``.
+        score: held-out quality, ``(outputs [M, ...], targets [M, ...]) -> float``. ``@mean_over_samples`` above one
+            that is a mean over samples saves memory.
         higher_is_better: whether a higher score is a better one.
         settings: what torch is set to wherever this workload is built, checked and trained (``torch_settings``),
             beyond what the process has set that asks for it. A workload of a file has what its file sets.
@@ -122,23 +145,34 @@ class Workload:
         """Return what a trainer may see: everything but the held-out data and the target."""
 
         def model() -> nn.Module:
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(seed)
-                return self.model().to(device)
+            with seeded(seed, device):
+                built = self.model().to(device)
+                if any(map(is_lazy, built.parameters())):
+                    with torch.no_grad(), evaluating(built):
+                        built(x[:1])  # lazy layers learn their sizes, and draw their weights by this seed
+                return built
 
-        return Task(model, data.x.to(device), data.y.to(device), self.loss, seed, device)
+        x = data.x.to(device)
+        return Task(model, x, data.y.to(device), self.loss, seed, device)
 
     @torch.no_grad()
-    def evaluate(self, model: nn.Module, x: Tensor, y: Tensor) -> float:
-        """Return the score of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
+    def evaluate(self, model: nn.Module, x: Tensor, y: Tensor, at_once: int = SCORED_AT_ONCE) -> float:
+        """Return the score of ``model`` on ``(x [M, ...], y [M, ...])``, ``at_once`` samples at a time.
+
+        The model's mode is left as found.
+        """
+        parts = list(zip(x.split(at_once), y.split(at_once), strict=True))
         with evaluating(model):
-            outputs = torch.cat([model(part) for part in x.split(SCORED_AT_ONCE)])
+            if len(parts) > 1 and getattr(self.score, "mean_over_samples", False):
+                sums = [float(self.score(model(some_x), some_y)) * len(some_x) for some_x, some_y in parts]
+                return float(f"{math.fsum(sums) / len(x):.14g}")  # as the mean of all in one, whatever the parts are
+            outputs = torch.cat([model(some_x) for some_x, _ in parts])
         return float(self.score(outputs, y))
 
     @torch.no_grad()
-    def mean_loss(self, model: nn.Module, x: Tensor, y: Tensor) -> float:
+    def mean_loss(self, model: nn.Module, x: Tensor, y: Tensor, at_once: int = SCORED_AT_ONCE) -> float:
         """Return the mean per-sample loss of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
-        parts = zip(x.split(SCORED_AT_ONCE), y.split(SCORED_AT_ONCE), strict=True)
+        parts = zip(x.split(at_once), y.split(at_once), strict=True)
         with evaluating(model):
             losses = torch.cat([self.loss(model(some_x), some_y) for some_x, some_y in parts])
         return losses.double().mean().item()

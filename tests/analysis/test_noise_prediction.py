@@ -1,6 +1,7 @@
 """The noise scale over the critical batch size carries both uncertainties, and predicts the fastest batch size."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,10 @@ from paceline.bench.analysis.noise_prediction import predictions, ratio_to
 from tests.synthetic import batch_sizes, noises, results, swept
 
 SEEDS = [40.0, 42.0, 38.0]
+
+FACTORS = [
+    {"16": 1.0, "64": a, "56": b} for a, b in ((1.3, 0.8), (0.8, 1.3), (1.2, 1.1), (0.75, 0.8), (1.25, 1.3), (0.8, 0.8))
+]
 
 
 def test_the_ratio_to_the_sweep_carries_both_uncertainties():
@@ -26,7 +31,7 @@ def test_the_ratio_to_the_sweep_carries_both_uncertainties():
 
 
 def test_where_throughput_no_longer_grows_the_noise_scale_decides():
-    """Efficiency is φ / (φ + B), φ = 107: throughput that grows in full pays up to the largest batch."""
+    """Efficiency is φ / (φ + B), φ = 94: throughput that grows in full pays up to the largest batch."""
     growing, stopped = {16: 1e4, 64: 4e4, 256: 16e4}, {16: 1e4, 64: 4e4, 256: 5e4}
     for rates, fastest in ((growing, 256), (stopped, 64)):
         [found] = predictions(results(noises(SEEDS), batch_sizes(rates)))
@@ -40,3 +45,21 @@ def test_where_throughput_no_longer_grows_the_noise_scale_decides():
 def test_nothing_is_predicted_under_an_adaptive_optimizer_or_without_throughput():
     assert predictions(results(noises(SEEDS, "Adam", "Adam"), batch_sizes({16: 1e4, 64: 4e4}))) == []
     assert predictions(results(noises(SEEDS))) == []
+
+
+def test_the_interval_of_a_prediction_holds_the_noise_of_throughput():
+    """64 and 256 are close in goodput: with throughput known to 1 % it is 64, to some 20 % either may be."""
+    sure = batch_sizes({16: 1e4, 64: 4e4, 256: 7e4})
+    [found] = predictions(results(noises(SEEDS), sure))
+    assert (found.fastest, found.ends) == (64, (64, 64))
+    unsure = [replace(r, curve=r.curve | {"seconds": [s * FACTORS[r.block][r.cell[-2:]] for s in r.curve["seconds"]]})
+              for r in sure]  # fmt: skip
+    [found] = predictions(results(noises(SEEDS), unsure))
+    assert found.ends == (64, 256)
+
+
+def test_a_prediction_says_how_far_its_noise_was_observed():
+    to_target, short = noises(SEEDS, status="reached"), noises(SEEDS)
+    for records, reached in ((to_target, 3), (short, 0)):
+        [found] = predictions(results(records, batch_sizes({16: 1e4, 64: 4e4})))
+        assert found.reached == reached

@@ -14,7 +14,7 @@ from paceline.bench.harness.rate_search import Search
 from paceline.bench.probes import cores as module
 from paceline.bench.probes.cores import cores, cores_of_a_trial
 from paceline.bench.workloads.workload import Workload
-from paceline.trainers import Ddp, MiniBatch
+from paceline.trainers import Ddp, MiniBatch, Sgd
 from tests.paths import ROOT
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "bench").glob("bench_*.py"))
@@ -182,6 +182,44 @@ def test_what_cannot_be_run_is_left_out_with_a_reason(machine):
     why = {cell: what.why for cell, what in found.items() if isinstance(what, LeftOut)}
     assert why["of-50-Ddp-weak-x16"] == "256 samples a step, of which of-50 has 50"
     assert "of-50-Ddp-one-x1" not in why
+
+
+def test_ranks_stand_beside_one_process_on_as_many_cores(machine):
+    from paceline.bench import bench_scaling
+
+    machine(4)
+    found = bench_scaling.cells(Plan(workloads=(workload_of(2000),)))
+    process = {trial.threads: trial for trial in found.values() if isinstance(trial.trainer, MiniBatch)}
+    strong = [trial for name, trial in found.items() if "-strong-" in name]
+    assert set(process) == {1, 2, 4}
+    assert {trial.world_size for trial in strong} == {2, 4}
+    for ranks in strong:
+        assert ranks.trainer.batch_size == process[ranks.world_size].trainer.batch_size
+    of_gpus = bench_scaling.cells(Plan(workloads=(workload_of(2000),), device="cuda", gpus=4))
+    assert sum(isinstance(trial.trainer, MiniBatch) for trial in of_gpus.values()) == 1  # it takes one
+
+
+@pytest.mark.parametrize(("suite", "trials"), [("quick", 3), ("standard", 5), ("full", 15)])
+def test_all_batch_sizes_search_one_grid_of_rates(suite, trials):
+    """Grids that move with the batch size by a rule find that rule."""
+    from paceline.bench import bench_critical_batch
+
+    searches = bench_critical_batch.cells(make_plan(suite=suite, device="cpu")).values()
+    assert len(searches) >= 4
+    assert len({search.rates for search in searches}) == 1
+    assert {len(search) for search in searches} == {trials}
+
+
+def test_noise_is_observed_on_runs_that_make_the_same_steps(machine):
+    """Their searches differ by more than luck: on one workload accumulation once ran at half of mini-batch's rate."""
+    from paceline.bench import bench_noise_scale
+
+    machine(4)
+    rates = ((("of-2000", "MiniBatch"), 0.2), (("of-2000", "Accumulate"), 0.1), (("of-2000", "Ddp"), 0.1))
+    found = bench_noise_scale.cells(Plan(suite="full", workloads=(workload_of(2000),), rates=rates))
+    sgd = [trial.trainer for trial in found.values() if isinstance(trial.trainer.optimizer, Sgd)]
+    assert len(sgd) == 3
+    assert len({(trainer.batch_size, trainer.optimizer.lr) for trainer in sgd}) == 1
 
 
 class TestGpus:

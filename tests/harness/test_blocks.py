@@ -1,11 +1,16 @@
 """How blocks repeat what was disturbed, with trials whose readings are planted."""
 
+from dataclasses import replace
+
 import pytest
 
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.harness import blocks as module
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
+from paceline.bench.harness.plan import make_plan
+from paceline.bench.harness.rate_search import Search
+from paceline.bench.harness.run import definition
 from paceline.bench.harness.run_folder import RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
@@ -85,3 +90,28 @@ def test_that_no_quota_held_a_run_back_is_said_where_it_is_known(run, monkeypatc
     monkeypatch.setitem(CALM[0], "throttled_seconds", 0.0)
     _, _, folder = run(2, lambda block, repeat: False)
     assert "or was held back by a quota" in contention(load_results(folder))
+
+
+def test_a_run_that_is_to_be_merged_goes_on_where_the_seeds_of_the_other_ended(tmp_path, monkeypatch):
+    """Both the trials of a cell and those at the rate that a search finds; a resume with another number is refused."""
+    plan = make_plan(first_seed=6)
+    cell = plan.from_first_seed(Trial(POINTS, Sleeper(0.0)))
+    search = plan.from_first_seed(Search(Trial(POINTS, Sleeper(0.0)), (0.1, 0.2)))
+    assert (cell.seed, search.trial.seed) == (6, 6)
+    seeds = []
+
+    def run_trial(trial, *, repeat, block, errors, **where):
+        seeds.append(trial.seed)
+        return a_record(trial=f"{block}", seed=trial.seed, block=block, **(definition(trial) | where))
+
+    monkeypatch.setattr(module, "run_trial", run_trial)
+    blocks = Blocks(tmp_path, "quick", lambda line: None)
+    comparison = Comparison("strategies", {"cell": cell}, 3)
+    blocks.open({}, [comparison])
+    blocks.run(comparison)
+    assert seeds == [6, 7, 8]
+    again = Comparison("strategies", {"cell": replace(cell, seed=0)}, 4)
+    with pytest.raises(ValueError, match=r"has seed 6 in block 1, not 0: give the --first-seed of the run"):
+        Blocks(tmp_path, "quick", lambda line: None).resume({}, [again])
+    with pytest.raises(ValueError, match="--first-seed must be between 0 and 500, got 1000"):
+        make_plan(first_seed=1000)

@@ -12,12 +12,15 @@ from functools import cache
 import pytest
 
 from paceline.bench.harness import blocks as module
+from paceline.bench.harness.anchor import anchor
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.budget import Budget, Pace
 from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.plan import LeftOut, Plan
 from paceline.bench.harness.rate_search import Search
 from paceline.bench.harness.trial import Trial
+from paceline.bench.records.anchors import apart
+from paceline.bench.records.record import read
 from paceline.trainers import MiniBatch
 from tests.planted import a_curve, a_record
 from tests.problems import POINTS, Sleeper
@@ -84,7 +87,7 @@ class Machine:
         for name in names:
             benchmark = importlib.import_module(f"paceline.bench.bench_{name}")
             cells = {c: what for c, what in benchmark.cells(plan).items() if not isinstance(what, LeftOut)}
-            comparisons.append(Comparison(name, cells, benchmark.blocks(plan)))
+            comparisons.append(Comparison(name, cells, benchmark.blocks(plan), anchor=anchor(plan)))
         blocks = Blocks(tmp_path, plan.suite, self.tell, Budget(plan.budget_seconds(), clock=self.clock))
         blocks.open({}, comparisons)
         for comparison in comparisons:
@@ -135,6 +138,22 @@ def test_where_all_fits_nothing_is_cut(tmp_path, monkeypatch):
         name: importlib.import_module(f"paceline.bench.bench_{name}").blocks(Plan(suite="quick")) for name in NAMES
     }
     assert all(len(records) == planned[comparison] for (comparison, _), records in blocks.records.items())
+
+
+def test_the_anchors_of_a_quick_suite_leave_out_no_cell_on_a_usual_machine(tmp_path, monkeypatch):
+    machine = USUAL()
+    blocks = machine.run(Plan(suite="quick", cores=2), tmp_path, monkeypatch)
+    assert not blocks.left_out
+    assert machine.now <= 90
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_anchor_goes_last_of_all(machine, tmp_path, monkeypatch):
+    """Wherever there is a trial there is one in its block, as short as the time demands."""
+    blocks = MACHINES[machine]().run(Plan(suite="quick", cores=2), tmp_path, monkeypatch)
+    compared, anchors = apart(read(blocks.folder.path / "trials.jsonl"))
+    in_blocks = {(record.comparison, record.block) for record in compared if not record.search}
+    assert in_blocks == {(record.comparison, record.block) for record in anchors if not record.search}
 
 
 def test_without_a_budget_nothing_is_cut_however_slow(tmp_path, monkeypatch):

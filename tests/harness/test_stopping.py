@@ -10,7 +10,7 @@ import torch
 
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
-from paceline.bench.harness.measure import EVALUATIONS
+from paceline.bench.harness.measure import EVALUATIONS, LEAST_APART
 from paceline.trainers import MiniBatch, Sgd, Step, Steps, Task
 from tests.problems import GAUSSIANS, POINTS, Sleeper
 
@@ -56,13 +56,10 @@ def end_of(trainer, **options):
 def test_a_trainer_is_told_each_score_once_larger_is_better_on_every_rank(world_size):
     record = end_of(Listener(distributed=world_size > 1), steps=100, world_size=world_size)
     curve = record.curve
-    # Up to step 34 every step is scored, so each loss is the score before it, negated: a smaller error is better.
-    assert curve["step"][:34] == list(range(1, 35))
-    assert curve["loss"][0] == 1e6
-    assert curve["loss"][1:34] == pytest.approx([-score for score in curve["score"][:33]], rel=1e-12)
-    later = [loss for step, loss in zip(curve["step"], curve["loss"], strict=True) if step > 70]
-    assert later
-    assert set(later) == {1e6}  # two steps or more after the last evaluation
+    assert set(curve["loss"][:-1]) == {1e6}  # some steps after the last evaluation: it was told before
+    # Every step is scored but the last one, whose loss is the score before it, negated: a smaller error is better.
+    told = end_of(Listener(distributed=world_size > 1), steps=101, world_size=world_size).curve
+    assert (told["step"][-2:], told["loss"][-1]) == ([100, 101], pytest.approx(-told["score"][-2], rel=1e-12))
 
 
 def test_a_trainer_that_does_not_listen_is_told_nothing():
@@ -80,8 +77,8 @@ def test_a_trainer_that_does_not_listen_is_told_nothing():
 def test_training_stops_early_when_the_score_improves_no_more():
     record = end_of(Sleeper(0.0), steps=1000, stop_on_plateau=7)
     assert record.status == "plateaued"
-    assert record.reason.startswith("7 evaluations brought no better score than")
-    assert record.curve["step"][-1] == 8  # the first score is better than none, the next seven are the same
+    assert record.reason.startswith("102 steps brought no better score than")
+    assert record.curve["step"][-1] == 103  # not sooner: a rate may still be warming up
     row = trials_frame((record,)).iloc[0]
     assert row.status == "plateaued"
     assert math.isnan(row.seconds_to_target)
@@ -93,30 +90,51 @@ def test_training_that_improves_is_not_stopped():
     assert run_trial(trial).status == "reached"
 
 
+def test_a_plateau_is_so_many_times_the_steps_of_the_best_score():
+    """Its score gets better until step 400, and then no more: 1.03^20 = 1.81 times as many steps are 722."""
+
+    @dataclass(frozen=True)
+    class Stalls:
+        def __call__(self, task: Task) -> Steps:
+            model = task.model()
+            for number in itertools.count(1):
+                model(task.x)
+                with torch.no_grad():
+                    model.bias.fill_(min(number, 400) / 1000)
+                    model.weight.fill_(2.0)
+                yield Step(model, torch.zeros(()), samples=4)
+
+    record = end_of(Stalls(), steps=2000, stop_on_plateau=20)
+    best = next(s for s in record.curve["step"] if s >= 400)
+    assert record.status == "plateaued"
+    assert record.curve["step"][-2] < 1.03**20 * best <= record.curve["step"][-1]
+
+
 def test_a_loss_that_has_risen_tenfold_for_ten_evaluations_is_given_up():
-    record = end_of(Scripted(first=(1.0, 2.0, 1.0) + (1.0,) * 9, later=(20.5,)), steps=1000)
+    record = end_of(Scripted(first=(1.0, 1.0, 1.0, 2.0) + (1.0,) * 27, later=(20.5,)), steps=1000)
     assert record.status == "diverged"
-    assert record.curve["step"][-1] == 12 + EVALUATIONS
+    assert record.curve["step"][-1] == 31 + LEAST_APART * EVALUATIONS
     assert "10.2 times that of the first steps" in record.reason
 
 
 def test_a_negative_loss_that_rises_by_as_much_is_given_up_too():
-    record = end_of(Scripted(first=(-2.0,) * 12, later=(20.5,)), steps=1000)
-    assert (record.status, record.curve["step"][-1]) == ("diverged", 12 + EVALUATIONS)
+    record = end_of(Scripted(first=(-2.0,) * 31, later=(20.5,)), steps=1000)
+    assert (record.status, record.curve["step"][-1]) == ("diverged", 31 + LEAST_APART * EVALUATIONS)
 
 
 @pytest.mark.parametrize(
     "losses",
     [
-        Scripted(first=(1.0, 2.0) + (1.0,) * 10, later=(20.5,) * 9 + (19.5,)),  # every tenth loss is smaller
+        # At every tenth evaluation the loss is smaller.
+        Scripted(first=(1.0, 1.0, 1.0, 2.0) + (1.0,) * 27, later=((20.5,) * 3) * 9 + (19.5,) * 3),
         Scripted(first=(30.0,), later=(250.0,)),  # large from the beginning: a scale, not a rise
-        Scripted(first=(-0.1,) * 12, later=(-0.9,)),  # below zero: less is better there as well
-        Scripted(first=(-0.9,) * 12, later=(-0.1,)),
-        Scripted(first=(0.0,) * 12, later=(1.0,)),  # of nothing there is no tenfold
+        Scripted(first=(-0.1,) * 31, later=(-0.9,)),  # below zero: less is better there as well
+        Scripted(first=(-0.9,) * 31, later=(-0.1,)),
+        Scripted(first=(0.0,) * 31, later=(1.0,)),  # of nothing there is no tenfold
     ],
 )
 def test_losses_that_spike_or_were_always_large_are_not_given_up(losses):
-    assert end_of(losses, steps=34).status == "missed"  # up to there every step is an evaluation
+    assert end_of(losses, steps=100).status == "missed"  # up to there evaluations are three steps apart
 
 
 def test_the_losses_at_the_end_are_means_over_both_sets():

@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from paceline.bench.analysis.frames import trials_frame
+from paceline.bench.records.contamination import probe_seconds, slow_limits, slowed
 from tests.planted import a_record
 
 
@@ -72,3 +74,48 @@ def test_a_neighbour_on_the_gpu_contaminates_if_it_used_it_or_may_have(others, s
     found = row(device="cuda", world_size=2, ranks=[alone, seen])
     assert found.contaminated == contaminated
     assert found.gpu_neighbours == others or (others is None and math.isnan(found.gpu_neighbours))
+
+
+class TestSlowMachine:
+    """The probe of the machine's speed took some 1 ms around each of a run's trials."""
+
+    def probed(self, *milliseconds, **changes):
+        rank = lambda seconds: {"probe_before_seconds": seconds, "probe_after_seconds": seconds}  # noqa: E731
+        return [
+            a_record(trial=f"{i}", block=i, ranks=[rank(value / 1e3)] * changes.get("world_size", 1), **changes)
+            for i, value in enumerate(milliseconds)
+        ]
+
+    def test_it_is_the_mean_of_before_and_after_of_the_slowest_rank(self):
+        ranks = [{"probe_before_seconds": b, "probe_after_seconds": a} for b, a in ((1.0, 2.0), (3.0, 1.0))]
+        assert probe_seconds(a_record(ranks=ranks, world_size=2)) == 2.5
+        assert math.isnan(probe_seconds(a_record(ranks=[{}])))
+
+    def test_one_that_ran_while_the_machine_was_a_third_slower_is_contaminated_though_it_waited_for_nothing(self):
+        found = trials_frame(tuple(self.probed(1.0, 1.01, 1.02, 1.0, 0.99, 1.33, 1.0, 1.01, 0.98)))
+        assert found["slowed"].tolist() == found["contaminated"].tolist() == [i == 5 for i in range(9)]
+
+    def test_what_half_of_the_trials_suffered_is_the_rule(self):
+        assert not trials_frame(tuple(self.probed(*[1.0, 1.5] * 8)))["slowed"].any()
+
+    def test_up_to_a_tenth_is_no_more_than_a_trial_may_wait(self):
+        assert not trials_frame(tuple(self.probed(*[1.0] * 10, 1.09)))["slowed"].any()
+        assert trials_frame(tuple(self.probed(*[1.0] * 10, 1.11)))["slowed"].tolist() == [False] * 10 + [True]
+
+    def test_fewer_than_eight_tell_nothing(self):
+        assert not slow_limits(self.probed(*[1.0] * 7))
+        assert slowed(self.probed(1.2)[0], slow_limits(self.probed(*[1.0] * 8)))
+
+    def test_ranks_that_share_a_core_are_compared_with_their_like(self):
+        alone, together = self.probed(*[1.0] * 10), self.probed(*[1.6] * 10, world_size=2)
+        assert not trials_frame((*alone, *together))["slowed"].any()
+
+    @pytest.mark.parametrize("noise", [0.01, 0.05, 0.15])
+    def test_of_trials_on_a_steady_machine_one_in_fifty_is_called_slowed_at_most(self, noise):
+        """However noisy its probe, and from the eighth trial on, as it is decided along a run: 1 in 143 at most."""
+        random = np.random.default_rng(0)
+        called = []
+        for _ in range(60):
+            records = self.probed(*np.exp(random.normal(0, noise, 40)))
+            called += [slowed(record, slow_limits(records[:i])) for i, record in enumerate(records) if i >= 8]
+        assert np.mean(called) <= 0.02

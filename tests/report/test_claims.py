@@ -145,13 +145,24 @@ def test_mixed_precision_and_accuracy() -> None:
 
 
 def test_more_workers_hold_fail_or_depend_and_oversubscription_is_left_out() -> None:
-    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 3.0}))).verdict == "holds"
-    assert claim(13, results(ranks({1: 1.0, 2: 0.8}))).verdict == "fails"
-    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.7}))).verdict == "depends"
-    found = claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.5}, cores=2)))
+    threads = {1: 1.0, 2: 1.5, 4: 2.0}
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 3.0}, threads=threads))).verdict == "holds"
+    assert claim(13, results(ranks({1: 1.0, 2: 0.8}, threads=threads))).verdict == "fails"
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.7}, threads=threads))).verdict == "depends"
+    found = claim(13, results(ranks({1: 1.0, 2: 1.8, 4: 0.5}, cores=2, threads={2: 1.5})))
     assert found.verdict == "holds"
     assert "more ranks than cores are left out" in found.why
     assert claim(13, results(ranks({1: 1.0, 2: 1.8}, cores=1))).verdict == "not measured here"
+
+
+def test_more_workers_that_are_faster_than_idle_cores_are_not_yet_faster_than_threads() -> None:
+    found = claim(13, results(ranks({1: 1.0, 2: 1.14}, cores=2)))
+    assert found.verdict not in ("holds", "fails", "depends")
+    assert "threads on them, which were not measured" in found.why
+    assert claim(13, results(ranks({1: 1.0, 2: 1.14}, cores=2, threads={1: 1.0, 2: 1.44}))).verdict == "depends"
+    race = raced("MiniBatch", seconds=1.0, threads=2), raced("Ddp", seconds=4.15, world_size=2, threads=1)
+    assert claim(13, results(ranks({1: 1.0, 2: 1.14}, cores=2), *race)).verdict == "depends"
+    assert claim(13, results(ranks({1: 1.0, 2: 1.8}, device="cuda"))).verdict == "holds"
 
 
 def test_accumulation_equals_the_large_batch_or_not() -> None:

@@ -110,19 +110,63 @@ def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:
     assert "No interval at n=2" in why
 
 
-def test_ranks_are_added_as_long_as_they_pay() -> None:
-    choice, why = row(results(ranks({1: 1.0, 2: 1.8, 4: 1.7})), "how many workers")
+def test_workers_are_added_as_long_as_they_pay() -> None:
+    threads = {1: 1.1, 2: 1.5, 4: 1.4}
+    choice, why = row(results(ranks({1: 1.0, 2: 1.8, 4: 1.7}, threads=threads)), "how many workers")
     assert choice == "2 ranks"
-    assert "From 1 rank to 2 ranks" in why
-    assert "it costs" in why
+    assert "On 2 cores, 2 ranks have 1.20 times" in why
+    assert "From 1 process on 1 thread to 2 ranks at B=256 the throughput becomes 1.6" in why
+    assert "at 1.2" in why  # core-seconds: 2 / 1.64
+    assert "it is slower" in why
 
 
-def test_one_rank_is_enough_where_a_second_buys_nothing() -> None:
+def test_threads_are_taken_where_they_are_faster_on_the_same_cores() -> None:
+    """Ranks that beat one thread, the other core idle, are no reason: a process on both may beat them."""
+    fast = results(ranks({1: 1.0, 2: 1.14}, cores=2, threads={1: 1.0, 2: 1.44}))
+    choice, why = row(fast, "how many workers")
+    assert choice == "1 process on 2 threads"
+    assert "On 2 cores, 2 ranks have 0.79" in why
+    slow = results(ranks({1: 1.0, 2: 1.14}, cores=2, threads={1: 1.3, 2: 1.25}))
+    assert row(slow, "how many workers")[0] == "1 process on 1 thread"
+
+
+def test_ranks_against_idle_cores_decide_nothing() -> None:
+    choice, why = row(results(ranks({1: 1.0, 2: 1.8}, cores=2)), "how many workers")
+    assert choice == "not decided"
+    assert "That is against 1 idle core: 1 process on 2 threads was not measured, and may be faster." in why
+
+
+def test_a_tie_of_layouts_at_the_same_cores_is_called_one() -> None:
+    run = results(ranks({1: 1.0, 2: 1.8}, cores=2, threads={1: 1.0, 2: 1.8}))
+    assert row(run, "how many workers")[0] == "1 process on 2 threads or 2 ranks"
+
+
+def test_gpus_are_compared_with_one_and_cost_their_seconds() -> None:
+    run = ranks({1: 1.0, 2: 1.8, 4: 2.0}, threads={1: 1.0}, device="cuda")
+    run = [r for r in run if not (r.trainer == "MiniBatch" and r.threads > 1)]
+    choice, why = row(results(run), "how many workers")
+    assert choice == "4 ranks"
+    assert "From 1 process on 1 GPU to 2 ranks at B=256" in why
+    assert "the GPU-seconds a sample: it is faster" in why
+    assert "idle" not in why
+
+
+def test_gpus_that_race_one_say_so_and_in_gpu_seconds() -> None:
+    race = raced("MiniBatch", seconds=1.0, device="cuda"), raced("Ddp", seconds=0.5, device="cuda", world_size=8)
+    why = row(results(*race, ranks({1: 1.0, 2: 1.8}, device="cuda")), "how many workers")[1]
+    assert "On 8 GPUs against 1, Ddp's ranks take 0.50" in why
+    assert "4.0" in why.split("On 8 GPUs against 1")[1].split("GPU-seconds")[0]
+
+
+def test_one_process_on_one_thread_is_enough_where_a_second_buys_nothing() -> None:
+    run = results(ranks({1: 1.0, 2: 0.9}, threads={1: 1.0, 2: 0.95}))
+    assert row(run, "how many workers")[0] == "1 process on 1 thread"
     assert row(results(ranks({1: 1.0, 2: 0.9})), "how many workers")[0] == "1 rank"
 
 
 def test_ranks_that_share_cores_are_never_recommended_however_fast_they_look() -> None:
-    choice, why = row(results(ranks({1: 1.0, 2: 1.8, 4: 4.0}, cores=2)), "how many workers")
+    run = results(ranks({1: 1.0, 2: 1.8, 4: 4.0}, cores=2, threads={1: 1.0, 2: 1.5}))
+    choice, why = row(run, "how many workers")
     assert choice == "2 ranks"
     assert "4 ranks share cores here (oversubscribed): not considered" in why
     choice, why = row(results(ranks({1: 1.0, 2: 2.0}, cores=1)), "how many workers")

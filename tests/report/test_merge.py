@@ -32,7 +32,7 @@ class TestMerge:
         assert sorted(joined.trials.block.unique()) == [0, 1, 2, 3, 4, 5]
         assert joined.trials.groupby("block").seed.unique().map(list).tolist() == [[0], [1], [2], [0], [1], [2]]
         found = compare(joined.trials, "Amp", "MiniBatch")
-        assert (found.n, found.ratio) == (6, pytest.approx(2.0))
+        assert (found.n, found.pairs, found.ratio) == (3, 6, pytest.approx(2.0))  # three seeds, twice
         assert summary(joined.trials).n.tolist() == [6, 6]
         kept = [source["environment"]["load_average"] for source in joined.environment["merged"]]
         assert kept == [[1.0], [0.0]]

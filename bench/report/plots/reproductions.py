@@ -1,4 +1,4 @@
-"""Published results: where what was measured lies, against what counts as agreement."""
+"""Published and earlier results: where what was measured lies, against what counts as agreement."""
 
 import math
 
@@ -11,7 +11,13 @@ from paceline.bench.analysis.statistics import Interval
 from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, VERMILLION, context, log_axis, new_figure, styled
 from paceline.bench.report.wording import number
 
-COLORS = {"agrees": GREEN, "holds": GREEN, "disagrees": VERMILLION, "fails": VERMILLION, "not resolved": BLUE}
+COLORS = {
+    "agrees": GREEN,
+    "holds": GREEN,
+    "disagrees": VERMILLION,
+    "fails": VERMILLION,
+    "equivalent": VERMILLION,
+}  # else BLUE
 GREY = "#555555"
 
 
@@ -34,7 +40,7 @@ def reproductions(results: Results) -> Figure | None:
     if not numbers and not judged:
         return None
     count = max(len(numbers), len(judged))
-    figure = new_figure("Do published results come out here?", 1.1 + 0.55 * count)
+    figure = new_figure("Do published and earlier results come out here?", 1.1 + 0.55 * count)
     trials = results.trials[results.trials["comparison"] == COMPARISON]
     if len(trials):
         figure.supxlabel(context(results, trials, None), x=0.008, ha="left", size=8.5, color=GREY)
@@ -52,12 +58,13 @@ def _numbers(axes: Axes, numbers: list[tuple[Reproduction, Interval]]) -> None:
     for place, (wanted, found) in enumerate(numbers):
         low, high = wanted.low / wanted.expected, wanted.high / wanted.expected
         value, least, most = (v / wanted.expected for v in (found.median, found.low, found.high))
-        color = COLORS[wanted.verdict(found)]
+        color = COLORS.get(wanted.verdict(found), BLUE)
         axes.barh(place, high - low, left=low, height=0.42, color="#e3e3e3", zorder=1)
         if not math.isnan(found.low):
             axes.hlines(place, least, most, color=color, lw=2.2, alpha=0.6)
         axes.plot([value], [place], "o", color=color, ms=6, mec="white", mew=0.6, zorder=4)
-        text = f"{wanted.what}: {number(found.median)} {wanted.unit}".strip() + f" ({wanted.verdict(found)})"
+        whose = "" if wanted.published else " (our own)"
+        text = f"{wanted.what}{whose}: {number(found.median)} {wanted.unit}".strip() + f" ({wanted.verdict(found)})"
         axes.text(0.0, place - 0.36, text, transform=axes.get_yaxis_transform(), size=8.5, color="#222222", va="bottom")
         ends += [end for end in (low, high, value, least, most) if not math.isnan(end)]
     axes.axvline(1.0, color=FAINT, lw=1, ls=":", zorder=0)
@@ -68,7 +75,7 @@ def _numbers(axes: Axes, numbers: list[tuple[Reproduction, Interval]]) -> None:
 
 def _statements(axes: Axes, judged: list[Judged]) -> None:
     for place, found in enumerate(judged):
-        share, color = 100 / abs(found.score), COLORS[found.verdict]
+        share, color = 100 / abs(found.score), COLORS.get(found.verdict, BLUE)
         difference = found.difference
         if not math.isnan(difference.low):
             axes.hlines(place, difference.low * share, difference.high * share, color=color, lw=2.2, alpha=0.6)

@@ -76,6 +76,7 @@ def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = {"strong": [], "weak": []}
     trials = results.trials[results.trials["samples_per_second"] > 0]
     trials = trials[(trials["comparison"] == "scaling") & (trials["workload"] == workload)]
+    trials = trials[trials["trainer"] != "MiniBatch"]  # one process on threads is no rank
     if not (trials["world_size"] == 1).any():
         return found
     one, batch = _base(trials)
@@ -90,7 +91,7 @@ def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
 
 def _base(trials: pd.DataFrame) -> tuple[dict[str, object], float]:
     """Return what selects the one-rank cell, and its batch size."""
-    row = trials[trials["world_size"] == 1].iloc[0]
+    row = trials[(trials["world_size"] == 1) & (trials["trainer"] != "MiniBatch")].iloc[0]
     cell = {name: row[name] for name in ("comparison", "workload", "trainer", "threads", "world_size", "batch_size")}
     return cell, float(row["batch_size"])
 
