@@ -28,8 +28,6 @@ from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
 from paceline.trainers.task import Task, Trainer
 
-PATIENCE = 120.0  # seconds
-
 # Named, since each explains a gap, and whether it is one to worry about.
 BATCH_NORM = "BatchNorm: batch statistics depend on the micro-batch"
 DROPOUT = "Dropout: masks are drawn anew for each micro-batch and rank; it was switched off to compare the rest"
@@ -79,7 +77,9 @@ def _checked(trial: Trial) -> dict[str, Any]:
         arguments = payload(trial), str(data_file), str(Path(folder) / "rendezvous")
         try:
             name = f"workload {trial.workload.name!r}"
-            gaps = call_in_processes(_rank_gap, arguments, trial.world_size, PATIENCE, trial.workload.settings, name)
+            gaps = call_in_processes(
+                _rank_gap, arguments, trial.world_size, trial.patience, trial.workload.settings, name
+            )
         except ValueError as error:
             found |= {"gap": None, "bound": None, "dtype": None, "notes": []}
             return found | {"passed": False, "reason": f"could not be checked: {error}"}

@@ -2,7 +2,8 @@
 
 import gc
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,6 +23,9 @@ from paceline.trainers.task import Task
 
 # So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
 WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
+
+# What torch says of hooks that count FLOPs, or see a first use, and are gone before anything is compiled.
+HOOKS = r"Using `torch.compile\(module\)` when there are global hooks"
 
 # Of inputs and outputs together, what is scored at once even where the trainer's own batch has less.
 LEAST_SCORED_BYTES = 1 << 20
@@ -60,7 +64,7 @@ def warm_up(
     flops, step, second, at_once = None, None, None, SCORED_AT_ONCE
     seed_all(trial.seed, ranks.rank)  # dropout and the like draw from the global state
     with closing(trial.trainer(task)) as steps:
-        with FlopCounterMode(display=False) as counter:
+        with _counting_flops() as counter:
             step = next(steps, None)
         pulse.get_on("warm-up")
         counted = ranks.total(counter.get_total_flops())  # of all shares, which need not be equal
@@ -115,6 +119,13 @@ def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint:
     elif "optimizer_bytes" not in footprint:
         found |= dict.fromkeys(of_optimizers, "the trainer's second step used no optimizer of torch")
     return found
+
+
+@contextmanager
+def _counting_flops() -> Iterator[FlopCounterMode]:
+    """Count FLOPs, uncompiled: a model that first meets the counter is never compiled after, and nothing says so."""
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        yield counter
 
 
 def compiled_seconds() -> float:

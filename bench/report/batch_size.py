@@ -76,7 +76,8 @@ def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decisio
     choice = f"B={_b(surely)}"
     if perhaps is not surely:
         choice = f"between B={_b(perhaps)} and B={_b(surely)}"
-        sentences.append(f"B={_b(perhaps)} may do as well: {times(shares[_b(perhaps)])} that throughput.")
+        known = f"B={_b(perhaps)} gives {times(shares[_b(perhaps)])} that throughput"
+        sentences.append(f"{known}: whether it is {percent(SATURATED)} of it is not resolved.")
     sentences.append(f"Throughput only: {_time_to_target(results, best)}.")
     return Decision(constraint, choice, " ".join(sentences))
 
