@@ -76,9 +76,15 @@ class Footprint:
         state = [value for values in optimizer.state.values() for value in values.values()]
         self._sizes = {
             "parameter_bytes": sum(p.nbytes for p in parameters),
-            "gradient_bytes": sum(p.grad.nbytes for p in parameters if p.grad is not None),
+            "gradient_bytes": sum(_nbytes(p.grad) for p in parameters if p.grad is not None),
             "optimizer_bytes": sum(value.nbytes for value in state if isinstance(value, Tensor)),
         }
+
+
+def _nbytes(gradient: Tensor) -> int:
+    if not gradient.is_sparse:
+        return gradient.nbytes
+    return gradient._indices().nbytes + gradient._values().nbytes  # torch gives no number for both
 
 
 class _Saved:
