@@ -65,7 +65,7 @@ def best_of(results: Results, cells: Sequence[Cell], metric: str) -> BestOf:
     least = _logs(results, cells, metric)
     for best in cells:
         found = [(cell, pair(results, cell, best, metric)) for cell in cells if cell is not best]
-        others = tuple((cell, _among(results, one, least, len(cells))) for cell, one in found)
+        others = tuple((cell, _among(results, best["comparison"], one, least, len(cells))) for cell, one in found)
         if not any(one.verdict in ("faster", "less") for _, one in others):
             break
     order = [next(i for i, other in enumerate(cells) if other is cell) for cell in (best, *(c for c, _ in others))]
@@ -100,13 +100,13 @@ def tukey(k: int, n: int) -> float:
     return float(stats.studentized_range.isf(ERROR, k, (n - 1) * (k - 1)) / math.sqrt(2))
 
 
-def _among(results: Results, found: Pair, logs: Floats, k: int) -> Pair:
+def _among(results: Results, comparison: str, found: Pair, logs: Floats, k: int) -> Pair:
     """Return ``found``, undecided unless its difference stands among ``k`` cells. What was equivalent stays so."""
     one = found.comparison
     if k <= 2 or one.verdict in ("undecided", "equivalent"):
         return found
     spread = np.fmax(one.spread, pooled_spread(logs))
-    if math.isnan(one.spread) or looked_at_often(results):
+    if math.isnan(one.spread) or looked_at_often(results, comparison):
         # Bounds, and intervals that hold at every look, have no such range: each pair of all is one of a family.
         stands = one.p <= ERROR / (k * (k - 1) / 2)
     else:

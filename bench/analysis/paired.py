@@ -1,7 +1,9 @@
 """Pairs of cells: how each came out against the other, block by block."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.scores import score_gap
 from paceline.bench.analysis.sequential import compare_anytime
 from paceline.bench.analysis.statistics import MARGIN, Comparison, Selection, Verdict, compare, log_ratios, verdict_of
+from paceline.bench.records.record import Record
 
 # Resident memory is known no better: pages, and what the allocator keeps or takes anew. One cell's training memory came
 # out 2.96, 3.02, 3.12 and 3.48 MB in four comparisons of one run, each time to within 1 %.
@@ -48,12 +51,35 @@ def compared(results: Results, a: Selection, b: Selection, metric: str) -> Compa
     Raises:
         ValueError: see ``paceline.bench.compare``.
     """
-    return (compare_anytime if looked_at_often(results) else compare)(results.trials, a, b, metric)
+    comparison = "" if isinstance(a, str) else str(a.get("comparison", ""))
+    return (compare_anytime if looked_at_often(results, comparison) else compare)(results.trials, a, b, metric)
 
 
-def looked_at_often(results: Results) -> bool:
-    """Return whether blocks were added until verdicts fell, so that intervals must hold at every look."""
-    return bool(results.environment.get("until_decided"))
+def looked_at_often(results: Results, comparison: str) -> bool:
+    """Return whether blocks were added after verdicts could be seen, so that intervals must hold at every look.
+
+    By ``--until-decided``, or by resuming with more blocks a comparison that was complete. To go on with one that was
+    interrupted is no second look.
+    """
+    if results.environment.get("until_decided"):
+        return True
+    records = [r for r in results.records if r.comparison == comparison and not r.search]
+    return any(
+        _grew(records, datetime.fromisoformat(again["captured"]))
+        for again in results.environment.get("resumed", [])
+        if again.get("captured")
+    )
+
+
+def _grew(records: Sequence[Record], when: datetime) -> bool:
+    """Return whether each cell had the same three blocks or more by then, and blocks were added afterwards."""
+    blocks: dict[str, set[int]] = {record.cell: set() for record in records}
+    for record in records:
+        if datetime.fromisoformat(record.started) < when:
+            blocks[record.cell].add(record.block)
+    before = set().union(*blocks.values())
+    complete = len(before) >= 3 and all(own == before for own in blocks.values())
+    return complete and any(record.block not in before for record in records)
 
 
 def pair(results: Results, a: Cell, b: Cell, metric: str) -> Pair:

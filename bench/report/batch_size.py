@@ -69,7 +69,8 @@ def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decisio
     if fewest < 3:
         return Decision(constraint, NOT_DECIDED, f"No interval at n={fewest}: run at least 3 seeds. {top}")
     surely = next(cell for cell in smaller if shares[_b(cell)].low >= SATURATED)
-    perhaps = next(cell for cell in smaller if shares[_b(cell)].high >= SATURATED)
+    # What the upper end of an interval alone would allow is no recommendation: three seeds allow much.
+    perhaps = next(cell for cell in smaller if shares[_b(cell)].ratio >= SATURATED)
     memory = f"adds {median_of(surely, 'training_memory_bytes')} of memory."
     gives = f"B={_b(surely)} gives {times(shares[_b(surely)])} that and {memory}"
     sentences = [top, f"It {memory}" if surely is best else gives]
@@ -78,6 +79,12 @@ def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decisio
         choice = f"between B={_b(perhaps)} and B={_b(surely)}"
         known = f"B={_b(perhaps)} gives {times(shares[_b(perhaps)])} that throughput"
         sentences.append(f"{known}: whether it is {percent(SATURATED)} of it is not resolved.")
+    allowed = [
+        cell for cell in smaller if cell["batch_size"] < perhaps["batch_size"] and shares[_b(cell)].high >= SATURATED
+    ]
+    if allowed:
+        least = shares[_b(allowed[0])]
+        sentences.append(f"Not ruled out, though less in the mean, from B={_b(allowed[0])} on: {times(least)} that.")
     sentences.append(f"Throughput only: {_time_to_target(results, best)}.")
     return Decision(constraint, choice, " ".join(sentences))
 

@@ -85,7 +85,7 @@ def over_sweep(points: list[Point], factors: str, measure: str, needs: str, bewa
     text = f"{measure}. " + " ".join(f"{heads[kind]} {_places(group)}." for kind, group in groups.items() if group)
     together = _together(said)
     first = {"depends": f"It turns on {factors}.", "undecided": _more(said)}.get(verdict, "")
-    return verdict, " ".join(filter(None, [first, text, together, beware]))
+    return verdict, " ".join(filter(None, [first, text, together, beware.strip()]))
 
 
 def _verdict(said: Sequence[Said]) -> Verdict:

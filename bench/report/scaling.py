@@ -175,7 +175,7 @@ def more_workers_are_faster(results: Results) -> Judged:
             continue
         faster, gpu = takes_more(found.speedup), found.cell["device"] == "cuda"
         against = "against 1 rank" + ("" if gpu else " and idle cores")
-        known = faster if gpu or equal or not faster else None
+        known = None if faster.verdict == "holds" and not (gpu or equal) else faster
         numbers = f"speed-up {ratio(found.speedup)}"
         if found.cost is not None:
             numbers += f", {worker(found.cell)}-seconds a sample {ratio(found.cost)} those of 1 process"

@@ -71,6 +71,7 @@ def time_to_target(results: Results) -> pd.DataFrame:
                 "strategy": marked(results, cell),
                 "median seconds to target": _time(own.seconds),
                 "success": interval(own.success, "%", 100),
+                "level at the crossing": interval(own.level),
                 "budget": f"{number(own.budget)} s" if own.budget > 0 else MISSING,
                 "restricted mean": f"{number(own.restricted_mean)} s" if own.budget > 0 else MISSING,
                 "PAR-2": f"{number(own.par2)} s" if own.budget > 0 else MISSING,

@@ -67,3 +67,35 @@ def test_strategies_are_paired_within_their_workload() -> None:
     trials = (raced(name, seconds=1.0, workload=w) for w, name in (("b", "Amp"), ("b", "Ddp"), ("a", "Amp")))
     found = strategy_pairs(results(*trials), "Ddp", "Amp")
     assert [(workload, name_of(a), name_of(b)) for workload, a, b in found] == [("b", "Ddp", "Amp")]
+
+
+def test_a_comparison_that_was_complete_and_got_more_blocks_was_looked_at_twice() -> None:
+    """Intervals then hold at every look; where it was interrupted within a block, nobody looked."""
+
+    def planted(finished: int, odd: int = 0) -> Results:
+        """``finished`` blocks of both before the run was gone on with, and ``odd`` further trials of one of them."""
+        records = []
+        for record in [*raced("MiniBatch", seconds=1.0), *raced("Amp", seconds=1.1, vary=1.02)]:
+            early = record.block < finished or (record.trainer == "Amp" and record.block < finished + odd)
+            records.append(replace(record, started=f"2026-01-0{1 if early else 3}T00:00:00.000+00:00"))
+        return results(records, environment={"resumed": [{"captured": "2026-01-02T00:00:00+00:00"}]})
+
+    fixed = of(results(list(planted(6).records)), "Amp", "MiniBatch", "seconds_to_target").comparison
+    again = of(planted(4), "Amp", "MiniBatch", "seconds_to_target").comparison
+    assert again.high - again.low > 1.5 * (fixed.high - fixed.low)
+    for run in (planted(6), planted(4, odd=1), planted(2)):
+        assert of(run, "Amp", "MiniBatch", "seconds_to_target").comparison == fixed
+
+
+def test_memory_is_known_to_the_pages_and_the_arena_of_a_process() -> None:
+    """1.01 [1.01, 1.01] at 7.9 MB is no difference that the measurement can tell; of GPUs every byte is counted."""
+    at = {"MiniBatch": 7.9, "Amp": 7.98}
+    run = results(*(raced(name, seconds=1.0, memory=memory) for name, memory in at.items()))
+    found = of(run, "Amp", "MiniBatch", "training_memory_bytes")
+    assert (found.verdict, found.comparison.low < 0.9, found.comparison.high > 1.1) == ("undecided", True, True)
+    far = results(raced("MiniBatch", seconds=1.0, memory=7.9), raced("Amp", seconds=1.0, memory=12.0))
+    found = of(far, "Amp", "MiniBatch", "training_memory_bytes")
+    assert (found.verdict, found.floored) == ("more", False)
+    near = results(raced("MiniBatch", seconds=1.0, memory=7.9), raced("Amp", seconds=1.0, memory=8.7))
+    found = of(near, "Amp", "MiniBatch", "training_memory_bytes")
+    assert (found.verdict, found.floored) == ("undecided", True)

@@ -10,6 +10,7 @@ from paceline.bench.analysis.time_to_target import (
     disagreements,
     fixed_budget,
     intervals,
+    level_at_hit,
     lucky,
     quality_at,
     success,
@@ -111,6 +112,26 @@ def test_a_flat_noisy_curve_hits_by_luck_and_a_rising_one_does_not():
     assert not lucky(exact)
     assert "lucky crossing?" in strategies.time_to_target(results(flat))["flag"][0]
     assert strategies.time_to_target(results(rising))["flag"][0] == ""
+
+
+@pytest.mark.parametrize(("rise", "noise"), [(0.07, 0.002), (0.07, 0.01), (0.02, 0.005), (0.0, 0.005)])
+def test_the_level_at_the_crossing_is_what_the_curve_had_come_to(rise, noise):
+    """The first noisy evaluation to hit comes early, and the shortfall is found to a third of the noise.
+
+    Evaluations are 3 % of the steps apart; a curve that does not rise stays 1.5 standard deviations below the target.
+    """
+    rng, short, error = np.random.default_rng(1), [], []
+    steps = np.arange(200)
+    true = 0.9 + rise * (steps - 150) * math.log10(1.03) if rise else np.full(200, 0.9 - 1.5 * noise)
+    for _ in range(200):
+        scores = true + noise * rng.standard_normal(len(steps))
+        [hit, *_] = np.flatnonzero(scores >= 0.9)
+        level = level_at_hit(scored(scores[: hit + 1]))
+        if not math.isnan(level):  # hit too early to tell
+            short.append(0.9 - true[hit])
+            error.append(level - true[hit])
+    assert abs(np.mean(error)) < 0.35 * noise
+    assert np.mean(short) > (0.25 if noise == 0.002 else 0.8) * noise  # what the first hit hides
 
 
 def test_a_hit_that_does_not_last_was_luck_where_the_curve_goes_on():
