@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 SUITE ?= standard
 
-.PHONY: bench test lint report clean
+.PHONY: bench test lint report gpu clean
 
 # The benchmarks, then the report: ends with the decision and where the plots and the page are.
 bench: $(VENV)/report
@@ -16,6 +16,10 @@ report: $(VENV)/report
 test: $(VENV)/dev
 	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(VENV)/bin/pytest tests -m times $(ARGS)
+
+# What only a GPU can show, with python3 as it is: no environment, no network, 6 minutes (docs/gpus.md).
+gpu:
+	@PYTHON=$(PYTHON) bash tests/gpu.sh $(RESULTS)
 
 lint: $(VENV)/dev $(VENV)/mypy
 	$(VENV)/bin/ruff check .

@@ -69,6 +69,7 @@ def _command() -> None:
     tune.add_argument("--batch-size", type=int, metavar="B", help="of the trainers (default: their own)")
     tune.add_argument("--seeds", type=int, default=2, help="seeds per rate (default: %(default)s)")
     tune.add_argument("--seconds", type=float, default=10.0, help="budget of a trial (default: %(default)s)")
+    tune.add_argument("--patience", type=float, default=120.0, help="seconds without a step (default: %(default)s)")
     tune.add_argument("--device", default="auto")
     tune.add_argument(
         "-o",
@@ -113,6 +114,7 @@ def _tune(arguments: argparse.Namespace) -> None:
         trainers=arguments.trainer or list(STRATEGIES),
         seeds=arguments.seeds,
         seconds=arguments.seconds,
+        patience=arguments.patience,
         device=arguments.device,
     )
     command = f"paceline {shlex.join(sys.argv[1:])}"

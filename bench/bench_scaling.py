@@ -62,6 +62,7 @@ def _trial(plan: Plan, workload: Workload, trainer: Trainer, batch_size: int, wo
         threads=threads,
         device=plan.device,
         seconds=plan.seconds or plan.of_suite(quick=0.3, standard=0.7, full=5.0),
+        patience=plan.patience,
         stop_at_target=False,
         score_along=False,
     )

@@ -50,6 +50,12 @@ OPTIONS = (
         {"type": int},
     ),
     Option("--ranks", "ranks of a distributed trainer (default: by cores and batch)", "N", {"type": int}),
+    Option(
+        "--patience",
+        "wall seconds without a step, or other sign of life, after which a trial is ended (default: 120)",
+        "S",
+        {"type": float, "default": 120.0},
+    ),
     Option("--until-decided", "add blocks until each strategy's verdict falls, or --budget ends", settings=FLAG),
     Option(
         "--budget",

@@ -96,6 +96,7 @@ def the_plan(config: pytest.Config) -> Plan:
                 cores=config.getoption("cores"),
                 ranks=config.getoption("ranks"),
                 minutes=config.getoption("minutes"),
+                patience=config.getoption("patience"),
                 until_decided=config.getoption("until_decided"),
                 results=config.getoption("results"),
             )

@@ -7,13 +7,12 @@ time *in units of its own block's anchor* is free of that, whichever comparison 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
 from paceline.bench.analysis.cells import Cell
-from paceline.bench.analysis.frames import Results, trials_frame
+from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.statistics import (
     MARGIN,
     Comparison,
@@ -22,6 +21,7 @@ from paceline.bench.analysis.statistics import (
     student,
     verdict_of,
 )
+from paceline.bench.records.quantities import seconds_per_step
 
 # How a slower machine moves a metric: times grow with those of the anchor, throughput shrinks.
 GROWS = {"seconds_per_step": 1.0, "seconds_to_target": 1.0, "train_seconds": 1.0, "samples_per_second": -1.0}
@@ -33,20 +33,16 @@ FEWEST = 3
 def anchors(results: Results) -> pd.DataFrame:
     """Return one row an anchor, in the order in which they ran; empty for a run without any.
 
-    Columns: ``environment comparison search block seconds log``, and ``minutes`` since the run's first trial.
-    ``seconds`` are those of a step; one that made none is left out.
+    Columns: ``environment comparison search block seconds log``. ``seconds`` are those of a step; an anchor that made
+    none is left out.
     """
-    if not results.anchors:
-        return pd.DataFrame(columns=["environment", "comparison", "search", "block", "seconds", "log", "minutes"])
-    found = trials_frame(results.anchors)[["environment", "comparison", "search", "block", "seconds_per_step"]]
-    began = min(datetime.fromisoformat(record.started) for record in (*results.records, *results.anchors))
-    found["minutes"] = [
-        (datetime.fromisoformat(record.started) - began).total_seconds() / 60 for record in results.anchors
+    rows = [
+        (record.environment, record.comparison, bool(record.search), record.block, seconds_per_step(record))
+        for record in sorted(results.anchors, key=lambda record: record.started)
     ]
-    found = found.rename(columns={"seconds_per_step": "seconds"})
-    found = found[found["seconds"] > 0].sort_values("minutes", ignore_index=True)
-    found["search"], found["log"] = found["search"] != "", np.log(found["seconds"])
-    return found
+    found = pd.DataFrame(rows, columns=["environment", "comparison", "search", "block", "seconds"])
+    found = found[found["seconds"] > 0].reset_index(drop=True)
+    return found.assign(log=np.log(found["seconds"].astype(float)))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def prices(sweep: Sweep) -> list[Price]:
         least = best(sweep, metric).cell
         if least is not None:
             rules[rule] = float(least["batch_size"])
-    rules["the largest that fits"] = max(float(c["batch_size"]) for c in sweep.cells if c["samples_per_second"] > 0)
+    rules["the largest that was run"] = max(float(c["batch_size"]) for c in sweep.cells if c["samples_per_second"] > 0)
     if COMMON in sweep.rates:
         rules["a common default"] = COMMON
     return [Price(rule, size, fastest.others.get(size)) for rule, size in rules.items()]

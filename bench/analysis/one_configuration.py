@@ -51,7 +51,7 @@ def several_times(results: Results) -> list[Measured]:
     for cells in _by_configuration(results).values():
         for metric in METRICS:
             raced = metric == "seconds_to_target"
-            own = [cell for cell in cells if not raced or _raced(results, cell)]
+            own = [cell for cell in cells if _is_timed(results, cell, raced)]
             if len({cell["comparison"] for cell in own}) < 2:
                 continue
             medians = tuple(_median(cell, metric) for cell in own)
@@ -83,12 +83,16 @@ def _median(cell: Cell, metric: str) -> Interval:
     return Interval(middle, low, high, int(cell[f"{metric}_n"]))
 
 
-def _raced(results: Results, cell: Cell) -> bool:
-    return all(
-        record.stop_at_target
-        for record in results.records
-        if not record.search and (record.comparison, record.cell) == (cell["comparison"], cell["cell"])
-    )
+def _is_timed(results: Results, cell: Cell, to_target: bool) -> bool:
+    """Return whether the trials of ``cell`` are ones to time, and with ``to_target`` all raced there and arrived.
+
+    Hooks that observe the gradient's noise slow a trial's steps. Those that reached the target where others missed it
+    are the lucky ones.
+    """
+    place = cell["comparison"], cell["cell"], cell["environment"]
+    own = [r for r in results.records if not r.search and (r.comparison, r.cell, r.environment) == place]
+    arrived = cell["n_reached"] == cell["n"] and all(record.stop_at_target for record in own)
+    return not any(record.noise for record in own) and (arrived or not to_target)
 
 
 def _chance(results: Results, cells: list[Cell], metric: str) -> float:

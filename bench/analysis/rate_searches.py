@@ -19,6 +19,9 @@ from paceline.bench.analysis.statistics import SPENT, Floats
 
 SCORE = "final_score"
 
+# How far from a place of the coarse grid, in its steps, a rate may lie and still be of it.
+NEAR = 0.1
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -61,6 +64,20 @@ class Searched:
     def sign(self) -> float:
         """What turns a cost back into a value of ``metric``."""
         return -1.0 if self.higher else 1.0
+
+    @property
+    def coarse(self) -> npt.NDArray[np.intp]:
+        """The indices of the rates of its coarse grid: those that were not placed around the best of others.
+
+        The grid is even on the logarithm, and what was added within it halves its steps. Where the rates lie on no such
+        grid, all of them.
+        """
+        logs = np.log(self.rates)
+        if len(logs) < 3:
+            return np.arange(len(logs))
+        places = (logs - logs[0]) / np.diff(logs).max()
+        on_grid = np.flatnonzero(np.abs(places - places.round()) < NEAR)  # rates are rounded to three digits
+        return on_grid if 2 * len(on_grid) > len(logs) else np.arange(len(logs))
 
     def order(self, seeds: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.intp]:
         """Return the rates' indices, best first: fewest failures, then the least mean of ``chosen_by``.

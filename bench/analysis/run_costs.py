@@ -49,20 +49,20 @@ def ledger(results: Results, comparison: str = "strategies", tuning: Path = TUNI
     Of a search for the learning rate there are ``tuning_trials``, and the ``tuning_seconds`` that all of them trained
     for, NaN where that was not recorded. ``tuning_seconds_at_least`` is the same where it was; else what its trials
     that reached the target must have trained for at this run's throughput: those that missed it are not in there.
-    Where the run itself searched the strategy's rate (comparison "tuning"), it is that search which counts.
+    It is the search whose rate the cell was run at that counts; see ``search_of``.
 
     Args:
         results: of a run.
         comparison: whose cells.
         tuning: the trials of the search; see ``harness.learning_rates``.
     """
-    earlier, rows = pd.read_csv(tuning, comment="#"), []
+    rows = []
     for cell in cells_of(results, comparison):
         place = cell["cell"], cell["environment"]
         records = [r for r in results.records if r.comparison == comparison and (r.cell, r.environment) == place]
         finished = pd.DataFrame([costs(r) for r in records if r.status in WITH_RESULT], columns=list(costs(records[0])))
         lost = [r.elapsed_seconds or r.wall_seconds or np.nan for r in records if r.status not in WITH_RESULT]
-        searched = _search(results, cell, earlier)
+        searched = search_of(results, cell, tuning)
         rows.append(
             {"comparison": comparison, "cell": cell["cell"], "environment": cell["environment"]}
             | {"workload": cell["workload"], "trainer": cell["trainer"], "n": len(records)}
@@ -74,14 +74,30 @@ def ledger(results: Results, comparison: str = "strategies", tuning: Path = TUNI
     return pd.DataFrame(rows)
 
 
-def _search(results: Results, cell: Cell, earlier: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials that a cell's rate was searched with: this run's own, else those of ``earlier`` searches."""
+def search_of(results: Results, cell: Cell, tuning: Path = TUNING) -> pd.DataFrame:
+    """Return the trials of the search that the rate of a cell is from; empty where it was not searched, a default.
+
+    Known are the searches in ``tuning``, those that ``paceline tune`` kept beside the run, and those of the run itself
+    (comparison "tuning"). A plan takes rates from the first two; it is the first whose best rate is the cell's.
+    """
+    # Searches that were made before know of no environments.
+    workload = cell["workload"].removesuffix(f"@{cell['environment']}")
+    kept = (pd.read_csv(path, comment="#") for path in (results.folder.parent / TUNING.name, tuning) if path.exists())
+    before = [each[(each["workload"] == workload) & (each["trainer"] == cell["trainer"])] for each in kept]
     place = ["workload", "trainer", "environment"]
     trials = results.trials[(results.trials["comparison"] == "tuning") & (results.trials["search"] != "")]
     own = trials[(trials[place] == [cell[name] for name in place]).all(axis=1)]
-    # An earlier search knows of no environments.
-    workload = cell["workload"].removesuffix(f"@{cell['environment']}")
-    return own if len(own) else earlier[(earlier["workload"] == workload) & (earlier["trainer"] == cell["trainer"])]
+    # Rates are written to three digits.
+    return next((each for each in (*before, own) if np.isclose(_best(each), cell["lr"], rtol=0.005)), own[:0])
+
+
+def _best(searched: pd.DataFrame) -> float:
+    """Return the rate that a search chose: fewest misses, then fewest samples; NaN where none reached the target."""
+    reached = searched["samples_to_target"].replace(np.inf, np.nan)
+    samples = reached.groupby(searched["lr"]).agg(["size", "count", "mean"])
+    samples = samples[samples["count"] > 0]
+    ranked = samples.assign(missed=samples["size"] - samples["count"]).sort_values(["missed", "mean"])
+    return float(ranked.index[0]) if len(ranked) else np.nan
 
 
 def _tuned(searched: pd.DataFrame, cell: Cell) -> dict[str, float]:

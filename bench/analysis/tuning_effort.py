@@ -35,9 +35,10 @@ def chances(rates: int, k: int) -> Floats:
 
 
 def best_of(found: Searched, k: int) -> Floats:
-    """Return the expected cost [seeds] of the best of ``k`` of the tried rates, drawn at random.
+    """Return the expected cost [seeds] of the best of ``k`` rates of the coarse grid, drawn at random.
 
-    The expectation is exact, over all sets of ``k`` rates. Each seed's is of rates chosen on the other seeds; with one
+    Rates that the search placed around the best of others are no draws: they would make few rates look like many. The
+    expectation is exact, over all sets of ``k`` rates. Each seed's is of rates chosen on the other seeds; with one
     seed there is no other, and the choice is optimistic. Times ``found.sign`` it is in the metric's unit.
 
     Raises:
@@ -45,8 +46,14 @@ def best_of(found: Searched, k: int) -> Floats:
 
     Source: J. Dodge et al. 2019, "Show Your Work" (EMNLP), equation 5, there with replacement.
     """
-    probabilities = chances(len(found.rates), k)
-    return np.array([probabilities @ found.cost[found.order(others), s] for s, others in _left_out(found)])
+    probabilities = chances(len(found.coarse), k)
+    return np.array([probabilities @ found.cost[_coarse_first(found, others), s] for s, others in _left_out(found)])
+
+
+def _coarse_first(found: Searched, seeds: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.intp]:
+    """Return the indices of the coarse rates, best first."""
+    order = found.order(seeds)
+    return np.asarray(order[np.isin(order, found.coarse)])
 
 
 def _left_out(found: Searched) -> list[tuple[int, npt.NDArray[np.bool_] | None]]:
@@ -62,7 +69,7 @@ def optimism(found: Searched) -> float:
     """
     if len(found.seeds) < 2:
         return math.nan
-    honest = float(best_of(found, len(found.rates)).mean())
+    honest = float(np.mean([found.cost[found.order(others)[0], s] for s, others in _left_out(found)]))
     return (honest - float(found.cost[found.best].mean())) / abs(honest) if honest else math.nan
 
 
@@ -88,13 +95,19 @@ class Standing:
 
     @property
     def label(self) -> str:
-        """Return "tuning-dependent" where the best search is not the same for all efforts, else "stable".
+        """Return "stable" where the best search is the same for all efforts, else whether that is resolved.
 
-        Empty where there are no two searches, or too few rates for two efforts: there is nothing that could change.
+        "tuning-dependent" where two searches change places, and each is resolved to be worse at the other's effort;
+        "not resolved" where they do by what was measured, but trials differ by as much. Empty where there are no two
+        searches, or too few rates for two efforts: there is nothing that could change.
         """
         if len(self.searches) < 2 or len(self.efforts) < 2:
             return ""
-        return "stable" if len(set(self.best)) == 1 else "tuning-dependent"
+        if len(set(self.best)) == 1:
+            return "stable"
+        places = list(zip(self.best, self.tied, strict=True))
+        changed = any(a != b and b not in tied and a not in of_b for a, tied in places for b, of_b in places)
+        return "tuning-dependent" if changed else "not resolved"
 
     def turns(self, name: str) -> bool:
         """Return whether this search and the one that is best at the largest effort change places below it."""
@@ -102,8 +115,8 @@ class Standing:
 
 
 def efforts(found: list[Searched]) -> tuple[int, ...]:
-    """Return 3, 5 and 9 tried rates, as far as all of ``found`` tried so many, and all that they tried if fewer."""
-    most = min(len(one.rates) for one in found)
+    """Return 3, 5 and 9 rates, as far as all coarse grids hold so many, and all that they hold if fewer."""
+    most = min(len(one.coarse) for one in found)
     return tuple(sorted({k for k in EFFORTS if k <= most} | {min(most, EFFORTS[-1])}))
 
 
@@ -111,7 +124,7 @@ def standings(results: Results, comparison: str, metric: str | None = None) -> l
     """Return which search is best after how many tried rates, for each workload (and environment).
 
     A search is *tuning-dependent* if it has the best expected value for one number of tried rates out of 3, 5 and 9,
-    and another one has it for another number: what was concluded would turn on how much was tuned.
+    and another one has it for another number, both resolved: what was concluded would turn on how much was tuned.
 
     Args:
         results: see ``searches``.

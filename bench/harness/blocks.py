@@ -118,7 +118,7 @@ class Blocks:
 
     def _expect(self, comparisons: Iterable[Comparison], found: Iterable[Record] = ()) -> None:
         self._ahead = Ahead(comparisons, self._done.values())
-        self._repeats = Repeats(self._ahead.trials(), found)
+        self._repeats = Repeats(self._ahead.trials() + len(self._done), found)
 
     def describe(self, **measured: Callable[[], Any]) -> None:
         """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""

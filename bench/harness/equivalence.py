@@ -12,25 +12,21 @@ import pickle
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.processes import call_in_processes
-from paceline.bench.harness.ranks import loopback_only
+from paceline.bench.harness.ranks import process_group
 from paceline.bench.harness.trial import Trial, payload, varies_batch_size
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
 from paceline.trainers.task import Task, Trainer
-
-PATIENCE = 120.0  # seconds
 
 # Named, since each explains a gap, and whether it is one to worry about.
 BATCH_NORM = "BatchNorm: batch statistics depend on the micro-batch"
@@ -81,7 +77,9 @@ def _checked(trial: Trial) -> dict[str, Any]:
         arguments = payload(trial), str(data_file), str(Path(folder) / "rendezvous")
         try:
             name = f"workload {trial.workload.name!r}"
-            gaps = call_in_processes(_rank_gap, arguments, trial.world_size, PATIENCE, trial.workload.settings, name)
+            gaps = call_in_processes(
+                _rank_gap, arguments, trial.world_size, trial.patience, trial.workload.settings, name
+            )
         except ValueError as error:
             found |= {"gap": None, "bound": None, "dtype": None, "notes": []}
             return found | {"passed": False, "reason": f"could not be checked: {error}"}
@@ -114,20 +112,8 @@ def _rank_gap(rank: int, packed: bytes, data_file: str, rendezvous: str) -> Gap:
     device = torch.device("cuda", rank) if trial.device == "cuda" else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if not getattr(trial.trainer, "distributed", False):
+    with process_group(trial, rank, rendezvous, device):
         return gap(trial, data, device)
-    loopback_only()
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        init_method=f"file://{rendezvous}",
-        rank=rank,
-        world_size=trial.world_size,
-        timeout=timedelta(seconds=PATIENCE),
-    )
-    try:
-        return gap(trial, data, device)
-    finally:
-        dist.destroy_process_group()
 
 
 def gap(trial: Trial, data: Data, device: torch.device) -> Gap:

@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import forkserver
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import psutil
 
+from paceline.bench.harness.dies_with_run import WITH
 from paceline.bench.harness.preload import WANTED
 
 # torch loads the compiler's front end when FLOPs are counted, which takes a second. The last one loads what the
 # user's models need.
 PRELOADED = [
+    "paceline.bench.harness.dies_with_run",
     "torch.distributed", "torch.nn.parallel", "torch.utils.flop_counter", "torch._dynamo", "pynvml",
     "paceline.bench.harness.measure", "paceline.bench.harness.preload",
 ]  # fmt: skip
@@ -41,9 +44,21 @@ def process_context() -> BaseContext:
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     if _server() is None:
-        forkserver.ensure_running()
+        with _dying_with_this_process():
+            forkserver.ensure_running()
         _ours.add(_server())
     return context
+
+
+@contextlib.contextmanager
+def _dying_with_this_process() -> Iterator[None]:
+    """Have a server that starts in here die with this process: with its main thread, as the kernel has it."""
+    if threading.current_thread() is threading.main_thread():
+        os.environ[WITH] = str(os.getpid())
+    try:
+        yield
+    finally:
+        os.environ.pop(WITH, None)
 
 
 def ask_for(modules: Iterable[str]) -> None:
@@ -80,7 +95,7 @@ def _start_another(modules: list[str]) -> bool:
         json.dump({"path": sys.path, "modules": modules}, opened)
     os.environ[WANTED] = file
     try:
-        with main_module_hidden():
+        with main_module_hidden(), _dying_with_this_process():
             process = process_context().Process(target=_end_unless_spoiled)  # type: ignore[attr-defined]
             process.start()
         _ours.add(_server())

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
-from paceline.bench.harness.warm_up import compiled_seconds, warm_up
+from paceline.bench.harness.warm_up import HOOKS, compiled_seconds, warm_up
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
@@ -63,6 +65,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
 
 def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: Send, pulse: Pulse) -> tuple[str, str]:
     began = time.perf_counter()
+    warnings.filterwarnings("ignore", message=HOOKS)
     torch.set_num_threads(trial.threads_per_rank)
     os.environ["OMP_NUM_THREADS"] = str(trial.threads_per_rank)  # for whatever this process may start
     device = torch.device(trial.device, rank) if trial.device == "cuda" else torch.device("cpu")
@@ -173,6 +176,7 @@ class Run:
     _first_losses: list[float] = field(default_factory=list)
     _hopeless: int = 0
     _clock: Clock = field(init=False)
+    _first_use: RemovableHandle = field(init=False)
 
     def train(self) -> tuple[str, str]:
         """Train until the target, the end of the budget or of the trainer; return status and reason."""
@@ -180,7 +184,7 @@ class Run:
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
         number, edge, step, ended = 0, 1, None, None
-        self.ranks.meet()
+        self.ranks.go_on_together()
         self.probes.reset()
         self._compiled = compiled_seconds()
         self.pulse.get_on("training")
@@ -216,6 +220,7 @@ class Run:
     def _at_edge(self, number: int, step: Step, trainer_ended: bool = False) -> tuple[str, str] | None:
         """End a window after step ``number``: stop the clock, score, tell the parent, decide whether to go on."""
         own = self._clock.stop()
+        self._first_use.remove()
         began = time.perf_counter()
         self.probes.pause()
         self.pulse.get_on("an evaluation")
@@ -237,7 +242,7 @@ class Run:
             self.send({"warning": f"the model was compiled anew while it trained: {share} in {number} steps"})
         self.pulse.get_on("training")
         self._compiled = compiled_seconds()
-        self.probes.resume(self.ranks.meet)
+        self.probes.resume(self.ranks.go_on_together)
         self.evaluation_seconds += time.perf_counter() - began
         return ended
 
@@ -319,20 +324,19 @@ class Run:
         Building a model, wrapping it and building its optimizer is not training, yet it happens in
         the trainer, before its first step. A trainer that never calls its model is timed from the start.
         """
-        started = False
+        built: list[nn.Module] = []
 
-        def first_use(handle: RemovableHandle) -> None:
-            nonlocal started
-            handle.remove()
-            if not started:
-                started = True
+        def before_any_module(module: nn.Module, _: Any) -> None:
+            if any(part is model for part in module.modules() for model in built):
+                self._first_use.remove()
                 self.setup_seconds += self._clock.stop()
                 self.probes.built()
                 self._clock.start()
 
         def build() -> nn.Module:
-            model = self.task.model()
-            handle: RemovableHandle = model.register_forward_pre_hook(lambda *_: first_use(handle))
-            return model
+            built.append(self.task.model())
+            return built[-1]
 
+        # Of all modules, and not a hook of the model's own: a compiled one is run as it was compiled in the warm-up.
+        self._first_use = register_module_forward_pre_hook(before_any_module)
         return build

@@ -74,6 +74,7 @@ class Plan:
         cores: CPU cores that a trial takes; None is all that it may (``probes.cores``).
         ranks: of a distributed trainer; None leaves it to the plan.
         gpus: that CUDA shows to this process.
+        patience: wall seconds without a sign of life after which a trial is ended.
         minutes: wall time of the measurements; None leaves it to the suite.
         until_decided: whether blocks are added until verdicts fall, for which there is a budget of its own.
         rates: learning rates found by search, by workload and ``learning_rates.identity`` of the trainer.
@@ -91,6 +92,7 @@ class Plan:
     cores: int | None = None
     ranks: int | None = None
     gpus: int = 0
+    patience: float = 120.0
     minutes: float | None = None
     until_decided: bool = False
     rates: tuple[tuple[tuple[str, str], float], ...] = ()
@@ -151,6 +153,7 @@ class Plan:
             device=self.device,
             seconds=self.seconds if self.seconds is not None else seconds,
             label=label,
+            patience=self.patience,
         )
 
     def from_first_seed(self, cell: Trial | Search) -> Trial | Search:
@@ -211,6 +214,7 @@ def make_plan(
     cores: int | None = None,
     ranks: int | None = None,
     minutes: float | None = None,
+    patience: float = 120.0,
     until_decided: bool = False,
     results: Path = Path("results"),
 ) -> Plan:
@@ -235,6 +239,8 @@ def make_plan(
             raise ValueError(f"--{name} must be at least 1, got {count}")
     if minutes is not None and not minutes > 0:
         raise ValueError(f"--minutes must be more than 0, got {minutes:g}")
+    if not patience > 0:
+        raise ValueError(f"--patience must be more than 0, got {patience:g}")
     rates = best_rates(BUILT_IN_RATES, results / "learning_rates.csv")
     chosen, gpus, notes = _device(device)
     return Plan(
@@ -249,6 +255,7 @@ def make_plan(
         cores=cores,
         ranks=ranks,
         gpus=gpus,
+        patience=patience,
         minutes=minutes,
         until_decided=until_decided,
         rates=tuple(rates.items()),

@@ -31,8 +31,12 @@ class Ranks:
         return self.rank == 0
 
     def meet(self) -> None:
-        """Go on when all ranks have come here. The first time NCCL connects them, and takes its buffers."""
-        if dist.is_initialized():
+        """Make a first collective: it is then that NCCL connects the ranks, and takes its buffers."""
+        dist.all_reduce(torch.zeros(1, device=self.device))
+
+    def go_on_together(self) -> None:
+        """Wait until all ranks have come here."""
+        if self.world_size > 1:
             dist.all_reduce(torch.zeros(1, device=self.device))
 
     def total(self, value: float) -> float:

@@ -14,9 +14,10 @@ class Repeats:
     """Says whether a trial is to be run again: by its surroundings and the trials before it, never by its result."""
 
     def __init__(self, trials: int = 0, seen: Iterable[Record] = ()) -> None:
-        """Begin a run of so many ``trials``, of which some may have been ``seen`` when it is continued."""
-        self._left = int(LARGEST_SHARE * trials)
+        """Begin a run of so many ``trials``, of which some were ``seen``, and some repeated, if it is continued."""
         self._seen = list(seen)
+        made = sum(record.repeat > 0 for record in self._seen)
+        self._left = max(0, int(LARGEST_SHARE * trials) - made)
 
     def saw(self, record: Record) -> str:
         """Take a trial in that has ended; return what disturbed it, "" if nothing that a repeat would help.

@@ -70,12 +70,17 @@ class RunFolder:
     def went_on(self, environment: dict[str, Any]) -> None:
         """Note in which ``environment`` the run was gone on with, and that nothing is cut for want of time any more.
 
+        One to which blocks are added until verdicts fall is so from then on, however it began: somebody looks at it
+        after each, which its intervals have to allow for.
+
         Raises:
             ValueError: if the folder cannot be written to; one line.
         """
         before = self.environment()
         before.pop("cut", None)
         again = {name: environment.get(name) for name in ("captured", "git", "load_average", "gpus")}
+        if environment.get("until_decided"):
+            before["until_decided"] = True
         before["resumed"] = [*before.get("resumed", []), again]
         try:
             self.keep("environment.json", before)

@@ -2,7 +2,8 @@
 
 import gc
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,8 +21,11 @@ from paceline.bench.workloads.random_state import seed_all
 from paceline.bench.workloads.workload import SCORED_AT_ONCE, evaluating
 from paceline.trainers.task import Task
 
-# So many steps, or as many as fit into so many seconds: two at least.
+# So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
 WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
+
+# What torch says of hooks that count FLOPs, or see a first use, and are gone before anything is compiled.
+HOOKS = r"Using `torch.compile\(module\)` when there are global hooks"
 
 # Of inputs and outputs together, what is scored at once even where the trainer's own batch has less.
 LEAST_SCORED_BYTES = 1 << 20
@@ -57,10 +61,10 @@ def warm_up(
     """
     began = time.perf_counter()
     footprint: dict[str, int] = {}
-    flops, step, at_once = None, None, SCORED_AT_ONCE
+    flops, step, second, at_once = None, None, None, SCORED_AT_ONCE
     seed_all(trial.seed, ranks.rank)  # dropout and the like draw from the global state
     with closing(trial.trainer(task)) as steps:
-        with FlopCounterMode(display=False) as counter:
+        with _counting_flops() as counter:
             step = next(steps, None)
         pulse.get_on("warm-up")
         counted = ranks.total(counter.get_total_flops())  # of all shares, which need not be equal
@@ -72,8 +76,10 @@ def warm_up(
                 step, footprint = second, footprints.bytes()
             pulse.get_on("warm-up")
         probes.steps_follow()
-        for _ in range(WARMUP_STEPS - 2):
-            if ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):  # every rank makes as many
+        least = int(task.device.type == "cuda")  # a step that shows what memory training needs there
+        for made in range(WARMUP_STEPS - 2):
+            # Every rank makes as many.
+            if made >= least and ranks.from_first(time.perf_counter() - began > WARMUP_SECONDS):
                 break
             step = next(steps, step)
             pulse.get_on("warm-up")
@@ -88,7 +94,7 @@ def warm_up(
     if dtype == "float32" and multiplied_in_tf32(counter, task.device):
         dtype = "tf32"
     count = sum(p.numel() for p in parameters) if step is not None else None
-    del steps, step, parameters
+    del steps, step, second, parameters
     pulse.get_on("warm-up")
     for part in _a_short_pass(trial, task):
         with closing(trial.trainer(part)) as steps:
@@ -113,6 +119,13 @@ def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint:
     elif "optimizer_bytes" not in footprint:
         found |= dict.fromkeys(of_optimizers, "the trainer's second step used no optimizer of torch")
     return found
+
+
+@contextmanager
+def _counting_flops() -> Iterator[FlopCounterMode]:
+    """Count FLOPs, uncompiled: a model that first meets the counter is never compiled after, and nothing says so."""
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        yield counter
 
 
 def compiled_seconds() -> float:

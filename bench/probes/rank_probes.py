@@ -223,7 +223,8 @@ class Probes:
             "clock_event_reasons": readings.clock_event_reasons,
             "power_limit_watts": readings.power_limit_watts,
         }
-        unmeasured |= readings.unmeasured
+        of_others = {"other_processes": "gpu_other_processes", "others_share": "gpu_others_share"}
+        unmeasured |= {of_others.get(name, name): reason for name, reason in readings.unmeasured.items()}
         for name in ("context", "communication", "peak"):
             if name in readings.beyond_torch:
                 seen[f"beyond_torch_{name}_bytes"] = readings.beyond_torch[name]
@@ -235,7 +236,7 @@ class Probes:
         if self._packages.refused:
             unmeasured["energy_joules"] = rapl.UNREADABLE
         elif why := self._packages.why_unknown:
-            unmeasured["energy_joules"] = why
+            unmeasured["energy_joules"] = f"{why} (the CPU's)"
         else:
             seen |= {"package_joules": self._packages.joules, "package_window_seconds": self._packages.seconds}
 

@@ -9,6 +9,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     batch_size,
     critical_batch,
+    drift,
     noise_scale,
     null,
     optimizers,
@@ -24,6 +25,7 @@ from paceline.bench.report.plots.style import DPI
 # In the order in which a report shows them.
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **null.PLOTS,
+    **drift.PLOTS,
     **strategies.PLOTS,
     **tuning.PLOTS,
     **optimizers.PLOTS,

@@ -77,7 +77,8 @@ def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decisio
     choice = f"B={_b(surely)}"
     if perhaps is not surely:
         choice = f"between B={_b(perhaps)} and B={_b(surely)}"
-        sentences.append(f"B={_b(perhaps)} gives {times(shares[_b(perhaps)])} that: not resolved whether it saturates.")
+        known = f"B={_b(perhaps)} gives {times(shares[_b(perhaps)])} that throughput"
+        sentences.append(f"{known}: whether it is {percent(SATURATED)} of it is not resolved.")
     allowed = [
         cell for cell in smaller if cell["batch_size"] < perhaps["batch_size"] and shares[_b(cell)].high >= SATURATED
     ]

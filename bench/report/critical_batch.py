@@ -96,6 +96,11 @@ def _remarks(sweep: Sweep) -> list[str]:
     if found.falls:
         falls = listed(f"from B={a:g} to {b:g}" for a, b in found.falls)
         remarks.append(f"samples fall {falls}, which no hyperbola does")
+    p, off = found.lack_of_fit
+    if p < 0.05:
+        remarks.append(
+            f"the samples lie off the hyperbola by {percent(off, 1)} beyond chance (lack of fit, p = {p:.2g})"
+        )
     if found.outliers:
         remarks.append(f"B={_sizes(found.outliers)} lies off the curve through the others")
     told = {size: rate for size, rate in sweep.rates.items() if rate.failed < rate.trials}
@@ -184,7 +189,9 @@ def _decision(sweep: Sweep, found: Best) -> tuple[str, str]:
         sentences.append(f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
     if found.metric == "seconds_to_target":
         sentences += _warnings(sweep)
-    sentences.append("Each batch size at the learning rate found for it, on other seeds.")
+    default = [size for size, rate in sweep.rates.items() if not rate.tried]
+    unequal = f" No rate was searched for B={_sizes(default)}." if default else ""
+    sentences.append(f"Each batch size at the learning rate found for it, on other seeds.{unequal}")
     sizes = sorted([size, *found.tied])
     choice = listed([f"B={s:g}" for s in sizes], "or") if found.decided else NOT_DECIDED
     return choice, " ".join(filter(None, [*sentences, excluded, _critical(sweep)]))

@@ -9,7 +9,7 @@ import textwrap
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.report import batch_size, critical_batch, null, precision, scaling, strategy_choice
+from paceline.bench.report import batch_size, critical_batch, drift, null, precision, scaling, strategy_choice
 
 
 def decide(results: Results) -> pd.DataFrame:
@@ -28,8 +28,8 @@ def decide(results: Results) -> pd.DataFrame:
 
 
 def decision_text(results: Results) -> str:
-    """Return the decision table as plain text for a terminal, after which differences the run does not resolve."""
-    lines = [textwrap.fill(null.headline(results), 100), "\nDecision"]
+    """Return the decision table as plain text, after which differences the run does not resolve or cannot trust."""
+    lines = [textwrap.fill(f"{null.headline(results)} {drift.reconciliation(results)}", 100), "\nDecision"]
     for row in decide(results).itertuples():
         lines.append(f"\n{row.constraint}: {row.choice}")
         lines.append(textwrap.fill(str(row.why), 100, initial_indent="    ", subsequent_indent="    "))

@@ -29,7 +29,7 @@ def table(results: Results) -> pd.DataFrame:
                 "workload": amp["workload"],
                 "parameters": number_of(amp["parameters"]),
                 "batch size": number_of(amp["batch_size"]),
-                "float32, per step": median_of(full, "seconds_per_step"),
+                f"{full['dtype']}, per step": median_of(full, "seconds_per_step"),
                 f"{amp['dtype']}, per step": median_of(amp, "seconds_per_step"),
                 "speed-up": ratio(gain),
                 "verdict": gain.verdict,
@@ -51,6 +51,7 @@ def decisions(results: Results) -> list[Decision]:
     for amp, _, found in pairs:
         groups[found.verdict].append(f"{amp['workload']} B={number_of(amp['batch_size'])} ({ratio(found)})")
     low = listed(dict.fromkeys(str(amp["dtype"]) for amp, _, _ in pairs if amp["dtype"]), "or") or "mixed precision"
+    full_dtypes = listed(dict.fromkeys(str(full["dtype"]) for _, full, _ in pairs), "or")  # TF32 where a GPU made it so
     heads = {
         "faster": f"{low} is faster at",
         "slower": "slower at",
@@ -58,15 +59,15 @@ def decisions(results: Results) -> list[Decision]:
         "undecided": "not resolved at",
     }
     why = "; ".join(f"{heads[verdict]} {', '.join(where)}" for verdict, where in groups.items() if where)
-    why = f"Speed-up of {low} over float32, in throughput: {why}."
+    why = f"Speed-up of {low} over {full_dtypes}, in throughput: {why}."
     if len(pairs) > 1:
         why += f" The {len(pairs)} verdicts are corrected together (Holm)."
     faster, resolved = len(groups["faster"]), len(pairs) - len(groups["undecided"])
-    elsewhere = "float32 or not resolved" if groups["undecided"] else "float32"
+    elsewhere = f"{full_dtypes} or not resolved" if groups["undecided"] else full_dtypes
     if not resolved:
         choice = NOT_DECIDED
     elif not faster:
-        choice = "float32" if resolved == len(pairs) else "float32 where it is resolved"
+        choice = full_dtypes if resolved == len(pairs) else f"{full_dtypes} where it is resolved"
     elif faster == len(pairs):
         choice = low
     else:

@@ -38,7 +38,7 @@ def table(results: Results, comparison: str, metric: str | None = None) -> pd.Da
 def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str, str]:
     show = _formatter(found)
     expected = {
-        f"best of {k}": show(float(best_of(found, k).mean())) if k <= len(found.rates) else MISSING for k in EFFORTS
+        f"best of {k}": show(float(best_of(found, k).mean())) if k <= len(found.coarse) else MISSING for k in EFFORTS
     }
     return {
         "workload": found.workload,
@@ -125,8 +125,10 @@ def _sentence(standing: Standing) -> str:
     said = f"On {first.workload} the best expected {what} has {winners} tried rates"
     if standing.label == "stable":
         said += ": the same however much is tuned."
-    elif standing.label:
+    elif standing.label == "tuning-dependent":
         said += ": which is best is tuning-dependent."
+    elif standing.label:
+        said += "; whether which is best depends on the effort is not resolved."
     else:
         said += "; with so few rates nothing is known of how that depends on the effort."
     if seeds < 3:

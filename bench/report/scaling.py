@@ -1,14 +1,14 @@
 """What the report shows of ``bench_scaling.py``: what more workers buy, as ranks and as threads."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, in_order, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
+from paceline.bench.analysis.run_costs import search_of
 from paceline.bench.analysis.scaling import Scaling, at_equal_cores, cost, scalings, workers
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
+from paceline.bench.report.cores_used import footing, paid_for, worker
 from paceline.bench.report.equivalence import no_equal, reservations
 from paceline.bench.report.judging import Judged, Point, over_sweep, provisos, takes_less, takes_more, where
 from paceline.bench.report.metrics import columns, median_of
@@ -37,17 +37,13 @@ def table(results: Results) -> pd.DataFrame:
                 **columns(cell, "seconds_per_step", "samples_per_second"),
                 "speed-up over 1 rank": ratio(found.speedup) if found.speedup else MISSING,
                 "efficiency": ratio(found.efficiency) if found.efficiency else MISSING,
-                f"over 1 process on 1 {_worker(cell)}": ratio(found.over_process) if found.over_process else MISSING,
-                f"{_worker(cell)}-seconds a sample, over its": ratio(found.cost) if found.cost else MISSING,
+                f"over 1 process on 1 {worker(cell)}": ratio(found.over_process) if found.over_process else MISSING,
+                f"{worker(cell)}-seconds a sample, over its": ratio(found.cost) if found.cost else MISSING,
                 "training memory, all ranks": median_of(cell, "training_memory_bytes"),
                 "note": "; ".join(filter(None, notes)),
             }
         )
     return pd.DataFrame(rows).fillna(MISSING)
-
-
-def _worker(cell: Cell) -> str:
-    return "GPU" if cell["device"] == "cuda" else "core"
 
 
 def decisions(results: Results) -> list[Decision]:
@@ -116,27 +112,16 @@ def _choose(results: Results, own: list[Scaling]) -> tuple[str, list[str]]:
 def _against_threads(results: Results) -> list[str]:
     """Return what ranks cost or save against one process, where both trained to the target."""
     return [
-        f"{_footing(ddp, mini)}, Ddp's ranks take {times(seconds)} the seconds of MiniBatch's one process to the "
-        f"target of {workload}{_paid(seconds, ddp, mini)}. {reservations(results, ddp, mini)}".strip()
+        f"{footing(ddp, mini)}, Ddp's ranks take {times(seconds)} the seconds of MiniBatch's one process to the "
+        f"target of {workload}{paid_for(seconds, ddp, mini)}. {reservations(results, ddp, mini)}".strip()
         for workload, ddp, mini in strategy_pairs(results, "Ddp", "MiniBatch")
         for seconds in (pair(results, ddp, mini, "seconds_to_target"),)
     ]
 
 
-def _footing(a: Cell, b: Cell) -> str:
-    """Return on what ``a`` and ``b`` run: "On the same 2 cores", "On 8 GPUs against 1"."""
-    count, other, what = workers(a), workers(b), _worker(a)
-    same = f"On the same {count} {what}s" if count > 1 else f"On the same {what}"
-    return same if count == other else f"On {count} {what}{'s' * (count > 1)} against {other}"
-
-
-def _paid(seconds: Pair, a: Cell, b: Cell) -> str:
-    """Return what that is in core-seconds, or GPU-seconds, where the two do not run on the same number."""
-    if workers(a) == workers(b) or not seconds.comparison.n:
-        return ""
-    found, more = seconds.comparison, workers(a) / workers(b)
-    paid = replace(found, ratio=more * found.ratio, low=more * found.low, high=more * found.high)
-    return f", {times(replace(seconds, comparison=paid))} the {_worker(a)}-seconds"
+def _searched(results: Results, *cells: Cell) -> str:
+    """Return that the rates are those found for the cells; "" where one is a default."""
+    return ", each at the learning rate found for it" if all(len(search_of(results, cell)) for cell in cells) else ""
 
 
 def _step_up(fewer: Scaling, more: Scaling, gain: Pair) -> str:
@@ -145,7 +130,7 @@ def _step_up(fewer: Scaling, more: Scaling, gain: Pair) -> str:
     paid = cost(gain.comparison, workers(more.cell) / workers(fewer.cell))
     return (
         f"From {_layout(fewer)} to {_layout(more)} at B={number_of(more.cell['batch_size'])} the throughput becomes "
-        f"{times(gain)} what it was, at {times(paid)} the {_worker(more.cell)}-seconds a sample: {end}."
+        f"{times(gain)} what it was, at {times(paid)} the {worker(more.cell)}-seconds a sample: {end}."
     )
 
 
@@ -193,7 +178,7 @@ def more_workers_are_faster(results: Results) -> Judged:
         known = None if faster.verdict == "holds" and not (gpu or equal) else faster
         numbers = f"speed-up {ratio(found.speedup)}"
         if found.cost is not None:
-            numbers += f", {_worker(found.cell)}-seconds a sample {ratio(found.cost)} those of 1 process"
+            numbers += f", {worker(found.cell)}-seconds a sample {ratio(found.cost)} those of 1 process"
         idle.append(Point(f"{where(found.cell)} on {found.cell['world_size']} ranks {against}", known, numbers))
     shared = any(cell["oversubscribed"] for cell in cells_of(results, "scaling"))
     measure = "Throughput at the same batch, which takes the same steps: the hardware's part"
@@ -205,12 +190,13 @@ def more_workers_are_faster(results: Results) -> Judged:
         beware = f"That ranks beat idle cores says nothing of threads on them, which were not measured. {beware}"
     points = [*equal, *idle] if idle else []
     verdict, why = over_sweep(points, "what ranks are compared with, and on how many of them", measure, needs, beware)
-    statistical = [
-        f"{_footing(ddp, mini)} and at equal batch on {workload}, ranks take "
-        f"{times(pair(results, ddp, mini, 'samples_to_target'))} the samples of one process and "
-        f"{times(seconds)} its seconds to target{_paid(seconds, ddp, mini)}, each at the learning "
-        f"rate found for it.{provisos(results, ddp, mini)}"
-        for workload, ddp, mini in pairs
-        for seconds in (pair(results, ddp, mini, "seconds_to_target"),)
-    ]
+    statistical = []
+    for workload, ddp, mini in pairs:
+        seconds = pair(results, ddp, mini, "seconds_to_target")
+        statistical.append(
+            f"{footing(ddp, mini)} and at equal batch on {workload}, ranks take "
+            f"{times(pair(results, ddp, mini, 'samples_to_target'))} the samples of one process and "
+            f"{times(seconds)} its seconds to target{paid_for(seconds, ddp, mini)}{_searched(results, ddp, mini)}."
+            f"{provisos(results, ddp, mini)}"
+        )
     return verdict, " ".join([why, *statistical])

@@ -6,18 +6,23 @@ import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_order
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import pair
-from paceline.bench.analysis.run_costs import break_even, ledger, once
+from paceline.bench.analysis.paired import Pair, pair
+from paceline.bench.analysis.run_costs import break_even, ledger, once, search_of
+from paceline.bench.analysis.scaling import workers
 from paceline.bench.analysis.statistics import Interval
 from paceline.bench.analysis.time_to_target import crossings, disagreements
 from paceline.bench.records.metrics import COSTS
+from paceline.bench.report.cores_used import footing, in_worker_seconds, worker
 from paceline.bench.report.doubts import flag
 from paceline.bench.report.equivalence import marked
 from paceline.bench.report.metrics import columns, ratio_column
 from paceline.bench.report.plots.convergence import convergence
 from paceline.bench.report.plots.pareto import pareto
 from paceline.bench.report.plots.time_to_target import time_to_target as times_to_target
-from paceline.bench.report.wording import MISSING, in_seconds, interval, number, number_of
+from paceline.bench.report.wording import MISSING, in_seconds, interval, number, number_of, ratio
+
+# The column of those that do not run on the same number of cores or GPUs.
+UNLIKE = "not on the same"
 
 PLOTS = {
     "convergence": convergence,
@@ -33,7 +38,7 @@ def table(results: Results) -> pd.DataFrame:
             {
                 "workload": cell["workload"],
                 "strategy": marked(results, cell),
-                "learning rate": MISSING if math.isnan(cell["lr"]) else f"{cell['lr']:g}",
+                "learning rate": _rate(results, cell),
                 "batch size": number_of(cell["batch_size"]),
                 "ranks x threads": f"{cell['world_size']} x {cell['threads']}",
                 "reached": f"{cell['n_reached']} of {cell['n']}",
@@ -42,6 +47,13 @@ def table(results: Results) -> pd.DataFrame:
             for cell in in_order(cells_of(results, "strategies"), "workload", "cell")
         ]
     )
+
+
+def _rate(results: Results, cell: Cell) -> str:
+    """Return a cell's learning rate, and that it was not searched where no search is known that tried it."""
+    if math.isnan(cell["lr"]):
+        return MISSING
+    return f"{cell['lr']:g}" if len(search_of(results, cell)) else f"{cell['lr']:g} (not searched)"
 
 
 def time_to_target(results: Results) -> pd.DataFrame:
@@ -109,11 +121,21 @@ def pairwise(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
                     f"strategy / {base}": marked(results, cell),
                     **ratio_column(seconds, "seconds_to_target"),
                     "verdict": seconds.verdict,
+                    UNLIKE: _unlike(seconds, cell, against),
                     **ratio_column(pair(results, cell, against, "samples_to_target"), "samples_to_target"),
                     **ratio_column(pair(results, cell, against, "training_memory_bytes"), "training_memory_bytes"),
                 }
             )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found if any(row[UNLIKE] for row in rows) else found.drop(columns=UNLIKE, errors="ignore")
+
+
+def _unlike(seconds: Pair, a: Cell, b: Cell) -> str:
+    """Return on how many cores or GPUs two cells run, and what that costs; "" where it is as many."""
+    if workers(a) == workers(b):
+        return ""
+    paid = ratio(in_worker_seconds(seconds, a, b))
+    return f"{footing(a, b)}: {paid} the {worker(a)}-seconds"
 
 
 def run_costs(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
@@ -140,7 +162,7 @@ def run_costs(results: Results, base: str = "MiniBatch") -> pd.DataFrame:
                 "failed trials": _failed(entry),
                 "tuning": _tuning(entry),
                 f"cheaper than {base} after": "" if entry["trainer"] == base or against is None
-                else _break_even(entry, against),
+                else _pays_off(results, entry, against),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -162,11 +184,18 @@ def _failed(entry: Cell) -> str:
 
 def _tuning(entry: Cell) -> str:
     if not entry["tuning_trials"]:
-        return "none recorded"
+        return "rate not searched"
     trials = f"{number_of(entry['tuning_trials'])} trials"
     if not math.isnan(entry["tuning_seconds"]):
         return f"{trials}, {in_seconds(entry['tuning_seconds'])}"
     return f"{trials}, seconds not recorded (at least {in_seconds(entry['tuning_seconds_at_least'])})"
+
+
+def _pays_off(results: Results, a: Cell, b: Cell) -> str:
+    """Return when ``a`` has cost less than ``b``, where it is resolved at all which of them trains for less."""
+    one, other = ({"comparison": "strategies", "cell": entry["cell"]} for entry in (a, b))
+    undecided = pair(results, one, other, "seconds_to_target").verdict == "undecided"
+    return "not resolved which trains for less" if undecided else _break_even(a, b)
 
 
 def _break_even(a: Cell, b: Cell) -> str:

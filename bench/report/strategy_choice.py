@@ -10,9 +10,12 @@ from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, in_
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
 from paceline.bench.analysis.power import seeds_wanted
+from paceline.bench.analysis.run_costs import search_of
+from paceline.bench.analysis.scaling import workers
 from paceline.bench.analysis.statistics import SPENT, log_ratios
 from paceline.bench.records.metrics import SHOWN
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
+from paceline.bench.report.cores_used import worker
 from paceline.bench.report.doubts import doubts
 from paceline.bench.report.equivalence import reservations
 from paceline.bench.report.metrics import in_its_unit, median_in_words, median_of
@@ -55,8 +58,19 @@ def _with_reservations(results: Results, row: Decision, cells: Iterable[Cell], o
     That it solves another problem; and, where the row is about reaching the target, that it may have done so by luck.
     """
     named = [c for c in cells if re.search(rf"(?<![\w-]){re.escape(name_of(c))}(?![\w-])", f"{row.choice} {row.why}")]
+    default = [name_of(c) for c in named if not math.isnan(c["lr"]) and not len(search_of(results, c))]
+    unequal = f"The rate of {listed(default)} was not searched." if default else ""
     luck = doubts(results, named) if of_target else ""
-    return replace(row, why=" ".join(filter(None, [reservations(results, *named), luck, row.why])))
+    parts = (reservations(results, *named), luck, row.why, unequal, _unlike(named))
+    return replace(row, why=" ".join(filter(None, parts)))
+
+
+def _unlike(cells: list[Cell]) -> str:
+    """Return on how many GPUs (cores) each of ``cells`` runs, where that is not the same."""
+    if len({workers(cell) for cell in cells}) < 2:
+        return ""
+    each = listed(f"{name_of(cell)} {workers(cell)}" for cell in cells)
+    return f"Not on the same number of {worker(cells[0])}s: {each}."
 
 
 def _excluded(cells: Iterable[Cell]) -> str:

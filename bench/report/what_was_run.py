@@ -6,6 +6,7 @@ import pandas as pd
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.records.record import Record
+from paceline.bench.report.environment import commits, loads, runs_of
 from paceline.bench.report.wording import in_words, listed, number
 
 
@@ -23,8 +24,22 @@ def headline(results: Results) -> str:
     return (
         f"{len(records)} trials of the {suites} suite, begun {began} UTC, {number(seconds)} s of processes "
         f"in all, on {used} of a machine with {max(record.cores for record in records)} cores: "
-        f"{', '.join(f'{count} {end}' for end, count in ends.items())}." + _several(results) + _shortened(results)
+        f"{', '.join(f'{count} {end}' for end, count in ends.items())}."
+        + _merged(results)
+        + _several(results)
+        + _shortened(results)
     )
+
+
+def _merged(results: Results) -> str:
+    """Say of a merge that it is one: how many runs it holds, until when, of which commits, and how busy it was."""
+    runs = runs_of(results.environment)
+    if len(runs) == 1:
+        return ""
+    used, ended = commits(runs), max(record.started for record in results.records)[:16].replace("T", " ")
+    of = f" of {len(used)} commits ({listed(used)})" if len(used) > 1 else f" of one commit ({used[0]})" if used else ""
+    load = f", with load averages from {loads(runs)} before them" if loads(runs) else ""
+    return f" They are of {len(runs)} runs that were merged, the last trial begun {ended} UTC{of}{load}."
 
 
 def _shortened(results: Results) -> str:
@@ -36,7 +51,7 @@ def _shortened(results: Results) -> str:
 def cut(results: Results) -> pd.DataFrame:
     """Return what the run had no time for, or could not run here, and why: one row each."""
     rows = []
-    for environment in [results.environment, *(m["environment"] for m in results.environment.get("merged", []))]:
+    for environment in runs_of(results.environment):
         budget = environment.get("budget_seconds", float("nan"))
         rows += [
             {"what": line, "why": f"the run's budget of {number(budget)} s; more with --minutes or --resume"}

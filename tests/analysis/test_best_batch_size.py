@@ -26,7 +26,7 @@ def test_three_batch_sizes_are_best_and_the_price_is_the_closed_form(usual: Swee
     wanted = seconds(4) / seconds(fastest.cell["batch_size"])
     assert fastest.others[4.0].comparison.ratio == pytest.approx(wanted, rel=0.2)
     assert {price.rule: price.batch_size for price in prices(usual)} == {
-        "fewest samples": 4, "fewest steps": 512, "the largest that fits": 512, "a common default": 32,
+        "fewest samples": 4, "fewest steps": 512, "the largest that was run": 512, "a common default": 32,
     }  # fmt: skip
 
 

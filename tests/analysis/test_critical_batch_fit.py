@@ -212,3 +212,29 @@ def test_streaming_least_squares_fits_to_about_twice_its_noise_scale(largest: in
     assert found.steps_min == pytest.approx(np.log(1e3) / 2, rel=0.12)
     # The law's tail is no hyperbola: with the range, what is fitted drifts further than the misfit's interval.
     assert found.high < 160
+
+
+def bent(sharpness: float, seed: int, spread: float = 0.2, n: int = 6) -> CriticalBatch:
+    """Fit to runs of S = S_min (1 + (B_crit / B)^a)^(1 / a): with a = 1 a hyperbola, else a sharper bend."""
+    sizes = np.repeat([1, 4, 16, 64, 256, 1024, 2048, 4000], n)
+    samples = 6000 * (1 + (sizes / 100) ** sharpness) ** (1 / sharpness)
+    return fit(sizes, samples * np.exp(np.random.default_rng(seed).normal(0, spread, len(sizes))))
+
+
+def test_what_follows_no_hyperbola_has_no_critical_batch_size() -> None:
+    found = bent(4.0, seed=0, spread=0.05)
+    assert not found.identifiable
+    assert "no hyperbola" in found.reason
+    p, off = found.lack_of_fit
+    assert p < 0.001
+    assert off > 0.1
+
+
+def test_a_true_hyperbola_is_refused_in_one_of_twenty_at_most() -> None:
+    found = [bent(1.0, seed).lack_of_fit[0] for seed in range(100)]
+    assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.1
+    assert np.mean([bent(1.0, seed).identifiable for seed in range(100)]) >= 0.9
+
+
+def test_without_repeated_runs_there_is_no_test_of_fit() -> None:
+    assert np.isnan(fit([1, 4, 16, 64, 256], [100, 104, 116, 164, 356]).lack_of_fit).all()

@@ -73,6 +73,21 @@ def test_another_rate_is_another_configuration(run):
     assert not several_times(replace(results(*CELLS[:2], other), anchors=ANCHORS))
 
 
+def test_what_is_not_one_to_time_is_left_out(run):
+    """Trials whose gradients were observed are slower; those that arrived where others missed are the lucky ones."""
+    observed = [replace(r, noise={"step": [1]}) for r in CELLS[2]]
+    (found,) = several_times(replace(results(*CELLS[:2], observed, CELLS[3]), anchors=ANCHORS))
+    assert [cell["comparison"] for cell in found.cells] == ["strategies", "precision"]
+    raced = [
+        [replace(r, stop_at_target=True, status="reached", curve=r.curve | {"score": [None, 0.95]}) for r in cell]
+        for cell in (CELLS[0], CELLS[2])
+    ]
+    found = several_times(replace(results(*raced), anchors=ANCHORS))
+    assert [each.metric for each in found] == ["seconds_per_step", "seconds_to_target"]
+    raced[0][2] = replace(raced[0][2], status="missed", curve=CELLS[0][2].curve)
+    assert [each.metric for each in several_times(replace(results(*raced), anchors=ANCHORS))] == ["seconds_per_step"]
+
+
 def test_without_anchors_nothing_is_reconciled_and_what_is_apart_is_seen():
     (found,) = several_times(results(*CELLS))
     assert found.apart

@@ -83,11 +83,14 @@ def test_a_runs_own_search_is_what_tuning_cost():
     rates = {0.1: 32_000.0, 1.0: math.inf, 10.0: None}
     own = searched("MiniBatch", rates, blocks=2, spread=0, workload="mnist5k")
     other = searched("Online", {0.1: math.inf}, blocks=2, workload="mnist5k")
-    raced_too = [raced(name, seconds=1.0, workload="mnist5k") for name in ("MiniBatch", "Amp")]
+    raced_too = [
+        raced(name, seconds=1.0, workload="mnist5k", lr=lr) for name, lr in (("MiniBatch", 0.1), ("Amp", 0.316))
+    ]
     table = run_costs.ledger(results(*raced_too, own, other)).set_index("trainer")
     assert table.loc["MiniBatch", ["tuning_trials", "tuning_seconds"]].tolist() == pytest.approx([6, 4.0])
     assert table.loc["Amp", "tuning_trials"] == 16  # of learning_rates.csv, in which seconds are not recorded
     assert math.isnan(table.loc["Amp", "tuning_seconds"])
+    assert run_costs.ledger(results(*raced_too, other)).set_index("trainer").loc["MiniBatch", "tuning_trials"] == 0
     said = strategies.run_costs(results(*raced_too, own)).set_index("strategy")["tuning"]
     assert said["MiniBatch"] == "6 trials, 4.00 s"
     assert "seconds not recorded (at least" in said["Amp"]
@@ -103,3 +106,25 @@ def test_what_costs_more_once_pays_off_after_as_many_runs(a, b, runs):
     assert run_costs.pays_off(*a, *b) == runs
     with pytest.raises(ValueError, match="all four"):
         run_costs.pays_off(math.nan, 1.0, 1.0, 1.0)
+
+
+def test_the_search_that_is_charged_is_the_one_whose_rate_was_used(tmp_path):
+    """Its rate is from learning_rates.csv: a search that the run made beside it, and that chose another, costs none."""
+    own = searched("MiniBatch", {0.1: 32_000.0, 1.0: math.inf}, blocks=1, workload="mnist5k")
+    run = results(raced("MiniBatch", seconds=1.0, workload="mnist5k", lr=0.316), own)
+    assert run_costs.ledger(run)["tuning_trials"].iloc[0] == 16
+    # What ``paceline tune`` kept beside the run comes before what is built in.
+    header = "workload,trainer,lr,seed,status,samples_to_target,final_score,train_seconds,wall_seconds\n"
+    (tmp_path / "learning_rates.csv").write_text(header + "mnist5k,MiniBatch,0.316,1000,reached,3000.0,0.9,3.5,4.0\n")
+    assert run_costs.ledger(replace(run, folder=tmp_path / "run"))["tuning_trials"].iloc[0] == 1
+    default = results(raced("MiniBatch", seconds=1.0, workload="mine"))
+    assert strategies.run_costs(default)["tuning"].iloc[0] == "rate not searched"
+    assert strategies.table(default)["learning rate"].iloc[0] == "0.1 (not searched)"
+    assert strategies.table(run)["learning rate"].iloc[0] == "0.316"
+
+
+def test_there_is_no_break_even_of_what_is_not_resolved():
+    noisy = results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=1.02, vary=1.4), raced("Online", seconds=9.0))
+    said = strategies.run_costs(noisy).set_index("strategy")["cheaper than MiniBatch after"]
+    assert said["Amp"] == "not resolved which trains for less"
+    assert "resolved" not in said["Online"]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,28 @@ def test_equals_are_tied_and_two_seeds_resolve_nothing():
     two = results(searched("Wide", WIDE, blocks=2), searched("Ahead", AHEAD, blocks=2))
     assert all(standings(two, "tuning")[0].tied)
     assert "No difference is resolved with 2 seeds" in rate_searches.verdict(two, "tuning")
+
+
+def test_a_winner_that_changes_within_what_trials_differ_by_is_not_resolved():
+    """0.942 after three rates against 0.945 after four, on one seed or on two, is no dependence."""
+    for seeds in (1, 2):
+        run = results(searched("Wide", WIDE, blocks=seeds), searched("Narrow", NARROW, blocks=seeds))
+        [standing] = standings(run, "tuning")
+        assert len(set(standing.best)) == 2
+        assert standing.label == "not resolved"
+        assert set(rate_searches.table(run, "tuning")["label"]) == {""}
+        assert "tuning-dependent" not in rate_searches.verdict(run, "tuning")
+
+
+def test_rates_that_were_placed_around_the_best_are_no_draws():
+    """The search adds 0.0422 and 0.0562 around 0.0316: with them, three of seven rates would be near the best."""
+    rates = [0.001, 0.00316, 0.01, 0.0316, 0.0422, 0.0562, 0.1]
+    costs = [[9.0], [7.0], [5.0], [2.0], [1.0], [1.5], [6.0]]
+    found = replace(search(costs), rates=np.array(rates))
+    assert [float(rate) for rate in found.rates[found.coarse]] == [0.001, 0.00316, 0.01, 0.0316, 0.1]
+    coarse = [9.0, 7.0, 5.0, 2.0, 6.0]
+    expected = np.mean([min(some) for some in itertools.combinations(coarse, 3)])
+    assert best_of(found, 3)[0] == pytest.approx(expected)
 
 
 def test_with_too_few_rates_there_is_no_label():

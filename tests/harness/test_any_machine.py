@@ -222,6 +222,24 @@ def test_noise_is_observed_on_runs_that_make_the_same_steps(machine):
     assert len({(trainer.batch_size, trainer.optimizer.lr) for trainer in sgd}) == 1
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_shortest_trial_of_precision_is_a_tenth_of_a_second(machine, suite):
+    """On two cores 64 wide at B=512 a step took 1.7 ms: 23 of them were 0.04 s. Both precisions make the same steps."""
+    from paceline.bench import bench_precision
+
+    machine(2)
+    found = bench_precision.cells(make_plan(suite=suite, device="cpu"))
+    steps = {name: trial.steps for name, trial in found.items()}
+    assert steps["mnist5k-64-MiniBatch-B512"] * 0.0017 >= 0.1
+    assert min(steps.values()) >= 20
+    for name, count in steps.items():
+        assert steps[name.replace("-Amp-", "-MiniBatch-")] == count
+    # A GPU makes steps of its own: 23 of a network that takes two cores 30 ms each would be nothing.
+    assert bench_precision.least_steps(2_000_000, 512, "cuda", 2) > 5 * bench_precision.least_steps(
+        2_000_000, 512, "cpu", 2
+    )
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import psutil
@@ -15,11 +15,11 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from paceline.bench import run_trial
+from paceline.bench import Workload, run_trial
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.measure import measure
 from paceline.bench.harness.trial import Trial
-from paceline.bench.probes import procfs
+from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.gpu_probe import GpuReadings
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.probes.windowed_counts import WindowedCount
@@ -44,7 +44,7 @@ def test_a_union_of_forked_ranks_is_what_each_has_alone_and_once_what_they_share
     """A server holds 100 MB; two ranks forked from it add 30 MB each. That the server has them too changes nothing."""
     program = """
 import json, os
-from paceline.bench.probes import procfs
+from paceline.bench.probes import procfs, rapl
 served = bytearray(os.urandom(1)) * 100_000_000
 before = procfs.rss_bytes()
 pipes = [os.pipe() for _ in range(4)]  # two tell that they are there, two wait until both were
@@ -81,7 +81,7 @@ def test_waiting_for_a_core_is_counted():
     program = """
 import os, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from paceline.bench.probes import procfs
+from paceline.bench.probes import procfs, rapl
 os.fork() and os.fork()  # one parent, two children
 waited = lambda: sum(procfs.runqueue_waits().values())
 before, began = waited(), time.perf_counter()
@@ -103,7 +103,7 @@ def test_what_others_take_of_the_cores_is_told_from_what_this_process_takes():
 import os, time
 core = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {core})
-from paceline.bench.probes import procfs
+from paceline.bench.probes import procfs, rapl
 os.fork()
 before, own, began = procfs.busy_seconds(), time.process_time(), time.perf_counter()
 while time.perf_counter() - began < 0.6:
@@ -247,11 +247,21 @@ class TestGpu:
         ]
 
     def test_a_driver_that_tells_nothing_leaves_torchs_own_count(self, gpu, monkeypatch):
-        silent = GpuReadings(None, None, None, None, None, None, 0, {"process_peak_bytes": "NVMLError_NotSupported"})
+        silent = GpuReadings(
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            0,
+            {"process_peak_bytes": "NVMLError_NotSupported", "other_processes": "none listed"},
+        )
         monkeypatch.setattr(FakeGpuProbe, "readings", silent)
         seen, unmeasured = run_probes(gpu)
         assert (seen["peak_device_bytes"], seen["peak_device_source"]) == (110, "torch_max_reserved")
         assert "NotSupported" in unmeasured["process_peak_bytes"]
+        assert unmeasured["gpu_other_processes"] == "none listed"
         assert not [name for name in seen if "beyond" in name]
         assert "group of ranks" in unmeasured["communication_bytes"]
 
@@ -407,11 +417,69 @@ def test_where_no_group_counts_what_a_quota_holds_back_it_is_said(monkeypatch):
     assert "quota" in unmeasured["throttled_seconds"]
 
 
+def test_the_packages_energy_is_read_around_each_window_and_a_trial_too_short_for_it_says_so(monkeypatch):
+    """The counter takes 30 W in training, and 1000 J in each evaluation."""
+    took = [0.0]
+    monkeypatch.setattr(rapl.Packages, "joules", lambda self: took[0])
+
+    def run(*windows):
+        probes = Probes(torch.device("cpu"))
+        probes.reset()
+        for seconds in windows:
+            time.sleep(seconds)
+            took[0] += 30 * seconds
+            probes.pause()
+            took[0] += 1000
+            probes.resume()
+        probes.pause()
+        return probes.finish()
+
+    seen, unmeasured = run(0.03, 0.03, 0.03)
+    assert seen["package_joules"] == pytest.approx(30 * 0.09)
+    assert 0.09 <= seen["package_window_seconds"] < 1
+    assert "energy_joules" not in unmeasured
+    monkeypatch.setattr(rapl, "SHORTEST_WINDOW", 60.0)
+    seen, unmeasured = run(0.001, 0.001)
+    assert "package_joules" not in seen
+    assert "too short" in unmeasured["energy_joules"]
+
+
 def test_no_thread_is_started_on_the_cpu():
     before = threading.active_count()
     Probes(torch.device("cpu")).reset()
     time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_what_training_needs_is_noted_after_steps_that_search_for_nothing_and_before_the_evaluation(
+    monkeypatch, tmp_path
+):
+    """The order on which the accounts of a GPU's memory rest."""
+    happened = []
+
+    def noted(name):
+        return lambda *_: happened.append(name)
+
+    @dataclass(frozen=True)
+    class Noted(MiniBatch):
+        def __call__(self, task):
+            for step in super().__call__(task):
+                happened.append("step")
+                yield step
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("steps_follow", "evaluation_follows", "reset", "built"):
+        monkeypatch.setattr(Probes, name, noted(name))
+    monkeypatch.setattr(Workload, "evaluate", lambda *_: happened.append("evaluation") or 0.5)
+    data_file, _ = DATA_FILES.prepare(GAUSSIANS)
+    threads = torch.get_num_threads()
+    try:
+        measure(Trial(GAUSSIANS, Noted(), threads=1, steps=2), data_file, 0, str(tmp_path), send=lambda message: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert happened[:2] == ["step", "step"]
+    expected = ["steps_follow", "step", "evaluation_follows", "evaluation", "reset", "built", "step", "evaluation"]
+    assert [name for name, before in zip(happened[2:], happened[1:], strict=False) if name != before][:8] == expected
 
 
 def test_the_marks_lie_before_and_after_the_ranks_have_met(monkeypatch, tmp_path):

@@ -163,7 +163,8 @@ def test_the_smallest_batch_that_saturates_is_chosen() -> None:
 
 
 def test_a_batch_that_may_saturate_leaves_the_choice_between_two() -> None:
-    choice, _ = row(results(batch_sizes({16: 1e4, 64: 9.1e4, 256: 1e5})), "saturates")
+    choice, why = row(results(batch_sizes({16: 1e4, 64: 9.1e4, 256: 1e5})), "saturates")
+    assert "whether it is 90 % of it is not resolved" in why
     assert choice == "between B=64 and B=256"
     choice, why = row(results(batch_sizes({16: 1e4, 64: 9.7e4}, blocks=2)), "saturates")
     assert choice == "not decided"
@@ -215,6 +216,10 @@ def test_gpus_that_race_one_say_so_and_in_gpu_seconds() -> None:
     race = raced("MiniBatch", seconds=1.0, device="cuda"), raced("Ddp", seconds=0.5, device="cuda", world_size=8)
     why = row(results(*race, ranks({1: 1.0, 2: 1.8}, device="cuda")), "how many workers")[1]
     assert "On 8 GPUs against 1, Ddp's ranks take 0.50" in why
+    assert "Not on the same number of GPUs: " in row(results(*race), "fastest to target")[1]
+    [pairwise] = strategies.pairwise(results(*race)).to_dict("records")
+    assert pairwise["not on the same"].startswith("On 8 GPUs against 1: 4.0")
+    assert pairwise["not on the same"].endswith("the GPU-seconds")
     assert "4.0" in why.split("On 8 GPUs against 1")[1].split("GPU-seconds")[0]
 
 
@@ -246,6 +251,15 @@ def test_mixed_precision_is_recommended_where_it_pays_only() -> None:
     assert row(results(precisions({(64, 32): 1.3, (64, 512): 1.1})), "precision")[0] == "float32"
     assert row(results(precisions({(64, 32): 0.7, (64, 512): 0.8})), "precision")[0] == "bfloat16"
     assert row(results(precisions({(64, 32): 0.7}, blocks=2)), "precision")[0] == "not decided"
+
+
+def test_a_rate_that_is_a_default_is_said_not_to_have_been_searched() -> None:
+    """0.316 is what the search in learning_rates.csv found for both on mnist5k; 0.1 is a default."""
+    found = {"workload": "mnist5k", "lr": 0.316}
+    run = results(raced("MiniBatch", seconds=1.0, **found), raced("Amp", seconds=1.2, **(found | {"lr": 0.1})))
+    assert "The rate of Amp was not searched." in row(run, "fastest to target")[1]
+    run = results(raced("MiniBatch", seconds=1.0, **found), raced("Amp", seconds=1.2, **found))
+    assert "not searched" not in row(run, "fastest to target")[1]
 
 
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:

@@ -103,7 +103,7 @@ def test_every_benchmark_has_its_file_and_the_notebook_shows_what_that_draws() -
     assert benchmarks
     cells = "".join("".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"])
     drawn = []
-    for name in benchmarks:
+    for name in (*benchmarks, "drift"):  # which is of all of them
         shown = importlib.import_module(f"paceline.bench.report.{name}")
         assert re.search(rf"\b{name}\b", cells)
         assert all(f'show_plot(results, "{plot}")' in cells for plot in shown.PLOTS)

@@ -1,5 +1,7 @@
 """Mixed precision is compared within model and batch size."""
 
+from dataclasses import replace
+
 from paceline.bench.report import precision
 from tests.synthetic import precisions, results
 
@@ -9,3 +11,12 @@ def test_precision_compares_within_model_and_batch_size() -> None:
     assert list(table["workload"]) == ["digits-64", "digits-1024"]
     assert list(table["verdict"]) == ["slower", "faster"]
     assert table["speed-up"].iloc[1].startswith(("1.99", "2.0"))
+
+
+def test_what_a_gpu_made_in_tf32_is_compared_by_that_name() -> None:
+    records = [
+        replace(record, dtype="tf32") if record.dtype == "float32" else record for record in precisions({(64, 32): 0.5})
+    ]
+    assert "tf32, per step" in precision.table(results(records))
+    (decision,) = precision.decisions(results(records))
+    assert "of bfloat16 over tf32" in decision.why

@@ -23,7 +23,7 @@ def test_strategies_show_seconds_steps_samples_and_success() -> None:
     assert re.fullmatch(r"1\.\d\d s \[0\.\d+, \d\.\d\d\]", mini["seconds to target"])
     assert mini["samples to target"] == "6,400 [6,400, 6,400]"
     assert mini["steps to target"].startswith("100 ")
-    assert mini["learning rate"] == "0.1"
+    assert mini["learning rate"] == "0.1 (not searched)"
     assert mini["ranks x threads"] == "1 x 2"
     assert mini["reached"] == "3 of 3"
     assert amp["reached"] == "2 of 6"

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
+from paceline.bench.records.anchors import apart
 from paceline.bench.records.record import Record
 from tests import synthetic
 from tests.synthetic import noises, null_test, searched
@@ -38,7 +39,8 @@ TWELVE = (
 
 
 def results_of(*records: Record) -> Results:
-    return Results(trials_frame(records), curves_frame(records), {}, records, Path())
+    own, anchors = apart(records)
+    return Results(trials_frame(own), curves_frame(own), {}, own, Path(), anchors=anchors)
 
 
 def gated(gate: Sequence[dict[str, object]], *records: Record) -> Results:

@@ -1,6 +1,7 @@
 """Runs that have broken a plot before, or could, and what the check before the comparison found in them."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from paceline.bench.harness.equivalence import BATCH_NORM
@@ -24,6 +25,18 @@ from tests.report.plots.drawn_runs import (
     tuned,
 )
 from tests.synthetic import failed_gate, noises, null_test, searched, swept
+
+
+def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
+    """Return the anchors of comparisons, which took so many milliseconds a step in each block."""
+    found: list[Record] = []
+    for comparison, milliseconds in took.items():
+        for block, each in enumerate(milliseconds):
+            started = f"2026-01-01T{len(found) // 60:02d}:{len(found) % 60:02d}:00.000+00:00"
+            curve = path([each / 10], [0.1]) | {"step": [100], "samples": [6400]}
+            place = {"trial": f"{comparison}-anchor#{block}", "cell": "anchor", "started": started}
+            found.append(record(comparison, "MiniBatch", block, curve=curve, **place))
+    return found
 
 
 def nasty() -> dict[str, list[Record]]:
@@ -53,7 +66,11 @@ def nasty() -> dict[str, list[Record]]:
         + NOISE
         + swept()
         + published()
-        + REGULARIZED,
+        + REGULARIZED
+        + anchored({"strategies": [0.6, 0.8, 0.7], "null": [0.65] * 12, "critical_batch": [0.9, 0.95]}),
+        "steady": anchored({f"a_comparison_of_long_name_{i}": [0.6] * (1 + i % 3) for i in range(13)}),
+        "one anchor": anchored({"strategies": [0.6]}),
+        "a machine that stalls": anchored({"strategies": [0.6] * 150, "precision": [0.6, 60.0] * 70}),
         "twelve": strategies(TWELVE) + batch_sizes(TWELVE) + tuned(TWELVE),
         "equal": strategies(TWELVE, same=True) + precisions(1.0),
         "one": strategies(TWELVE[:1], seeds=1)
