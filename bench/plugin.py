@@ -8,7 +8,6 @@ comparison runs all of its blocks; each test then replays its own cell's duratio
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import sys
@@ -16,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ import pytest
 
 from paceline.bench.benchmark_file import pytest_collect_directory, pytest_pycollect_makemodule
 from paceline.bench.options import OPTIONS
-from paceline.bench.replay import CLOCK, report
+from paceline.bench.replay import CLOCK, pytest_benchmark_update_machine_info, report
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -38,7 +36,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-__all__ = ["pytest_collect_directory", "pytest_pycollect_makemodule"]  # hooks that stand in a file of their own
+__all__ = [  # hooks that stand in files of their own
+    "pytest_benchmark_update_machine_info",
+    "pytest_collect_directory",
+    "pytest_pycollect_makemodule",
+]
 FIRST = ("strategies", "null")
 
 PLAN: pytest.StashKey[Plan] = pytest.StashKey()
@@ -308,19 +310,6 @@ def _run(config: pytest.Config, blocks: Blocks, comparison: Comparison) -> None:
         if benchmarks is not None:
             benchmarks.json = None  # it would be written next, to the same full disk
         pytest.exit(str(error))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Add what the durations depend on; only stable facts, for runs on differing machines draw a warning.
-
-    It is asked for before anything is collected, so whether the run is ours is read off the paths.
-    """
-    if HERE.parent != config.rootpath and not any(HERE in Path(argument).parents for argument in config.args):
-        return
-    for name in ("hz_actual", "hz_actual_friendly"):  # the clock of the moment
-        machine_info.get("cpu", {}).pop(name, None)
-    machine_info |= {"torch": version("torch"), "cpu_count": os.cpu_count()}
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,7 +2,10 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from paceline.bench.records.record import Record
+
+
+HERE = Path(__file__).parent
 
 
 class ReplayClock:
@@ -67,3 +73,16 @@ def extra_info(records: list["Record"]) -> dict[str, Any]:
     statuses = {f"trials_{status}": int(count) for status, count in trials["status"].value_counts().items()}
     medians["lr"] = float(trials["lr"].median())  # of a cell that was searched: what the search found
     return {"trials": len(records)} | statuses | {k: v for k, v in medians.items() if math.isfinite(v)}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add what the durations depend on; only stable facts, for runs on differing machines draw a warning.
+
+    It is asked for before anything is collected, so whether the run is ours is read off the paths.
+    """
+    if HERE.parent != config.rootpath and not any(HERE in Path(argument).parents for argument in config.args):
+        return
+    for name in ("hz_actual", "hz_actual_friendly"):  # the clock of the moment
+        machine_info.get("cpu", {}).pop(name, None)
+    machine_info |= {"torch": version("torch"), "cpu_count": os.cpu_count()}

@@ -16,7 +16,7 @@ class Amp:
     The forward pass runs in ``dtype`` where that is safe; parameters, gradients and the update
     stay in float32. float16 cannot hold small gradients, so the loss is scaled up before the
     backward pass and the gradients down before the update; bfloat16 needs no scaler, which is
-    then switched off and does nothing.
+    then switched off and does nothing. A step whose gradients overflow at a scale is left out: it is no update.
 
     Differs from MiniBatch: autocast around the forward pass, a scaler around the backward.
 
@@ -39,5 +39,6 @@ class Amp:
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)
+            scale = scaler.get_scale()  # in float16 this waits for the device, and is the way to learn of an overflow
             scaler.update()
-            yield Step(model, loss.detach(), samples=len(batch))
+            yield Step(model, loss.detach(), samples=len(batch), updates=int(scaler.get_scale() >= scale))

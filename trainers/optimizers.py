@@ -3,13 +3,14 @@
 Each is built with ``fused=True`` where torch has that, one kernel per step in place of several per parameter: torch
 2.13 has it for SGD, Adagrad, Adam and AdamW, and neither for Adadelta nor for RMSprop. On the CPU this made the
 optimizer's share of a step 2.3 to 8 times shorter for Adam (784-128-10 and 784-1024-1024-10 networks, batch sizes 1 and
-64, torch 2.13) and changed little for SGD. Under a gradient scaler a fused kernel is handed the gradients as they are,
-scaled, and divides by the scale itself: a penalty that is added to them must be scaled as well.
+64, torch 2.13) and changed little for SGD. Complex parameters and sparse gradients have no such kernels. Under a
+gradient scaler a fused kernel is handed the gradients as they are, scaled, and divides by the scale itself: a penalty
+that is added to them must be scaled as well.
 
 All have the fields ``lr``, ``schedule`` and ``l1``. Weight decay and ``l1`` shrink every parameter, biases included.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ class Optimizer(Protocol):
         """The learning rate."""
         ...
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build the optimizer of ``parameters``."""
         ...
 
@@ -54,19 +55,20 @@ class Sgd:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.SGD``.
 
         Raises:
             ValueError: for a setting out of range.
         """
+        parameters = list(parameters)
         optimizer = torch.optim.SGD(
             parameters,
             lr=self.lr,
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            fused=True,
+            fused=_fusable(parameters),
         )
         return _completed(optimizer, self.schedule, self.l1)
 
@@ -95,19 +97,20 @@ class Adagrad:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.Adagrad``.
 
         Raises:
             ValueError: for a setting out of range.
         """
+        parameters = list(parameters)
         optimizer = torch.optim.Adagrad(
             parameters,
             lr=self.lr,
             eps=self.eps,
             initial_accumulator_value=self.initial_accumulator,
             weight_decay=self.weight_decay,
-            fused=True,
+            fused=_fusable(parameters),
         )
         return _completed(optimizer, self.schedule, self.l1)
 
@@ -136,7 +139,7 @@ class Adadelta:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.Adadelta``.
 
         Raises:
@@ -174,7 +177,7 @@ class RmsProp:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.RMSprop``.
 
         Raises:
@@ -214,19 +217,20 @@ class Adam:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.Adam``.
 
         Raises:
             ValueError: for a setting out of range.
         """
+        parameters = list(parameters)
         optimizer = torch.optim.Adam(
             parameters,
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            fused=True,
+            fused=_fusable(parameters),
         )
         return _completed(optimizer, self.schedule, self.l1)
 
@@ -253,21 +257,27 @@ class AdamW:
     schedule: Schedule = Constant()
     l1: float = 0.0
 
-    def __call__(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Build a ``torch.optim.AdamW``.
 
         Raises:
             ValueError: for a setting out of range.
         """
+        parameters = list(parameters)
         optimizer = torch.optim.AdamW(
             parameters,
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            fused=True,
+            fused=_fusable(parameters),
         )
         return _completed(optimizer, self.schedule, self.l1)
+
+
+def _fusable(parameters: list[nn.Parameter]) -> bool | None:
+    """Return whether torch's fused kernels take all of ``parameters``; None leaves the choice of another to torch."""
+    return all(parameter.is_floating_point() for parameter in parameters) or None
 
 
 def _completed(optimizer: torch.optim.Optimizer, schedule: Schedule, l1: float) -> torch.optim.Optimizer:
@@ -275,9 +285,23 @@ def _completed(optimizer: torch.optim.Optimizer, schedule: Schedule, l1: float) 
     if l1 < 0:
         raise ValueError(f"l1 must be 0 or more, got {l1:g}")
     attach(schedule, optimizer)
+    _look_before_first_step(optimizer)
     if l1 > 0:
         optimizer.register_step_pre_hook(lambda optimizer, *_: _add_l1(optimizer, l1))
     return optimizer
+
+
+def _look_before_first_step(optimizer: torch.optim.Optimizer) -> None:
+    """Have ``optimizer`` see before its first step whether gradients are sparse, which fused kernels refuse."""
+
+    def first_step(*arguments: Any) -> Any:
+        del optimizer.step  # from then on it is the class's own
+        if any(p.grad is not None and p.grad.is_sparse for group in optimizer.param_groups for p in group["params"]):
+            for group in optimizer.param_groups:
+                group["fused"] = None
+        return optimizer.step(*arguments)
+
+    optimizer.step = first_step  # type: ignore[method-assign, assignment]
 
 
 def _add_l1(optimizer: Any, l1: float) -> None:

@@ -117,7 +117,7 @@ def attach(schedule: Schedule, optimizer: torch.optim.Optimizer) -> None:
 
     The rate is multiplied before each step and put back after it, so a trainer that changes ``lr`` itself changes
     what the schedule multiplies. One whose steps stand for more than one of the schedule's (see ``AdaScale``) says how
-    many as ``scheduled_steps`` of the first parameter group.
+    many as ``scheduled_steps`` of the first parameter group. A step that a gradient scaler leaves out is none.
     """
     if schedule == Constant():
         return
@@ -131,7 +131,9 @@ def attach(schedule: Schedule, optimizer: torch.optim.Optimizer) -> None:
 
     def put_back(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         nonlocal step
-        step += optimizer.param_groups[0].get("scheduled_steps", 1)
+        overflowed = getattr(optimizer, "found_inf", None)  # a gradient scaler's, for a fused kernel to do nothing
+        if overflowed is None or not overflowed.item():
+            step += optimizer.param_groups[0].get("scheduled_steps", 1)
         for group, lr in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
 

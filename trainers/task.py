@@ -56,7 +56,7 @@ class Step(NamedTuple):
             distributed training the mean over ranks is the mean over the batch. Still on its
             device: reading it is a synchronization, and the caller's choice.
         samples: training samples this step consumed, summed over ranks.
-        updates: parameter updates this step stands for; 1 unless the trainer says otherwise.
+        updates: parameter updates this step stands for; 1 unless the trainer says otherwise, 0 where it was left out.
     """
 
     model: nn.Module

@@ -169,7 +169,7 @@ def apart(logs: Floats) -> float:
 
 
 def drifts(results: Results) -> list[Drift]:
-    """Return what each comparison's blocks tell, in the order in which they ran: those with three blocks at least.
+    """Return what each comparison's blocks tell, in the order in which they ran.
 
     The chances of each of the three kinds are corrected for how many comparisons were looked at, so that in a run on
     a steady machine at most one of them in twenty calls anything.
@@ -180,12 +180,14 @@ def drifts(results: Results) -> list[Drift]:
     found = []
     for environment, comparison in dict.fromkeys(zip(trials["environment"], trials["comparison"], strict=True)):
         for workloads, logs in tables(results, str(environment), str(comparison)).items():
-            if logs.shape[1] >= 3:
+            if logs.size:
                 common = logs.mean(axis=0)
+                several = len(common) > 1
+                spread, change = (float(common.std(ddof=1)), float(slopes(common))) if several else (math.nan, math.nan)
                 found.append(
                     Drift(
                         str(environment), str(comparison), workloads, logs.shape[1], logs.shape[0],
-                        float(common.std(ddof=1)), float(slopes(common)), uneven(logs), trend(logs), apart(logs),
+                        spread, change, uneven(logs), trend(logs), apart(logs),
                     )
                 )  # fmt: skip
     kinds = [holm(list(chances)) for chances in zip(*((d.uneven, d.trend, d.apart) for d in found), strict=True)]

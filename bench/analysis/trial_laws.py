@@ -130,13 +130,13 @@ def _updates_a_step(record: Record) -> int | None:
 
 
 def _steps(record: Record) -> Iterator[str]:
-    """Every rank makes every step of the curve, each of one update or more."""
+    """Every rank makes every step of the curve, each of one update or more; in float16 some overflow, and are none."""
     last = record.curve["step"][-1]
     for number, rank in enumerate(record.ranks):
         steps, updates = rank.get("steps"), rank.get("updates")
         if steps is not None and steps != last:
             yield f"steps: {last} in the curve, {steps} made by rank {number}"
-        if steps is not None and updates is not None and updates < steps:
+        if steps is not None and updates is not None and updates < steps and record.dtype != "float16":
             yield f"steps: rank {number} made {updates} updates in {steps} steps"
 
 

@@ -28,10 +28,17 @@ from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
 from paceline.trainers.task import Task, Trainer
 
+# Samples that are shown twice to a model, to see whether it draws random numbers.
+SAID_TWICE = 8
+
+# Steps that a scaler may leave out until its scale fits: it begins at 2^16, and halves.
+MOST_LEFT_OUT = 40
+
 # Named, since each explains a gap, and whether it is one to worry about.
 BATCH_NORM = "BatchNorm: batch statistics depend on the micro-batch"
 DROPOUT = "Dropout: masks are drawn anew for each micro-batch and rank; it was switched off to compare the rest"
 NO_GRADIENT = "made no update that could be compared"
+RANDOM = "it cannot be told: the model draws random numbers while it trains (functional dropout, say)"
 ADAPTS = "first step alone: from there on it trains with a batch size or rate of its own, by design"
 
 
@@ -88,7 +95,7 @@ def _checked(trial: Trial) -> dict[str, Any]:
     passed = worst.gap <= worst.bound
     return found | {
         "passed": passed,
-        "gap": worst.gap if math.isfinite(worst.gap) else None,
+        "gap": worst.gap if math.isfinite(worst.gap) and (passed or RANDOM not in worst.notes) else None,
         "bound": worst.bound,
         "dtype": worst.dtype,
         "reason": "" if passed else _reason(worst),
@@ -99,6 +106,8 @@ def _checked(trial: Trial) -> dict[str, Any]:
 def _reason(worst: Gap) -> str:
     if BATCH_NORM in worst.notes:
         return BATCH_NORM
+    if RANDOM in worst.notes:
+        return RANDOM
     if math.isnan(worst.gap):
         return NO_GRADIENT
     return f"its gradient differs from that of MiniBatch by {worst.gap:.2g}; rounding allows {worst.bound:.2g}"
@@ -126,10 +135,11 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
     """
     batch_size = _batch_size(trial.trainer, len(data.x))
     notes = _notes(trial, len(data.x), batch_size)
-    few = _few(len(data.x), batch_size)
+    mixed: str | None = getattr(trial.trainer, "dtype", None)
+    # In float16 the first steps may overflow and be left out: all are then of the same samples.
+    few = batch_size if mixed else _few(len(data.x), batch_size)
     task = trial.workload.task(data._replace(x=data.x[:few], y=data.y[:few]), trial.seed, device)
     task = replace(task, model=_without_dropout(task))
-    mixed: str | None = getattr(trial.trainer, "dtype", None)
     if mixed is None and _computes_in_float64(task):
         task = _in_float64(task)
     batch_size = min(_ragged(batch_size) if _adapts(trial.trainer) else batch_size, few)
@@ -139,7 +149,9 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
     reference = list(_gradients(MiniBatch(getattr(trainer, "optimizer", Sgd(lr=0.1)), batch_size), task, steps))
     dtype = mixed or str(reference[0].dtype).removeprefix("torch.")
     bound = math.sqrt(torch.finfo(getattr(torch, dtype)).eps)
-    if len(own) < len(reference):  # a scaler that overflows leaves its step out
+    if _is_random(task):
+        notes = [*notes, RANDOM]
+    if len(own) < len(reference):
         return Gap(math.nan, bound, dtype, notes)
     gaps = [((a - b).norm() / b.norm()).item() for a, b in zip(own, reference, strict=False) if b.norm() > 0]
     return Gap(max(gaps, default=math.nan) if all(map(math.isfinite, gaps)) else math.inf, bound, dtype, notes)
@@ -176,20 +188,26 @@ def _ragged(batch_size: int) -> int:
 
 
 def _gradients(trainer: Trainer, task: Task, steps: int) -> Iterator[Tensor]:
-    """Yield the gradient ``[parameters]`` with which the trainer updates at each of its first ``steps`` steps."""
+    """Yield the gradient ``[parameters]`` with which the trainer updates at each of its first ``steps`` updates."""
     found: list[Tensor] = []
 
-    def keep(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def keep(optimizer: Any, *_: Any) -> None:
+        overflowed = getattr(optimizer, "found_inf", None)  # a gradient scaler's, for a fused kernel to do nothing
+        if overflowed is not None and overflowed.item():
+            return
+        scale = getattr(optimizer, "grad_scale", None)  # for the kernel to divide by
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        found.append(torch.cat([gradient.detach().flatten() for gradient in gradients]).clone())
+        flat = torch.cat([gradient.detach().to_dense().flatten() for gradient in gradients])
+        found.append(flat.clone() if scale is None else flat / scale)
 
     hook = register_optimizer_step_pre_hook(keep)
     torch.manual_seed(task.seed)
     run = trainer(task)
     try:
-        for _, _ in zip(range(steps), run, strict=False):
-            pass
+        for _, _ in zip(range(steps + MOST_LEFT_OUT), run, strict=False):
+            if len(found) >= steps:
+                break
     finally:
         run.close()
         hook.remove()
@@ -232,15 +250,24 @@ def _without_dropout(task: Task) -> Any:
 
 
 def _computes_in_float64(task: Task) -> bool:
-    """Return whether the model runs in float64: one that casts to float32 within itself does not."""
+    """Return whether model and loss run in float64: not if one casts to float32, or has class weights in it."""
     if task.device.type == "mps" or not any(p.dtype == torch.float32 for p in task.model().parameters()):
         return False
     wider = _in_float64(task)
     try:
         with torch.no_grad():
-            return bool(wider.model()(wider.x[:2]).dtype == torch.float64)
+            losses = wider.loss(wider.model()(wider.x[:2]), wider.y[:2])
+            return bool(losses.dtype == torch.float64)
     except (RuntimeError, TypeError, ValueError):
         return False
+
+
+@torch.no_grad()
+def _is_random(task: Task) -> bool:
+    """Return whether the model, as it trains, says two things of one batch."""
+    model = task.model()
+    first, second = (model(task.x[:SAID_TWICE]) for _ in range(2))
+    return not torch.equal(first, second)
 
 
 def _in_float64(task: Task) -> Task:

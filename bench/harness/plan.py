@@ -1,15 +1,13 @@
 """What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
 
 import math
-import os
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.device import chosen_device
 from paceline.bench.harness.learning_rates import BUILT_IN_RATES, FIRST_SEED, best_rates, identity
-from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.rate_search import Search, with_rate
 from paceline.bench.harness.trial import Trial, is_distributed
 from paceline.bench.probes.cores import cores, cores_of_a_trial
@@ -242,7 +240,7 @@ def make_plan(
     if not patience > 0:
         raise ValueError(f"--patience must be more than 0, got {patience:g}")
     rates = best_rates(BUILT_IN_RATES, results / "learning_rates.csv")
-    chosen, gpus, notes = _device(device)
+    chosen, gpus, notes = chosen_device(device)
     return Plan(
         suite=matching,
         workloads=tuple(_of_one_name_each([find_workload(name) for name in dict.fromkeys(workloads or ())])),
@@ -295,51 +293,6 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
     return name, TRAINERS[name]
-
-
-def _device(name: str) -> tuple[str, int, tuple[str, ...]]:
-    """Return the device, how many GPUs CUDA shows (0 for the CPU), and what was decided for the user, a line each."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"unknown device {name!r}: known are auto, cpu, cuda")
-    if name == "cpu":
-        return name, 0, ()
-    import torch
-
-    if not torch.backends.cuda.is_built():
-        if name == "cuda":
-            raise ValueError(f"--device cuda: the installed torch {torch.__version__} was built without CUDA")
-        return "cpu", 0, ()
-    count, reason = cuda_devices()
-    if count:
-        return "cuda", count, ()
-    if name == "cuda":
-        raise ValueError(f"--device cuda: CUDA shows no GPU to this process ({reason})")
-    return "cpu", 0, (f"measuring on the CPU: this torch has CUDA, which shows no GPU ({reason})",)
-
-
-@cache  # a process of its own
-def cuda_devices() -> tuple[int, str]:
-    """Return how many GPUs CUDA shows to a trial, and why none if so.
-
-    Asked of CUDA itself, in a throw-away process, since this one must never touch it: NVML neither knows
-    ``CUDA_VISIBLE_DEVICES``, MIG slices and drivers that are too old, nor is it everywhere that CUDA is.
-    """
-    try:
-        (found,) = call_in_processes(_count_cuda_devices, (), 1, patience=60.0)
-    except ValueError as error:
-        return 0, str(error)
-    return found  # type: ignore[no-any-return]
-
-
-def _count_cuda_devices(rank: int) -> tuple[int, str]:
-    import torch
-
-    count = torch.cuda.device_count()
-    if not count:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return 0, "no driver or no device" if visible is None else f"CUDA_VISIBLE_DEVICES={visible!r}"
-    torch.cuda.init()  # raises where the driver does not serve this torch
-    return count, ""
 
 
 def scaled_down(trainer: Trainer, batch_size: int) -> Trainer:

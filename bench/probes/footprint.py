@@ -82,8 +82,14 @@ class Footprint:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state = [value for values in optimizer.state.values() for value in values.values()]
         self._parameters |= {id(p): p.nbytes for p in parameters}
-        self._gradients |= {id(p): p.grad.nbytes for p in parameters if p.grad is not None}
+        self._gradients |= {id(p): _nbytes(p.grad) for p in parameters if p.grad is not None}
         self._states[id(optimizer)] = sum(value.nbytes for value in state if isinstance(value, Tensor))
+
+
+def _nbytes(gradient: Tensor) -> int:
+    if not gradient.is_sparse:
+        return gradient.nbytes
+    return gradient._indices().nbytes + gradient._values().nbytes  # torch gives no number for both
 
 
 class _Saved:

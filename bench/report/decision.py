@@ -29,7 +29,8 @@ def decide(results: Results) -> pd.DataFrame:
 
 def decision_text(results: Results) -> str:
     """Return the decision table as plain text, after which differences the run does not resolve or cannot trust."""
-    lines = [textwrap.fill(f"{null.headline(results)} {drift.reconciliation(results)}", 100), "\nDecision"]
+    told = filter(None, (null.headline(results), drift.warning(results)))
+    lines = [*(textwrap.fill(line, 100) for line in told), "\nDecision"]
     for row in decide(results).itertuples():
         lines.append(f"\n{row.constraint}: {row.choice}")
         lines.append(textwrap.fill(str(row.why), 100, initial_indent="    ", subsequent_indent="    "))

@@ -12,7 +12,17 @@ from paceline.bench.analysis.one_configuration import Measured, several_times
 from paceline.bench.records.metrics import SHOWN
 from paceline.bench.records.record import WITH_RESULT
 from paceline.bench.report.plots import drift as plots
-from paceline.bench.report.wording import MISSING, in_words, interval, listed, number, number_of, ratio, two_digits
+from paceline.bench.report.wording import (
+    MISSING,
+    in_words,
+    interval,
+    listed,
+    number,
+    number_of,
+    percent,
+    ratio,
+    two_digits,
+)
 
 PLOTS = {"drift": plots.drift}
 
@@ -96,7 +106,7 @@ def table(results: Results) -> pd.DataFrame:
                 else MISSING,
                 "of the run's mean": number(slower),
                 "blocks differ by": _share(drift.spread),
-                "from first to last": f"{100 * math.expm1(drift.change):+.0f} %",
+                "from first to last": percent(math.expm1(drift.change), sign=True),
                 "what its blocks tell": _told(drift),
             }
         )
@@ -154,14 +164,18 @@ def _verdict(found: Measured) -> str:
 
 
 def reconciliation(results: Results) -> str:
-    """Return a sentence on configurations that have several numbers in this report."""
-    found = several_times(results)
-    apart = [each for each in found if each.apart]
-    names = listed(dict.fromkeys(_configuration(each.cells[0]) for each in apart))
-    if not found:
+    """Return a sentence on configurations that several comparisons measured."""
+    if not several_times(results):
         return "No configuration was measured in two comparisons."
+    return warning(results) or "Whatever was measured in several comparisons came out the same, to its intervals."
+
+
+def warning(results: Results) -> str:
+    """Return a sentence that warns of configurations that have two numbers in this report; "" if there are none."""
+    apart = [each for each in several_times(results) if each.apart]
     if not apart:
-        return "Whatever was measured in several comparisons came out the same, to its intervals."
+        return ""
+    names = listed(dict.fromkeys(_configuration(each.cells[0]) for each in apart))
     how = (
         "beside each stands the one number, in units of anchors at the machine's mean speed."
         if results.anchors

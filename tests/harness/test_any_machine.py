@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from paceline.bench.harness import device
 from paceline.bench.harness import plan as planning
 from paceline.bench.harness.blocks import trial_of
 from paceline.bench.harness.data_files import DATA_FILES
@@ -248,7 +249,7 @@ class TestGpus:
         monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
 
     def shown(self, monkeypatch, count, reason=""):
-        monkeypatch.setattr(planning, "cuda_devices", lambda: (count, reason))
+        monkeypatch.setattr(device, "cuda_devices", lambda: (count, reason))
 
     @pytest.mark.parametrize("count", [1, 2, 8])
     def test_as_many_as_are_visible(self, monkeypatch, count):
@@ -268,11 +269,11 @@ class TestGpus:
             make_plan(device="cuda")
 
     def test_asking_for_the_cpu_asks_nobody(self, monkeypatch):
-        monkeypatch.setattr(planning, "cuda_devices", lambda: 1 / 0)
+        monkeypatch.setattr(device, "cuda_devices", lambda: 1 / 0)
         assert make_plan(device="cpu").notes == ()
 
 
 def test_cuda_is_asked_in_another_process():
-    count, reason = planning.cuda_devices()
+    count, reason = device.cuda_devices()
     assert not torch.cuda.is_initialized()
     assert (count > 0) != bool(reason)

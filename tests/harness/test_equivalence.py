@@ -12,9 +12,9 @@ from torch import nn
 from paceline.bench import Trial, load_results
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
-from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, gap, gate
+from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, RANDOM, gap, gate
 from paceline.bench.report import equivalence, precision, scaling, strategies
-from paceline.bench.workloads.workload import Data
+from paceline.bench.workloads.workload import Data, per_sample_cross_entropy
 from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
 from paceline.trainers.task import shuffled
 from tests.gloo import on_ranks
@@ -279,3 +279,46 @@ def test_a_failed_gate_marks_the_strategy_in_the_tables(tmp_path):
     unasked = replace(results, equivalence=())
     assert list(strategies.table(unasked)["strategy"]) == ["Accumulate", "MiniBatch"]
     assert equivalence.table(unasked).empty
+
+
+class TestNoFalseAlarm:
+    def test_float16_of_a_fused_optimizer_whose_gradients_are_scaled(self):
+        """The kernel divides by the scale itself, 65,536 at first, and the first steps may overflow."""
+        for loss in (1.0, 1e4):
+            workload = replace(GAUSSIANS, loss=lambda o, y, loss=loss: loss * per_sample_cross_entropy(o, y))
+            [found] = gate([trial(Amp(dtype="float16"), workload)])
+            assert found["passed"], found["reason"]
+            assert found["dtype"] == "float16"
+
+    def test_a_loss_that_is_wrong_in_float16_is_found_all_the_same(self):
+        @dataclass(frozen=True)
+        class Halves(Amp):
+            def __call__(self, task):
+                yield from super().__call__(replace(task, loss=lambda o, y: task.loss(o, y) / 2))
+
+        [found] = gate([trial(Halves(dtype="float16"))])
+        assert not found["passed"]
+        assert found["gap"] == pytest.approx(0.5, abs=0.01)
+
+    def test_class_weights_in_float32(self):
+        weights = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        weighted = replace(
+            GAUSSIANS, loss=lambda o, y: nn.functional.cross_entropy(o, y, weight=weights, reduction="none")
+        )
+        for found in gate([trial(Accumulate(), weighted), trial(FullBatch(), weighted)]):
+            assert found["passed"], found["reason"]
+            assert found["dtype"] == "float32"
+
+    def test_dropout_that_is_no_module_leaves_it_open(self):
+        class Drops(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.second = nn.Linear(20, 64), nn.Linear(64, 4)
+
+            def forward(self, x):
+                return self.second(nn.functional.dropout(self.first(x).relu(), 0.3, self.training))
+
+        [found] = gate([trial(FullBatch(), replace(GAUSSIANS, model=Drops))])
+        assert not found["passed"]
+        assert found["gap"] is None
+        assert found["reason"] == RANDOM

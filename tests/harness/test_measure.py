@@ -343,3 +343,25 @@ class TestPulse:
         pulse.get_on("training")
         time.sleep(0.05)
         assert len(said) == 2
+
+
+def test_sparse_and_complex_parameters_go_through_a_whole_trial():
+    class Complex(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(20, 4, dtype=torch.cfloat))
+
+        def forward(self, x):
+            return (x.to(torch.cfloat) @ self.w).abs()
+
+    x = torch.randint(500, (300, 8), generator=torch.Generator().manual_seed(0))
+    y = (x[:, 0] > 250).long()
+    sparse = Workload(
+        name="sparse",
+        model=lambda: nn.Sequential(nn.EmbeddingBag(500, 16, sparse=True), nn.Linear(16, 2)),
+        data=lambda: (x[:200], y[:200], x[200:], y[200:]),
+        target=1.0,
+    )
+    for workload in (sparse, replace(GAUSSIANS, name="complex", model=Complex, target=1.0)):
+        record = run_trial(Trial(workload, MiniBatch(), steps=8))
+        assert record.status == "missed", record.reason

@@ -6,6 +6,7 @@ import pytest
 
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.report import drift
+from paceline.bench.report.decision import decision_text
 from tests.analysis.test_one_configuration import ANCHORS, CELLS
 from tests.paths import ROOT
 from tests.synthetic import results, timed
@@ -31,6 +32,13 @@ def test_each_comparison_is_told_against_the_whole_run(run):
     assert rows["what its blocks tell"].unique().tolist() == ["blocks differ"]
 
 
+def test_a_comparison_of_one_block_is_there_and_tells_nothing():
+    run = replace(results([CELLS[0][0]]), anchors=ANCHORS[:1])
+    (row,) = drift.table(run).to_dict("records")
+    assert (row["blocks"], row["blocks differ by"], row["from first to last"]) == ("1", "—", "—")
+    assert (row["of the run's mean"], row["what its blocks tell"]) == ("1.00", "—")
+
+
 def test_one_configuration_has_one_number_beside_what_each_comparison_found(run):
     rows = drift.one_configuration(run)
     assert rows["configuration"].unique().tolist() == ["MiniBatch, B=64, rate 0.0500 on digits"]
@@ -40,6 +48,7 @@ def test_one_configuration_has_one_number_beside_what_each_comparison_found(run)
     said = drift.reconciliation(run)
     assert "numbers that are apart (MiniBatch, B=64, rate 0.0500 on digits)" in said
     assert "beside each stands the one number" in said
+    assert said in " ".join(decision_text(run).split())  # before anything is decided
 
 
 def test_too_few_seeds_in_common_settle_nothing(run):
@@ -84,5 +93,6 @@ def test_anchors_that_failed_are_told_and_tell_nothing(run):
 
 def test_a_run_in_which_nothing_was_measured_twice():
     run = results(CELLS[0])
+    assert drift.warning(run) == ""
     assert drift.reconciliation(run) == "No configuration was measured in two comparisons."
     assert drift.one_configuration(run).empty

@@ -318,3 +318,42 @@ def test_every_optimizer_trains():
     for optimizer in (Sgd(0.1), Adagrad(0.05), Adadelta(), RmsProp(1e-3), Adam(3e-3), AdamW(3e-3)):
         losses = [step.loss.item() for step in itertools.islice(MiniBatch(optimizer)(problem), 200)]
         assert sum(losses[-20:]) < 0.5 * sum(losses[:20]), optimizer
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize("build", [Sgd(0.1, momentum=0.9), Adagrad(0.1)], ids=["Sgd", "Adagrad"])
+def test_sparse_gradients_are_stepped_as_torch_steps_them(build):
+    """Fused kernels refuse them; plain torch does not."""
+    theirs = {
+        Sgd: partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+        Adagrad: partial(torch.optim.Adagrad, lr=0.1),
+    }[type(build)]
+
+    def weights(optimizer_of):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.EmbeddingBag(50, 8, sparse=True), torch.nn.Linear(8, 3))
+        optimizer = optimizer_of(model.parameters())
+        for step in range(5):
+            optimizer.zero_grad()
+            model((torch.arange(12).reshape(4, 3) + step) % 50).square().sum().backward()
+            optimizer.step()
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.allclose(weights(build), weights(theirs), rtol=1e-6)
+
+
+@pytest.mark.parametrize("build", [Sgd(0.1), Adagrad(0.1), Adam(0.1), AdamW(0.1)], ids=lambda one: type(one).__name__)
+def test_complex_parameters_are_trained(build):
+    w = torch.nn.Parameter(torch.tensor([1.0 + 1.0j, -2.0j]))
+    optimizer = build(iter([w]))
+    start = w.abs().square().sum().item()
+    for _ in range(5):
+        optimizer.zero_grad()
+        w.abs().square().sum().backward()
+        optimizer.step()
+    assert w.abs().square().sum().item() < start
+
+
+def test_what_a_fused_kernel_takes_it_is_given():
+    optimizer = Adam(0.1)(iter([torch.nn.Parameter(torch.ones(3))]))
+    assert optimizer.param_groups[0]["fused"] is True

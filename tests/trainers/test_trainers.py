@@ -1,7 +1,7 @@
 """Every trainer is held to another that must make the same steps, or to a closed form."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -23,6 +23,7 @@ from paceline.trainers import (
     NoiseBatch,
     Online,
     ReduceOnPlateau,
+    RmsProp,
     Sgd,
     Task,
     Trainer,
@@ -171,6 +172,30 @@ def test_amp_in_float16_survives_gradients_that_float16_cannot_hold():
     exact = weights_after(MiniBatch(optimizer), 20, tiny) - start
     mixed = weights_after(Amp(optimizer, dtype="float16"), 20, tiny) - start
     assert ((mixed - exact).norm() / exact.norm()).item() < 0.05
+
+
+@pytest.mark.parametrize("optimizer", [Sgd, Adam, RmsProp], ids=lambda kind: kind.__name__)
+def test_steps_that_float16_cannot_hold_are_no_updates_and_leave_the_schedule_where_it_is(optimizer):
+    """At 65,536 times a loss that is large the first gradients overflow; fused kernels (not RMSprop's) are run then."""
+    problem = replace(task(dtype=torch.float32), loss=lambda outputs, targets: 1e3 * GAUSSIANS.loss(outputs, targets))
+    asked = []
+
+    @dataclass(frozen=True)
+    class Counts:
+        def __call__(self, step: int) -> float:
+            asked.append(step)
+            return 1.0
+
+    trainer = Amp(optimizer(1e-5, schedule=Counts()), dtype="float16")
+    before, updates, moved = parameters_to_vector(problem.model().parameters()), [], []
+    for step in itertools.islice(trainer(problem), 30):
+        now = parameters_to_vector(step.model.parameters()).detach().clone()
+        updates.append(step.updates)
+        moved.append(int(not torch.equal(now, before)))
+        before = now
+    assert updates == moved
+    assert 0 < sum(updates) < 30
+    assert max(asked) == sum(updates) - 1
 
 
 @pytest.mark.parametrize("lr", [0.1, 0.45, 0.9])
