@@ -43,7 +43,9 @@ def ratio(found: Comparison | Pair) -> str:
     if math.isnan(found.low) or math.isnan(found.high):
         return f"{number(found.ratio)}, no interval at n={seeds(found)}"
     low, high = number(found.low), number(found.high)
-    return f"{number(found.ratio)} [{low}, {high}], n={seeds(found)}"
+    # Where trials missed the target it is the median and the sign test's interval, not the mean and Student's.
+    of = ", median" if found.judged is not None and math.isnan(found.spread) and found.n >= 6 else ""
+    return f"{number(found.ratio)} [{low}, {high}], n={seeds(found)}{of}"
 
 
 def times(found: Comparison | Pair) -> str:
@@ -59,11 +61,15 @@ def times(found: Comparison | Pair) -> str:
 
 
 def seeds(found: Comparison) -> str:
-    """Return n of a comparison: "6"; where seeds were repeated, "6 seeds x 2" or "6 seeds, 10 pairs"."""
+    """Return n of a comparison: "6"; where seeds were repeated, "6 seeds x 2" or "6 seeds, 10 pairs".
+
+    With what is not in it: blocks in which one of the two ended without a result.
+    """
+    lost = f", {found.failed} failed" if found.failed else ""
     if found.pairs <= found.n:
-        return str(found.n)
+        return f"{found.n}{lost}"
     repeats, rest = divmod(found.pairs, found.n)
-    return f"{found.n} seeds, {found.pairs} pairs" if rest else f"{found.n} seeds x {repeats}"
+    return f"{found.n} seeds, {found.pairs} pairs{lost}" if rest else f"{found.n} seeds x {repeats}{lost}"
 
 
 def more_seeds(count: float) -> str:

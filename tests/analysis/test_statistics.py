@@ -9,6 +9,7 @@ from scipy import stats
 
 from paceline.bench import compare
 from paceline.bench.analysis.statistics import median_interval
+from paceline.bench.report.wording import ratio
 
 
 @pytest.mark.parametrize("n", [3, 5, 6, 8, 10, 20])
@@ -198,3 +199,17 @@ class TestMissedTargets:
         data.loc[data.status == "missed", "status"] = "crashed"
         found = compare(data, "A", "B")
         assert (found.n, found.verdict) == (5, "equivalent")
+        assert found.failed == 1
+        assert ratio(found).endswith("n=5, 1 failed")
+
+    def test_a_median_is_told_from_a_mean(self):
+        found = compare(missing(trials(9.0, 0.01, 6), "A", range(1), spent=3.0), "A", "B")
+        assert ratio(found).endswith("n=6, median")
+        assert ratio(compare(trials(9.0, 0.01, 6), "A", "B")).endswith("n=6")
+
+    def test_what_diverged_counts_as_missed_at_the_most_that_any_trial_spent(self):
+        """Stopped after 0.1 s it would not have got there in the 4 s that another trial of the cell had."""
+        data = missing(trials(9.0, 0.01, 6), "A", range(6), spent=4.0)
+        data.loc[(data.cell == "A") & (data.block == 0), ["status", "train_seconds"]] = ["diverged", 0.1]
+        found = compare(data, "A", "B")
+        assert found.low > 3.8
