@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from paceline.bench.harness.run import run_trial
     from paceline.bench.harness.trial import Trial
     from paceline.bench.records.record import Record
-    from paceline.bench.workloads.workload import Workload
+    from paceline.bench.workloads.workload import Workload, mean_over_samples
 
 _HOME = {
     "Comparison": "paceline.bench.analysis.statistics",
@@ -22,11 +22,22 @@ _HOME = {
     "Trial": "paceline.bench.harness.trial",
     "Workload": "paceline.bench.workloads.workload",
     "compare": "paceline.bench.analysis.statistics",
+    "mean_over_samples": "paceline.bench.workloads.workload",
     "load_results": "paceline.bench.analysis.frames",
     "run_trial": "paceline.bench.harness.run",
 }
 
-__all__ = ["Comparison", "Record", "Results", "Trial", "Workload", "compare", "load_results", "run_trial"]
+__all__ = [
+    "Comparison",
+    "Record",
+    "Results",
+    "Trial",
+    "Workload",
+    "compare",
+    "load_results",
+    "mean_over_samples",
+    "run_trial",
+]
 
 
 def __getattr__(name: str) -> Any:

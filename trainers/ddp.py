@@ -31,11 +31,12 @@ class Ddp:
 
     optimizer: Optimizer = Sgd(lr=0.1)
     batch_size: int = 64  # samples per step, over all ranks
+    find_unused_parameters: bool = False  # a pass may leave some without a gradient; looking for them takes time
 
     def __call__(self, task: Task) -> Steps:
         """Train on ``task`` forever, as one rank of the initialized process group."""
         rank, world_size = dist.get_rank(), dist.get_world_size()
-        model = DistributedDataParallel(task.model())
+        model = DistributedDataParallel(task.model(), find_unused_parameters=self.find_unused_parameters)
         optimizer = self.optimizer(model.parameters())
         for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
             x, y = task[batch[rank::world_size]]

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ import torch
 
 from paceline.bench.harness import fork_server
 from paceline.bench.harness.processes import call_in_processes
-from paceline.bench.harness.trial import Trial, payload
+from paceline.bench.harness.trial import Trial, payload, smallest_share
 from paceline.bench.workloads import torch_settings
-from paceline.bench.workloads.check import PartFailedError, problem_of, problem_of_data
-from paceline.bench.workloads.user_code import heard, in_one_line, keep_traceback
+from paceline.bench.workloads.check import (
+    PartFailedError,
+    problem_of,
+    problem_of_data,
+    refused_shares,
+    unused_parameters,
+)
+from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, keep_traceback
 from paceline.bench.workloads.workload import Data, Workload
 
 PREFIX = "paceline-data-"  # of the folders with samples
@@ -39,6 +46,7 @@ class DataFiles:
         """Begin without any."""
         self._folder: Path | None = None  # made when needed: the trials' processes import this too
         self._files: dict[Any, tuple[Path, int]] = {}
+        self._found: dict[tuple[int, str], dict[str, Any]] = {}  # of checks
         self._checked: dict[tuple[Any, ...], Any] = {}  # with what an id is of, so that it is never used twice
 
     def prepare(self, workload: Workload) -> tuple[Path, int]:
@@ -63,6 +71,32 @@ class DataFiles:
         Raises:
             ValueError: if it cannot; one line, which tells where the traceback is if something was raised.
         """
+        self._check(trial)
+        self._warn(trial)
+
+    def _warn(self, trial: Trial) -> None:
+        """Say before a trial what its model will refuse in the middle of it, and what to do."""
+        found = self._found.get((id(trial.workload), trial.device), {"refused": {}, "unused": []})
+        _, n = self.prepare(trial.workload)
+        share = smallest_share(trial, n)
+        whose = f"workload {trial.workload.name!r}"
+        if share in found["refused"]:
+            WARNINGS.tell(
+                whose,
+                f"{trial.trainer_name} will fail: a pass over {n} samples leaves {share} of them to be trained on at "
+                f"once, of which the model says: {found['refused'][share]}; have data() leave off some samples, or "
+                "choose another batch size or number of ranks",
+            )
+        own = getattr(trial.trainer, "find_unused_parameters", None)
+        if found["unused"] and own is False and trial.world_size > 1:
+            WARNINGS.tell(
+                whose,
+                f"{trial.trainer_name} will fail: no gradient reaches {', '.join(found['unused'][:3])}; freeze what is "
+                f"not trained, or compare a trainer of your own file, {type(trial.trainer).__name__}"
+                "(find_unused_parameters=True)",
+            )
+
+    def _check(self, trial: Trial) -> None:
         workload = trial.workload
         theirs = not type(trial.trainer).__module__.startswith("paceline.")
         key = id(workload), trial.device, type(trial.trainer) if theirs else None
@@ -85,6 +119,7 @@ class DataFiles:
         if found["seconds"] > WORTH_LOADING_ONCE:
             fork_server.ask_for(found["imported"])
         self._checked[key] = trial
+        self._found[id(workload), trial.device] = found
 
     def _new_file(self) -> Path:
         if self._folder is None:
@@ -117,18 +152,32 @@ def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]
     """Return what the check of a workload found: the entry point of its process."""
     began, before = time.perf_counter(), set(sys.modules)
     problem, told = "", ""
+    refused: dict[int, str] = {}
+    unused: list[str] = []
     try:
         trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
         data = Data(*torch.load(data_file, weights_only=True, mmap=True))
         torch.set_num_threads(trial.threads_per_rank)
         problem = problem_of(trial.workload, data, torch.device(device))
+        if not problem:
+            with warnings.catch_warnings(action="ignore"):  # what is tried here is none of the user's doing
+                refused = refused_shares(trial.workload, data, torch.device(device))
+                unused = unused_parameters(trial.workload, data, torch.device(device))
     except PartFailedError as error:
         problem, told = str(error), "".join(traceback.format_exception(error.__cause__))
     except Exception as error:
         problem, told = f"it could not be checked: {in_one_line(error)}", traceback.format_exc()
     ours = ("paceline.", "torch.")
     imported = [name for name in sys.modules if name not in before and not name.startswith(ours)]
-    return {"problem": problem, "traceback": told, "imported": imported, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
+    return {
+        "problem": problem,
+        "traceback": told,
+        "imported": imported,
+        "seconds": seconds,
+        "refused": refused,
+        "unused": unused,
+    }
 
 
 def _remove_what_was_left() -> None:

@@ -114,6 +114,17 @@ def payload(trial: Trial) -> bytes:
     return packed
 
 
+def smallest_share(trial: Trial, train_samples: int) -> int:
+    """Return how many samples at fewest go through the model at once: a rank's, or a micro-batch's, of a last batch."""
+    if type(trial.trainer).__name__ == "Online":
+        return 1
+    size: int = getattr(trial.trainer, "batch_size", train_samples)
+    last = train_samples % size or size
+    share = last // trial.world_size
+    micro = getattr(trial.trainer, "micro_batch_size", 0)
+    return share % micro or min(share, micro) if micro else share
+
+
 def is_distributed(trainer: Trainer) -> bool:
     """Return whether ``trainer`` runs inside a process group."""
     return bool(getattr(trainer, "distributed", False))

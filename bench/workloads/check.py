@@ -1,5 +1,6 @@
 """Can a workload be trained and scored? Looked at before anything is measured, on few of its samples."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -73,6 +74,34 @@ def problem_of(workload: Workload, data: Data, device: torch.device) -> str:
     if workload.score is accuracy and workload.target > 1:
         return f"the target is an accuracy, in 0..1, and can never be {workload.target}"
     return ""
+
+
+def refused_shares(workload: Workload, data: Data, device: torch.device) -> dict[int, str]:
+    """Return on how few samples the model cannot be trained, 1 or none at all, and what it says of them.
+
+    Batch statistics need more than one sample of a batch; a reshape by ``-1`` cannot do with none.
+    """
+    found = {}
+    for count in (0, 1):
+        x, y = data.x[:count].to(device), data.y[:count].to(device)
+        try:
+            model = workload.task(data._replace(x=data.x[:1]), seed=0, device=device).model()
+            workload.loss(model(x), y).sum().backward()
+        except Exception as error:
+            found[count] = in_one_line(error)
+    return found
+
+
+def unused_parameters(workload: Workload, data: Data, device: torch.device) -> list[str]:
+    """Return the names of the parameters that a forward pass leaves without a gradient; none if there is none."""
+    x, y = data.x[:TRAINED_ON].to(device), data.y[:TRAINED_ON].to(device)
+    model = workload.task(data._replace(x=x, y=y), seed=0, device=device).model()
+    model.eval()  # what trains may draw a path at random, and needs more samples
+    with contextlib.suppress(Exception):  # a trainer may have its own way to train what cannot be differentiated
+        workload.loss(model(x), y).sum().backward()
+    if all(parameter.grad is None for parameter in model.parameters()):
+        return []
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 
 def _score(workload: Workload, model: torch.nn.Module, x: Tensor, y: Tensor) -> float:

@@ -99,7 +99,7 @@ class TestWarmUp:
 
         run_trial(Trial(workload, trainer, steps=None, seconds=1e-9))  # the run ends after its first step
         seen = {int(word) for word in (tmp_path / "seen").read_text().split()}
-        assert seen - {3} == shapes  # 3: of the check
+        assert shapes <= seen <= shapes | {0, 1, 3}  # those of the check
 
     def test_what_a_run_is_too_short_to_meet_is_not_tried(self):
         """One sample is left over, which batch statistics cannot do with: at step 13, after the end."""
@@ -291,7 +291,7 @@ class TestScore:
         workload = replace(GAUSSIANS, model=lambda: Notes(20, width), target=1.0)
         run_trial(Trial(workload, trainer, steps=1))
         sizes = [int(word) for word in (tmp_path / "seen").read_text().split()]
-        assert max(sizes[1:]) == min(most, problems.N)  # the first is that of the check
+        assert max(sizes[2:]) == min(most, problems.N)  # the first two are those of the check
 
 
 def test_the_training_loss_at_the_end_is_of_samples_from_all_over():
