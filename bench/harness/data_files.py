@@ -32,6 +32,9 @@ from paceline.bench.workloads.workload import Data, Workload
 
 PREFIX = "paceline-data-"  # of the folders with samples
 
+# How often a check goes through the model and back: each time may take as long as a step.
+TRIED = 4
+
 # Of a check, the seconds from which on it pays to have the server load what it imported.
 WORTH_LOADING_ONCE = 0.2
 
@@ -110,7 +113,8 @@ class DataFiles:
             what = f"it cannot be sent to a trial's process: {in_one_line(error)}"
             raise ValueError(f"{name}: {what}; traceback: {keep_traceback(error)}") from error
         try:
-            (found,) = call_in_processes(_found, arguments, 1, trial.patience, workload.settings, name)
+            patience = TRIED * trial.patience
+            (found,) = call_in_processes(_found, arguments, 1, patience, workload.settings, name)
         except ValueError as error:
             raise ValueError(f"{name}: it could not be checked: {error}") from error
         if found["problem"]:
