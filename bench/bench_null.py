@@ -24,7 +24,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
 
 def blocks(plan: Plan) -> int:
     """Return the number of seeds: more than elsewhere, for a standard deviation is known far worse than a mean."""
-    return plan.seeds or plan.of_suite(quick=5, standard=12, full=30)
+    return plan.seeds or plan.of_suite(quick=4, standard=12, full=30)
 
 
 def test_null(replay: Callable[[Callable[[Record], float]], None]) -> None:

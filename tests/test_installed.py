@@ -150,7 +150,7 @@ def test_a_plan_is_said_and_nothing_is_trained_or_written(installed, theirs):
     options = ["--workload", "mine.py:MINE", "--suite", "quick", "--minutes", "2"]
     lines = call(installed / "paceline", "plan", "strategies", "scaling", *options, folder=theirs).stdout.splitlines()
     assert lines[0].split() == ["cells", "blocks", "trials", "about"]
-    assert lines[1].split()[:4] == ["strategies", "6", "3", "18"]
+    assert lines[1].split()[:4] == ["strategies", "6", "3", "21"]  # three of them the anchor's
     assert lines[2].split()[0] == "scaling"
     assert lines[-1].endswith("what does not fit into 2:00 is cut, and named.")
     assert not (theirs / "results").exists()

@@ -225,7 +225,7 @@ class Blocks:
                 most -= 1
             where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
             of = f"block {block + 1}/{max(comparison.blocks, block + 1)}"
-            limit = share.limit(1 if block else most)
+            limit = share.limit(1 if block else max(1, most))
             if cell == ANCHOR and anchor is not None and trials:
                 self._run(replace(anchor, wall_seconds=limit), where, of, cell)
                 anchor = None

@@ -11,6 +11,7 @@ from paceline.bench.harness.comparison import Cells
 from paceline.bench.harness.rate_search import Search, label_of
 from paceline.bench.harness.run import definition
 from paceline.bench.harness.trial import Trial
+from paceline.bench.records.anchors import is_anchor
 from paceline.bench.records.counting import those_that_count
 from paceline.bench.records.environments import differences
 from paceline.bench.records.files import newest_run, point_to_newest, write_whole
@@ -142,7 +143,7 @@ def check_unchanged(comparison: str, cells: Cells, held: Iterable[Record]) -> No
         if record.comparison != comparison or record.cell not in known:
             continue
         planned = known[record.cell]
-        if not record.search and record.seed != planned.seed + record.block:
+        if not record.search and not is_anchor(record) and record.seed != planned.seed + record.block:
             raise ValueError(
                 f"--resume: {comparison} {record.cell} has seed {record.seed} in block {record.block + 1}, not "
                 f"{planned.seed + record.block}: give the --first-seed of the run"

@@ -90,7 +90,7 @@ def within(seen: float, true: float, share: float, slack: float = 0.0) -> str:
 
 def equivalence(machine: Machine) -> Iterator[Check]:
     """Each strategy's gradient is that of MiniBatch, on this device."""
-    small = wide(32, 256)
+    small = wide(128, 256)  # of 32 units a ReLU that flips in bfloat16 is already 9 % of the gradient
     trainers = [FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp()]
     if machine.device == "cuda":
         trainers.append(Amp(dtype="float16"))

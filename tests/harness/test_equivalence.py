@@ -259,7 +259,7 @@ def test_precision_and_scaling_tables_say_which_cells_solve_another_problem():
     assert list(precision.table(marked)["note"]) == [why, ""]
     assert "note" not in precision.table(run)
     notes = scaling.table(marked).groupby("ranks x threads")["note"].unique().map(list).to_dict()
-    assert notes["1 x 1"] == ["where both begin"]
+    assert notes["1 x 1"] == ["where ranks begin"]
     assert notes["2 x 1"] == [why]
     assert notes["8 x 1"] == [f"oversubscribed: 8 threads on 4 cores; {why}"]
 

@@ -42,7 +42,7 @@ def test_repeats_are_so_many_of_a_run_however_often_it_is_gone_on_with(tmp_path,
     blocks = Blocks(tmp_path, "quick", lambda line: None)
     monkeypatch.setattr(module, "check_unchanged", lambda *_: None)
     blocks.resume({}, [comparison])
-    assert blocks._repeats_left == 4 - 3
+    assert blocks._repeats._left == 4 - 3
 
 
 def test_patience_reaches_every_trial():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+import numpy as np
 import pytest
 import torch
 from scipy.optimize import bisect
@@ -204,13 +205,19 @@ def test_the_workload_holds_what_its_problem_says():
 
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_measured_trials_take_the_steps_that_the_formula_says(batch_size):
-    """End to end, through processes, evaluations and the crossing that the frame finds: within 10 % or a step."""
+    """End to end, through processes, evaluations and the crossing that the frame finds: within 10 % or a step.
+
+    The target was met after the last evaluation that missed it, and by the first that met it.
+    """
     lr = PROBLEM.best_constant_rate(SHARE, batch_size)
     trial = Trial(find_workload("streaming-least-squares"), MiniBatch(Sgd(lr), batch_size), threads=1)
-    rows = trials_frame(tuple(run_trial(replace(trial, seed=seed)) for seed in range(3)))
+    records = [run_trial(replace(trial, seed=seed)) for seed in range(3)]
+    rows = trials_frame(tuple(records))
     assert rows.status.tolist() == ["reached"] * 3
     expected = PROBLEM.steps_to(SHARE, lr, batch_size)
-    assert abs(rows.steps_to_target.mean() - expected) <= max(1, 0.1 * expected)
+    last_missed = np.mean([record.curve["step"][-2] for record in records])
+    within = max(1, 0.1 * expected)
+    assert last_missed - within <= expected <= rows.steps_to_target.mean() + within
 
 
 def test_additive_noise_settles_at_its_variance():
