@@ -126,3 +126,16 @@ def kill_itself() -> None:
 
 def fail() -> None:
     raise RuntimeError("the planted failure")
+
+
+# The top of a user's file: 200 training and 100 held-out samples of two classes that a line parts.
+DATA_OF_A_FILE = """
+import torch
+from torch import nn
+from paceline.bench import Workload
+
+def data():
+    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+    y = (x.sum(dim=1) > 0).long()
+    return x[:200], y[:200], x[200:], y[200:]
+"""

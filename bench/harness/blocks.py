@@ -63,11 +63,6 @@ class Blocks:
         assert self._folder is not None, "the run's folder is not open"
         return self._folder
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a folder yet."""
-        return self._folder is not None
-
     def check(self, comparison: Comparison) -> None:
         """Check that every trial of ``comparison`` can run, before any does.
 

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import fcntl
 import os
 import pickle
 import shutil
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+if sys.platform != "win32":
+    import fcntl
 
 from paceline.bench.harness import fork_server
 from paceline.bench.harness.processes import call_in_processes
@@ -130,7 +132,8 @@ class DataFiles:
             _remove_what_was_left()
             new = Path(tempfile.mkdtemp(prefix="paceline-new-"))
             # Held as long as this process lives, and before the folder has the name that others look for.
-            fcntl.flock(os.open(new / "lock", os.O_WRONLY | os.O_CREAT), fcntl.LOCK_EX)
+            if sys.platform != "win32":
+                fcntl.flock(os.open(new / "lock", os.O_WRONLY | os.O_CREAT), fcntl.LOCK_EX)
             self._folder = new.rename(new.with_name(new.name.replace("paceline-new-", PREFIX)))
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder / f"{len(self._files)}.pt"
@@ -185,7 +188,9 @@ def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]
 
 
 def _remove_what_was_left() -> None:
-    """Remove the samples of runs that were killed: nobody holds their lock any more."""
+    """Remove the samples of runs that were killed: nobody holds their lock any more. Windows has no such locks."""
+    if sys.platform == "win32":
+        return
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
         with contextlib.suppress(OSError), lock.open("w") as opened:  # another user's, or still in use
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

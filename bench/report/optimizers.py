@@ -9,6 +9,7 @@ import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, by_workload, cells_of, find, name_of
 from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.noise_prediction import ADAPTIVE
 from paceline.bench.analysis.paired import pair, score_difference
 from paceline.bench.analysis.rate_searches import SCORE, searches
 from paceline.bench.analysis.rate_sensitivity import LOSS_OF_SCORE, basin
@@ -25,8 +26,6 @@ COMPARISON = "optimizers"
 PLAIN = "Sgd"
 
 DECAYING = ("SgdCosine", "SgdStep", "SgdExponential", "SgdTimeDecay", "SgdWarmupCosine")
-
-ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW")
 
 PLOTS = {"optimizers": plots.optimizers}
 

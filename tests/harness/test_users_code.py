@@ -26,21 +26,10 @@ from paceline.bench.workloads.user_code import WARNINGS
 from paceline.bench.workloads.workload import per_sample_cross_entropy, per_sample_squared_error
 from paceline.trainers import Ddp, MiniBatch, Sgd
 from tests.paths import ROOT
-from tests.problems import GAUSSIANS, POINTS, gaussians, network
+from tests.problems import DATA_OF_A_FILE, GAUSSIANS, POINTS, gaussians, network
 
 Trial = partial(AnyTrial, threads=1)
 SHORT = {"steps": 3, "stop_at_target": False}
-
-DATA = """
-import torch
-from torch import nn
-from paceline.bench import Workload
-
-def data():
-    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
-    y = (x.sum(dim=1) > 0).long()
-    return x[:200], y[:200], x[200:], y[200:]
-"""
 
 
 @pytest.fixture
@@ -82,7 +71,7 @@ class TestWhatReachesATrial:
 
     def test_what_the_data_import_is_not_imported_by_a_trial(self, project):
         """The module beside the file takes half a second to import, and is gone from the trials' way."""
-        text = DATA + "import slow_to_load_data\ndef loads():\n    slow_to_load_data\n    return data()\n"
+        text = DATA_OF_A_FILE + "import slow_to_load_data\ndef loads():\n    slow_to_load_data\n    return data()\n"
         text += "MINE = Workload(name='mine', model=lambda: nn.Linear(4, 2), data=loads, target=2 / 3)\n"
         workload = project(w=text, slow_to_load_data="import time\ntime.sleep(0.5)\n")
         starts = [start_seconds(run_trial(Trial(workload, MiniBatch(), seed=s, **SHORT))) for s in range(3)]
@@ -92,7 +81,7 @@ class TestWhatReachesATrial:
         """By the fork server, wherever the model asks for it: at the top of the file, or as it is built."""
         loaded = tmp_path / "loaded"
         slow = f"import time\nopen({str(loaded)!r}, 'a').write('{{0}} ')\ntime.sleep(0.3)\nWIDTH = 2\n"
-        text = DATA + (
+        text = DATA_OF_A_FILE + (
             "import slow_at_the_top\n"
             "def model():\n"
             "    import slow_when_built\n"
@@ -109,7 +98,7 @@ class TestWhatReachesATrial:
     def test_a_neighbour_that_was_changed_is_loaded_anew(self, project, tmp_path):
         """As in a notebook that goes on: the server must not keep what it has loaded."""
         slow = "import time\ntime.sleep(0.3)\nfrom torch import nn\nclass Net(nn.Linear): pass\nBIAS = {}\n"
-        text = DATA + (
+        text = DATA_OF_A_FILE + (
             "import changing_neighbour\n"
             "class Model(nn.Linear):\n"
             "    def forward(self, x): return 0 * super().forward(x) + changing_neighbour.BIAS\n"
@@ -145,7 +134,10 @@ class TestWhatReachesATrial:
     def test_neighbours_reach_it_by_name_or_whole(self, project, by_value, monkeypatch):
         name = f"neighbour_{'whole' if by_value else 'by_name'}"
         net = "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self): super().__init__(4, 2)\n"
-        text = DATA + f"from {name} import Net\nMINE = Workload(name='mine', model=Net, data=data, target=0.99)\n"
+        text = (
+            DATA_OF_A_FILE
+            + f"from {name} import Net\nMINE = Workload(name='mine', model=Net, data=data, target=0.99)\n"
+        )
         workload = project(w=text, **{name: net})
         if by_value:
             import cloudpickle
@@ -157,7 +149,7 @@ class TestWhatReachesATrial:
 
 class TestSettings:
     def test_what_the_file_sets_holds_in_its_trials_and_is_recorded(self, project):
-        text = DATA + (
+        text = DATA_OF_A_FILE + (
             "torch.set_default_dtype(torch.float64)\n"
             "torch.set_float32_matmul_precision('high')\n"
             "torch.use_deterministic_algorithms(True)\n"
@@ -389,7 +381,7 @@ COMMANDS = {
 @pytest.mark.parametrize("how", COMMANDS)
 def test_from_the_command_line_it_is_one_line(tmp_path, how):
     """In whatever way it is asked for: no INTERNALERROR, no traceback, and warnings change nothing."""
-    text = DATA + (
+    text = DATA_OF_A_FILE + (
         "import warnings\n"
         "class Odd(nn.Linear):\n"
         "    def forward(self, x):\n"

@@ -22,18 +22,7 @@ from paceline.bench.workloads.workload import (
     mean_squared_error,
     per_sample_squared_error,
 )
-from tests.problems import GAUSSIANS, gaussians
-
-WORKLOAD = """
-import torch
-from torch import nn
-from paceline.bench import Workload
-
-def data():
-    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
-    y = (x.sum(dim=1) > 0).long()
-    return x[:200], y[:200], x[200:], y[200:]
-"""
+from tests.problems import DATA_OF_A_FILE, GAUSSIANS, gaussians
 
 
 @pytest.fixture
@@ -65,7 +54,7 @@ def shown(monkeypatch):
 
 class TestNeighbours:
     NET = "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self): super().__init__(4, {width})\n"
-    USES = WORKLOAD + "from net import Net\nMINE = Workload(name='mine', model=Net, data=data, target=0.9)\n"
+    USES = DATA_OF_A_FILE + "from net import Net\nMINE = Workload(name='mine', model=Net, data=data, target=0.9)\n"
 
     def test_a_file_may_import_them(self, project):
         file = project(w=self.USES, net=self.NET.format(width=2))
@@ -79,7 +68,7 @@ class TestNeighbours:
         assert [model().out_features for model in models] == [2, 3]
 
     def test_folders_of_their_own_called_bench_and_trainers_are_theirs(self, project):
-        text = WORKLOAD + "import bench.theirs, trainers.theirs\n"
+        text = DATA_OF_A_FILE + "import bench.theirs, trainers.theirs\n"
         text += "MINE = Workload(name=bench.theirs.NAME + trainers.theirs.NAME, model=None, data=data, target=0.9)\n"
         theirs = {"bench/__init__": "", "bench/theirs": "NAME = 'a'"}
         theirs |= {"trainers/__init__": "", "trainers/theirs": "NAME = 'b'"}
@@ -88,12 +77,12 @@ class TestNeighbours:
 
     def test_a_neighbour_does_not_hide_what_python_has(self, project):
         """As long as it was imported before, which ours has."""
-        file = project(w=WORKLOAD + "import random\nMINE = random.Random", random="Random = None")
+        file = project(w=DATA_OF_A_FILE + "import random\nMINE = random.Random", random="Random = None")
         assert from_file(f"{file}:MINE") is not None
 
 
 class TestSettings:
-    SETS = WORKLOAD + (
+    SETS = DATA_OF_A_FILE + (
         "torch.set_default_dtype(torch.float64)\n"
         "torch.set_float32_matmul_precision('high')\n"
         "torch.use_deterministic_algorithms(True, warn_only=True)\n"
@@ -164,7 +153,7 @@ class TestWhatGoesWrong:
             find_workload(f"{project(w='import sys; sys.exit(3)')}:MINE")
 
     def test_data_that_raise_say_so_with_the_users_line(self, project):
-        text = WORKLOAD + "def bad():\n    return 1, len(None)  # planted\n"
+        text = DATA_OF_A_FILE + "def bad():\n    return 1, len(None)  # planted\n"
         text += "MINE = Workload(name='mine', model=lambda: nn.Linear(4, 2), data=bad, target=0.9)\n"
         with pytest.raises(ValueError, match=r"workload 'mine': data failed: TypeError: .*traceback: ") as error:
             DataFiles().prepare(find_workload(f"{project(w=text)}:MINE"))
@@ -193,7 +182,7 @@ class TestWarnings:
         assert shown[0].startswith("workload 'mine' warns: UserWarning: planted in two lines (test_users_files.py:")
 
     def test_those_of_a_file_and_of_its_data(self, project, shown):
-        text = WORKLOAD + "import warnings\nwarnings.warn('as it is imported', UserWarning)\n"
+        text = DATA_OF_A_FILE + "import warnings\nwarnings.warn('as it is imported', UserWarning)\n"
         text += "def loud():\n    warnings.warn('as data are built', UserWarning)\n    return data()\n"
         text += "MINE = Workload(name='mine', model=lambda: nn.Linear(4, 2), data=loud, target=0.9)\n"
         with warnings.catch_warnings():
