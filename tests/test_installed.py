@@ -13,6 +13,7 @@ from tests.paths import ROOT
 
 MINE = """
 from dataclasses import dataclass
+import bench, trainers
 import torch
 from torch import nn
 from paceline.bench import Workload
@@ -29,7 +30,7 @@ def data():
     y = (x.sum(dim=1) > 0).long()
     return x[:200], y[:200], x[200:], y[200:]
 
-MINE = Workload(name="mine", model=lambda: nn.Linear(4, 2), data=data, target=0.9)
+MINE = Workload(name="mine", model=lambda: nn.Linear(4, bench.THEIRS * trainers.THEIRS), data=data, target=0.9)
 """
 
 # Whatever pytest looks for in a folder, made so that nothing of ours survives being looked for there.
@@ -38,8 +39,8 @@ HOSTILE = {
     "    for name in ('--device', '--seeds', '--results', '--resume', '--batch-size'):\n"
     "        parser.addoption(name, default='theirs')\n",
     "pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --device=mine\ntestpaths = tests\n",
-    "bench/__init__.py": "raise ImportError('theirs')\n",
-    "trainers/__init__.py": "raise ImportError('theirs')\n",
+    "bench/__init__.py": "THEIRS = 2\n",  # has nothing of ours, and is what their own file means by these names
+    "trainers/__init__.py": "THEIRS = 1\n",
     "tests/__init__.py": "",
     "tests/test_theirs.py": "import sys\n"
     "def test_theirs(request):\n"
