@@ -145,12 +145,12 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Metric("evaluation_seconds", "between the training windows, bookkeeping included", "s"),
     Metric("wall_seconds", "of the whole process", "s"),
     Metric(
-        "samples_per_second", "throughput over all ranks", "samples/s", of=quantities.samples_per_second,
-        median="positive", shown=Shown("throughput", "samples/s"), cost=True,
+        "samples_per_second", "throughput over all ranks, of the same steps as the next", "samples/s",
+        of=quantities.samples_per_second, median="positive", shown=Shown("throughput", "samples/s"), cost=True,
     ),
     Metric(
-        "seconds_per_step", "training seconds over steps", "s", of=quantities.seconds_per_step,
-        median="positive", shown=Shown("time per step", "ms", 1e3),
+        "seconds_per_step", "of the steps but the first after each evaluation, which is slower", "s",
+        of=quantities.seconds_per_step, median="positive", shown=Shown("time per step", "ms", 1e3),
     ),
     Metric(
         "seconds_to_target", "training seconds at the evaluation that first met the target", "s",
