@@ -72,6 +72,8 @@ class Record:
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
+        code: hashes of the "trainer"'s and the "workload"'s code, as "python" compiled it, and of the "data"; empty in
+            records that older versions wrote.
         environment: which of several environments it ran in; empty but where runs of several were merged.
         schema: version of this layout.
     """
@@ -119,6 +121,7 @@ class Record:
     search: str = ""
     noise: dict[str, list[Any]] = field(default_factory=dict)
     repeat: int = 0
+    code: dict[str, str] = field(default_factory=dict)
     environment: str = ""
     schema: int = SCHEMA
 
