@@ -154,7 +154,7 @@ class Blocks:
                     f"{comparison.name}: whether {place[1]} solves the same problem on {place[0]} is not checked"
                 )
                 continue
-            found += gate([strategies[place]])
+            found += gate([strategies[place]], self.folder.path / "errors")
         for one in found:
             if not one["passed"]:
                 ranks = f" with {one['world_size']} ranks" if one["world_size"] > 1 else ""

@@ -24,6 +24,7 @@ from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.ranks import process_group
 from paceline.bench.harness.rounding import Rounding
 from paceline.bench.harness.trial import Trial, payload, varies_batch_size
+from paceline.bench.workloads.user_code import keep_traceback
 from paceline.bench.workloads.workload import Data
 from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
@@ -69,16 +70,20 @@ def promises_the_same(trainer: Trainer) -> bool:
     return known or any(hasattr(trainer, name) for name in ("micro_batch_size", "distributed", "dtype"))
 
 
-def gate(trials: Iterable[Trial]) -> list[dict[str, Any]]:
+def gate(trials: Iterable[Trial], errors: Path | None = None) -> list[dict[str, Any]]:
     """Return for each trial whose trainer promises the same gradient whether it keeps it, and why not.
 
     Each is a plain dictionary: ``workload``, ``trainer``, ``world_size``, ``passed``, ``gap``, ``bound``, ``dtype``,
     ``reason`` ("" if passed) and ``notes``; ``gap`` is None where nothing could be compared.
+
+    Args:
+        trials: of which to check the trainers.
+        errors: folder for the traceback of one that raises, which the reason then names; None keeps none.
     """
-    return [_checked(trial) for trial in trials if promises_the_same(trial.trainer)]
+    return [_checked(trial, errors) for trial in trials if promises_the_same(trial.trainer)]
 
 
-def _checked(trial: Trial) -> dict[str, Any]:
+def _checked(trial: Trial, errors: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "workload": trial.workload.name,
         "trainer": trial.trainer_name,
@@ -94,7 +99,12 @@ def _checked(trial: Trial) -> dict[str, Any]:
             )
         except ValueError as error:
             found |= {"gap": None, "bound": None, "dtype": None, "notes": []}
-            return found | {"passed": False, "reason": f"could not be checked: {error}"}
+            where = ""
+            account = "".join(getattr(error, "__notes__", []))
+            if account and errors is not None:
+                kept = keep_traceback(account, errors, f"gate-{trial.workload.name}-{trial.trainer_name}")
+                where = f"; traceback: {errors.name}/{kept.name}"
+            return found | {"passed": False, "reason": f"could not be checked: {error}{where}"}
     # NaN, where a rank had nothing to compare, is no pass.
     worst = max((gap for gap in gaps), key=lambda gap: math.inf if math.isnan(gap.gap) else gap.gap)
     passed = worst.gap <= worst.bound

@@ -75,7 +75,7 @@ class Machine:
             curve=a_curve((made, 64 * made, made * step, 0.5, 0.95)),
         )  # fmt: skip
 
-    def gate(self, trials):
+    def gate(self, trials, errors):
         self.now += 0.6 * self.slowness * len(trials)
         return []
 

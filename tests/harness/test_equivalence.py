@@ -195,6 +195,13 @@ class TestGate:
         assert not found["passed"]
         assert "the planted failure" in found["reason"]
 
+    def test_where_the_trainer_raised_is_kept(self, tmp_path):
+        [found] = gate([trial(Broken())], tmp_path / "errors")
+        assert found["reason"].endswith("; traceback: errors/gate-gaussians-Broken.txt")
+        assert (
+            'raise RuntimeError("the planted failure")' in (tmp_path / "errors/gate-gaussians-Broken.txt").read_text()
+        )
+
     def test_a_strategy_that_promises_nothing_is_not_asked(self):
         @dataclass(frozen=True)
         class Other:
@@ -212,7 +219,7 @@ def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_chec
         failed_gate("Ddp", reason=BATCH_NORM),
         failed_gate("Amp", reason="could not be checked: no room", gap=None),
     ]
-    monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials: found)
+    monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials, errors: found)
     blocks.check_equivalence(Comparison("strategies", {"a": trial(MiniBatch()), "b": trial(Amp())}, 1))
     assert lines == [
         f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
@@ -225,7 +232,7 @@ def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_chec
 def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_ranks(tmp_path, monkeypatch):
     asked = []
 
-    def record_what_is_asked(trials):
+    def record_what_is_asked(trials, errors):
         trials = list(trials)
         asked.extend((one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials)
         return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
