@@ -194,7 +194,7 @@ def test_the_commands(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     refused = bench("merge", a, b, "-o", tmp_path / "c")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert bench("merge", a, b, "--across-environments", "-o", tmp_path / "c").returncode == 0
     done = bench("export", tmp_path / "c", "--format", "bencher", "-o", tmp_path / "bmf.json")
