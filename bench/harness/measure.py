@@ -280,7 +280,8 @@ class Run:
         trial = self.trial
         if not math.isfinite(loss):
             return "diverged", f"the training loss was {loss} at step {number}"
-        if score is not None and not math.isfinite(score):
+        # A score may be undefined until the model has learned something: a correlation, while all predictions are one.
+        if score is not None and (math.isinf(score) or (math.isnan(score) and self._best_step)):
             return "diverged", f"the score was {score} at step {number}"
         if number == self.steps:  # the trainer ended right after an evaluation: there is no other loss to go by
             return self._status(out_of_budget)
@@ -293,7 +294,7 @@ class Run:
         if self._hopeless == EVALUATIONS:
             times = loss / size
             return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
-        if score is not None:
+        if score is not None and math.isfinite(score):
             self._score = score if trial.workload.higher_is_better else -score
             if self._score > self._best_score:
                 self._best_score, self._best_step = self._score, number
