@@ -7,6 +7,8 @@ import cloudpickle
 import torch
 
 from paceline.bench.probes.cores import cores_of_a_trial
+from paceline.bench.probes.float32_precision import IN_BFLOAT16, may_multiply_in_bfloat16
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Workload
 from paceline.trainers.task import Trainer
 
@@ -65,9 +67,17 @@ class Trial:
 
     @property
     def dtypes_of_peaks(self) -> tuple[str, ...]:
-        """Of which dtypes the machine's peak is measured for it: its trainer's, else float32, on a GPU TF32 as well."""
+        """Of which dtypes the machine's peak is measured for it: its trainer's, else float32.
+
+        Of float32 also as torch is set to multiply it where the trial runs: on a GPU in TF32, on a CPU in bfloat16.
+        """
         dtype = str(getattr(self.trainer, "dtype", None) or "float32").removeprefix("torch.")
-        return (dtype, "tf32") if (dtype, self.device) == ("float32", "cuda") else (dtype,)
+        if dtype != "float32":
+            return (dtype,)
+        if self.device == "cuda":
+            return dtype, "tf32"
+        lower = may_multiply_in_bfloat16(torch_settings.given(self.workload.settings))
+        return (dtype, IN_BFLOAT16) if lower else (dtype,)
 
     def check(self, train_samples: int) -> None:
         """Check that this trial can run on ``train_samples`` samples.

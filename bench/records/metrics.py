@@ -123,7 +123,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Fact("lr", "learning rate that the optimizer was given", quantities.learning_rate),
     Fact("batch_size", "samples of the first step, over all ranks", quantities.batch_size),
     Fact("micro_batch_size", "samples of one backward pass, where a step makes several", quantities.micro_batch_size),
-    Fact("dtype", "of the model, or of autocast where there is one; tf32 where a GPU multiplied float32 so"),
+    Fact("dtype", "of the model, or of autocast where there is one; of float32 also what it was multiplied in"),
     Fact("world_size", "ranks"),
     Fact("threads", "of each rank"),
     Fact("cores", "of the machine that it might use"),

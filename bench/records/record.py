@@ -55,7 +55,7 @@ class Record:
         train_samples: size of the training set.
         varies_batch_size: whether the trainer changes its batch size along the way; its ``batch_size`` is the first.
         parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one, and "tf32" where a GPU
-            multiplied float32 so.
+            multiplied float32 so, "float32 in bfloat16" where a CPU did.
         flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
             per sample (``torch.utils.flop_counter``).
         compile_seconds: of the warm-up's, what ``torch.compile`` took; 0 where nothing was compiled.
