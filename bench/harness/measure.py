@@ -168,6 +168,7 @@ class Run:
     _samples: int = 0
     _was_reached: bool = False
     _listens: bool = False
+    _long: bool = False  # whether a step takes long enough to be scored each time
     _score: float | None = None  # what the trainer is told next, larger is better
     _best_score: float = -math.inf
     _best_step: int = 0
@@ -201,7 +202,7 @@ class Run:
                     ended = self._at_edge(number, step)
                     if ended is not None:
                         return ended
-                    self.windows.go_on(number, self._seconds)
+                    self.windows.go_on(number, self._long)
                     self._clock.start()
             if step is None:
                 raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
@@ -237,7 +238,8 @@ class Run:
         self.steps = number
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
-        ended, self._score = self.ranks.from_first((ended, self._score))
+        long = self.windows.are_long(number, self.own_seconds)
+        ended, self._score, self._long = self.ranks.from_first((ended, self._score, long))
         if self.noise is not None and ended is None:
             self.noise.listen(number, step.model)
         if ended is not None and self.compile_seconds:

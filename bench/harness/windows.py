@@ -29,8 +29,12 @@ class Windows:
         """Take note of a first step."""
         self.first_steps, self.first_samples = self.first_steps + 1, self.first_samples + samples
 
-    def go_on(self, number: int, seconds: float) -> None:
-        """Begin the window after step ``number``, until which training took ``seconds`` by what all ranks know.
+    def are_long(self, number: int, seconds: float) -> bool:
+        """Return whether steps are, the first ones apart, of ``number`` that took ``seconds``."""
+        return number > self.first_steps and seconds - self.first_seconds >= LONG_STEP * (number - self.first_steps)
+
+    def go_on(self, number: int, long: bool) -> None:
+        """Begin the window after step ``number``, which is of one step if steps are ``long``, as all ranks must hold.
 
         Those ends that do not depend on seconds are kept to, whatever is scored between them: one seed crosses the
         target there on each machine.
@@ -38,7 +42,7 @@ class Windows:
         while self._planned <= number:
             self._planned = max(self._planned + LEAST_APART, math.ceil(SPACING * self._planned))
         following = max(number + 1, math.ceil(SPACING * number))
-        self.end = min(self._planned, following) if seconds >= LONG_STEP * number else self._planned
+        self.end = min(self._planned, following) if long else self._planned
         self.first = number + 1
 
     def of_first_steps(self) -> dict[str, float]:

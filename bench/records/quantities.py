@@ -76,13 +76,14 @@ def seconds_per_step(record: Record) -> float:
 def steady(record: Record) -> tuple[int, int, float]:
     """Return the steps, samples and training seconds of which rates are taken: without the first after evaluations.
 
-    Such a step finds caches cold and threads asleep, and few-step strategies are scored after one in three. Where each
-    step was scored there are no others, and in older records they are not told apart: then it is all of them.
+    Such a step finds caches cold and threads asleep, and few-step strategies are scored after one in three. Where most
+    are such, each of them takes so long that this is lost in it, and older records do not tell them apart: then it is
+    all of them.
     """
     made, consumed, seconds = steps(record), samples(record), train_seconds(record)
     first, of_first = largest(record, "first_steps"), largest(record, "first_samples")
     rest = [or_nan(rank.get("train_seconds")) - or_nan(rank.get("first_seconds")) for rank in record.ranks]
-    if not rest or not max(rest) > 0 or not first < made:
+    if not rest or not max(rest) > 0 or not 2 * first <= made:
         return made, consumed, seconds
     return made - int(first), consumed - int(of_first), max(rest)
 
