@@ -1,5 +1,6 @@
 """What a trial is: one trainer on one workload with one seed, in a fresh process (or one group of ranks)."""
 
+import re
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -153,6 +154,8 @@ def hyperparameters(trainer: Trainer) -> dict[str, Any]:
             return {"name": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        return value if isinstance(value, bool | int | float | str | None) else repr(value)
+        # Where a function stands in memory is another in each run.
+        known = isinstance(value, bool | int | float | str | None)
+        return value if known else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
     return {f.name: plain(getattr(trainer, f.name)) for f in fields(trainer)}

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.plan import make_plan
 from paceline.bench.harness.run import definition
 from paceline.bench.harness.run_folder import RunFolder
-from paceline.bench.harness.trial import Trial
+from paceline.bench.harness.trial import Trial, hyperparameters
 from paceline.trainers import MiniBatch
 from tests.planted import a_record
 from tests.problems import GAUSSIANS
@@ -47,6 +48,20 @@ def test_repeats_are_so_many_of_a_run_however_often_it_is_gone_on_with(tmp_path,
     monkeypatch.setattr(module, "check_unchanged", lambda *_: None)
     blocks.resume({}, [comparison])
     assert blocks._repeats._left == 4 - 3
+
+
+def test_a_function_in_a_field_is_the_same_in_each_run():
+    @dataclass(frozen=True)
+    class Clipped(MiniBatch):
+        clip: Callable[[float], float] = abs
+
+    def hyperparameters_with(clip):
+        return hyperparameters(Clipped(clip=clip))["clip"]
+
+    one, again = (lambda x: x), (lambda x: x)
+    assert hyperparameters_with(one) == hyperparameters_with(again)
+    assert "0x" not in hyperparameters_with(one)
+    assert hyperparameters_with(abs) != hyperparameters_with(round)
 
 
 def test_patience_reaches_every_trial():
