@@ -46,7 +46,8 @@ def main() -> None:
             sys.exit((run if sys.argv[1] == "run" else plan)(sys.argv[2:]))
         _command()
     except (ValueError, OSError) as error:
-        sys.exit(f"paceline: error: {error}")
+        print(f"paceline: error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _command() -> None:
@@ -108,6 +109,7 @@ def _command() -> None:
 def _tune(arguments: argparse.Namespace) -> None:
     from paceline.bench.harness import learning_rates
     from paceline.bench.harness.plan import STRATEGIES, TRAINERS, make_plan
+    from paceline.bench.records.record import WITH_RESULT
 
     asked = make_plan(
         workloads=arguments.workload,
@@ -124,10 +126,13 @@ def _tune(arguments: argparse.Namespace) -> None:
             known_as = learning_rates.identity(trainer, TRAINERS)
             done: list[learning_rates.TuningTrial] = []
 
-            def tell(trial: learning_rates.TuningTrial, done: list[learning_rates.TuningTrial] = done) -> None:
+            def tell(
+                trial: learning_rates.TuningTrial, why: str, done: list[learning_rates.TuningTrial] = done
+            ) -> None:
                 done.append(trial)
+                because = "" if trial.status in WITH_RESULT else f" ({why})"
                 print(
-                    f"{trial.workload} {trial.trainer} lr {trial.lr:g} seed {trial.seed}: {trial.status}, "
+                    f"{trial.workload} {trial.trainer} lr {trial.lr:g} seed {trial.seed}: {trial.status}{because}, "
                     f"{trial.samples_to_target:g} samples to target, validation score {trial.validation_score:.4f}",
                     flush=True,
                 )
@@ -136,7 +141,8 @@ def _tune(arguments: argparse.Namespace) -> None:
                 return asked.trial(workload, trainer, arguments.seconds, label)
 
             settings = known_as if known_as not in TRAINERS else ""
-            learning_rates.search(workload, trainer, make_trial, arguments.seeds, tell, settings)
+            errors = arguments.output.parent / "errors"
+            learning_rates.search(workload, trainer, make_trial, arguments.seeds, tell, settings, errors)
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             learning_rates.write(arguments.output, command, done)
             best = learning_rates.best_rate(done)

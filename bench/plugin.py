@@ -213,6 +213,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         begin = blocks.resume if config.getoption("resume") else blocks.open
         folder = begin(environment, comparisons)
     config.stash[BLOCKS], config.stash[RAN] = blocks, set()
+    config.add_cleanup(blocks.close)
     _end_on_sigterm_as_on_ctrl_c(config)
     benchmarks = getattr(config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.json is None:  # read before the folder could be known

@@ -64,7 +64,9 @@ def _pytest(command: str, arguments: list[str], further: list[str], plugin: obje
     known = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
     unknown = [name for name in names if name not in known]
     if unknown:
-        sys.exit(f"paceline {command}: error: unknown benchmark {unknown[0]!r}: known are {', '.join(known)}")
+        known_are = f"known are {', '.join(known)}"
+        print(f"paceline {command}: error: unknown benchmark {unknown[0]!r}: {known_are}", file=sys.stderr)
+        return 2
     files = [str(known[name]) for name in names] or [str(HERE)]
     configuration = ["-c", str(HERE / "pytest.ini"), "--benchmark-only"]
     return int(pytest.main([*configuration, *further, *files, *options], plugins=[plugin]))

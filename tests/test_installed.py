@@ -117,7 +117,7 @@ def test_their_own_pytest_knows_nothing_of_us(installed, theirs):
 
 def test_an_unknown_benchmark_and_a_wrong_option_are_one_line(installed, theirs):
     done = call(installed / "paceline", "run", "strategy", folder=theirs, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("paceline run: error: unknown benchmark 'strategy': known are batch_size, ")
     done = call(installed / "paceline", "run", "--suite", "fast", folder=theirs, check=False)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

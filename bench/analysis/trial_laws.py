@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from paceline.bench.records.quantities import steady
 from paceline.bench.records.record import Record
 
 # Between two phases lie a garbage collection, the probes' last readings and the end of the process group: some
@@ -195,10 +196,11 @@ def _mfu(record: Record, peak_flops: float | None) -> Iterator[str]:
 
 
 def _throughput(record: Record, row: Mapping[str, Any]) -> Iterator[str]:
-    """Throughput x seconds = samples, those of the curve's end."""
+    """Throughput x seconds = samples, of the curve, but for the first steps after evaluations."""
     samples, seconds = record.curve["samples"][-1], record.curve["seconds"][-1]
     rate, known = row["samples_per_second"], (row["samples"] == samples and row["train_seconds"] == seconds)
-    if not known or not math.isclose(rate * seconds, samples, rel_tol=1e-9):
+    _, steady_samples, steady_seconds = steady(record)
+    if not known or not math.isclose(rate * steady_seconds, steady_samples, rel_tol=1e-9):
         yield (
             f"throughput: {rate:.4g} samples/s x {row['train_seconds']:.4g} s for {row['samples']:.4g} samples, "
             f"observed were {samples} in {seconds:.4g} s"

@@ -17,6 +17,7 @@ from paceline.bench.harness.budget import Budget, Share
 from paceline.bench.harness.comparison import Comparison, schedule, trial_of
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.equivalence import gate
+from paceline.bench.harness.held import Held
 from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of
 from paceline.bench.harness.repeats import Repeats
@@ -30,9 +31,6 @@ from paceline.trainers.task import Trainer
 
 # Of a comparison's time, how much may go into checking that its strategies solve the same problem.
 LARGEST_SHARE_OF_CHECKS = 0.25
-
-# By comparison, cell and block: where a trial stands.
-Place = tuple[str, str, int]
 
 
 class Blocks:
@@ -51,8 +49,7 @@ class Blocks:
         self._folder: RunFolder | None = None
         self.records: dict[tuple[str, str], list[Record]] = defaultdict(list)
         self.left_out: dict[tuple[str, str], str] = {}
-        self._done: dict[Place, Record] = {}  # of the run that is continued
-        self._superseded: dict[Place, int] = {}  # how often a trial was repeated that does not count
+        self._held = Held()  # by the run that is continued
         self._ahead = Ahead(())
         self._cut: list[str] = []
         self._repeats = Repeats()
@@ -85,35 +82,48 @@ class Blocks:
         """
         self._expect(comparisons)
         self._folder = RunFolder.new(self._results, environment)
+        self._folder.lock()
         return self._folder.path
+
+    def close(self) -> None:
+        """Let other runs go on with this one's folder."""
+        if self._folder is not None:
+            self._folder.unlock()
 
     def resume(self, environment: dict[str, Any], comparisons: Iterable[Comparison]) -> Path:
         """Continue the newest run: what it holds of ``comparisons`` is not run again; return its folder.
 
         A trial that ended without a result is held too: that it failed is a result. One that was ended early for want
-        of time is not.
+        of time is not; nor one that was disturbed and not repeated, as far as there are repeats left.
 
         Raises:
-            ValueError: one line: there is no such run, it was made in another environment, or a cell is not
-                what it was.
+            ValueError: one line: there is no such run, its environment was another, it still goes on, or a cell is
+                not what it was.
         """
-        comparisons = list(comparisons)
         folder = RunFolder.newest(self._results, environment)
-        found = folder.records()
-        held = [record for record in found if not record.cut_short]
-        for comparison in comparisons:
-            anchors = {} if comparison.anchor is None else dict.fromkeys(ANCHORS, comparison.anchor)
-            check_unchanged(comparison.name, {**comparison.cells, **anchors}, held)
-        self._done = {(record.comparison, record.cell, record.block): record for record in held}
-        self._superseded = {(r.comparison, r.cell, r.block): r.repeat for r in found if r.cut_short}
-        self._expect(comparisons, found)
-        folder.went_on(environment)
-        self._folder = folder
+        folder.lock()
+        try:
+            self._go_on(folder, environment, list(comparisons))
+        except BaseException:
+            folder.unlock()
+            raise
         return folder.path
 
+    def _go_on(self, folder: RunFolder, environment: dict[str, Any], comparisons: list[Comparison]) -> None:
+        found = folder.records()
+        self._held = held = Held.of(found)
+        for comparison in comparisons:
+            anchors = {} if comparison.anchor is None else dict.fromkeys(ANCHORS, comparison.anchor)
+            check_unchanged(comparison.name, {**comparison.cells, **anchors}, held.done.values())
+        self._expect(comparisons, found)
+        held.repeat(self._repeats.owed(list(held.done.values())))
+        self._ahead = Ahead(comparisons, held.done.values())
+        folder.went_on(environment)
+        self._folder = folder
+
     def _expect(self, comparisons: Iterable[Comparison], found: Iterable[Record] = ()) -> None:
-        self._ahead = Ahead(comparisons, self._done.values())
-        self._repeats = Repeats(self._ahead.trials() + len(self._done), found)
+        self._ahead = Ahead(comparisons, self._held.done.values())
+        self._repeats = Repeats(self._ahead.trials() + len(self._held.done), found)
 
     def describe(self, **measured: Callable[[], Any]) -> None:
         """Add to the run's environment what is ``measured`` of the machine, unless the run that goes on has it."""
@@ -144,7 +154,7 @@ class Blocks:
                     f"{comparison.name}: whether {place[1]} solves the same problem on {place[0]} is not checked"
                 )
                 continue
-            found += gate([strategies[place]])
+            found += gate([strategies[place]], self.folder.path / "errors")
         for one in found:
             if not one["passed"]:
                 ranks = f" with {one['world_size']} ranks" if one["world_size"] > 1 else ""
@@ -200,8 +210,8 @@ class Blocks:
 
         Where all others are held there is none: the anchor tells of the time at which they ran.
         """
-        due = {cell: trial for cell, trial in trials.items() if (comparison.name, cell, block) not in self._done}
-        if due and comparison.anchor is not None and (comparison.name, ANCHOR, block) not in self._done:
+        due = {cell: trial for cell, trial in trials.items() if (comparison.name, cell, block) not in self._held.done}
+        if due and comparison.anchor is not None and (comparison.name, ANCHOR, block) not in self._held.done:
             due[ANCHOR] = comparison.anchor
         return due
 
@@ -310,7 +320,7 @@ class Blocks:
 
     def _held_or_run(self, trial: Trial, where: dict[str, Any], of: str, pace: str) -> Record:
         """Return the trial's record of the run that is continued, else of running it now."""
-        held = self._done.get((where["comparison"], where["cell"], where["block"]))
+        held = self._held.done.get((where["comparison"], where["cell"], where["block"]))
         return self._run(trial, where, of, pace) if held is None else held
 
     def _run(self, trial: Trial, where: dict[str, Any], of: str, pace: str) -> Record:
@@ -319,11 +329,12 @@ class Blocks:
         How long it took tells what to expect of the trials of ``pace``: its cell, or the cell whose search it is of.
         """
         began = self.budget.spent()
-        repeat = self._superseded.get((where["comparison"], where["cell"], where["block"]), -1) + 1
+        place = where["comparison"], where["cell"], where["block"]
+        repeat = self._held.repeats_before(place)
         record = self._run_once(trial, where, repeat)
         ended = outcome(record, trial.stop_at_target)
         disturbed = self._repeats.saw(record)
-        if disturbed and self._ahead.need(self.budget) < self.budget.left():
+        if disturbed and place not in self._held.repeated and self._ahead.need(self.budget) < self.budget.left():
             self._repeats.spend()
             record = self._run_once(trial, where, repeat + 1)
             self._repeats.saw(record)
@@ -334,7 +345,6 @@ class Blocks:
         return record
 
     def _run_once(self, trial: Trial, where: dict[str, Any], repeat: int) -> Record:
-        errors = self.folder.path / "errors"
-        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=errors, **where)
+        record = run_trial(trial, suite=self._suite, repeat=repeat, errors=self.folder.path / "errors", **where)
         self.folder.append(record)
         return record

@@ -77,10 +77,14 @@ def search(
     trainer: "Trainer",
     make_trial: Callable[["Workload", "Trainer"], "Trial"],
     seeds: int,
-    tell: Callable[[TuningTrial], None],
+    tell: Callable[[TuningTrial, str], None],
     settings: str = "",
+    errors: Path | None = None,
 ) -> None:
-    """Search as ``harness.rate_search`` does, and ``tell`` each trial, of ``settings``, as it ends."""
+    """Search as ``harness.rate_search`` does, and ``tell`` each trial, of ``settings``, and why it ended as it did.
+
+    The traceback of one that fails is kept in ``errors``, if that is given.
+    """
     from paceline.bench.harness.run import run_trial
 
     wanted = Search(make_trial(workload, trainer), COARSE, REFINEMENTS, seeds)
@@ -88,7 +92,7 @@ def search(
     for turn in range(1 + REFINEMENTS):
         for candidate in [wanted.following(tried)] if turn else wanted.first():
             for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-                record = run_trial(replace(wanted.trial, trainer=candidate, seed=seed))
+                record = run_trial(replace(wanted.trial, trainer=candidate, seed=seed), errors=errors)
                 tried.setdefault(candidate, []).append(record)
                 scores = [score for score in record.curve["score"] if score is not None]
                 tell(
@@ -103,7 +107,8 @@ def search(
                         (record.curve["seconds"] or [0.0])[-1],
                         math.nan if record.wall_seconds is None else record.wall_seconds,
                         settings,
-                    )
+                    ),
+                    record.reason,
                 )
 
 

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.harness.warm_up import HOOKS, compiled_seconds, warm_up
+from paceline.bench.harness.windows import SPACING, Windows
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
@@ -30,11 +31,6 @@ from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
-
-# Evaluations are spaced geometrically, so that the time to target is known equally well, relative
-# to itself, for a trainer of ten steps and for one of a million. At the start they are some steps apart: a step right
-# after an evaluation finds its caches cold, and was seen to take up to 1.3 times as long as the one after it.
-SPACING, LEAST_APART = 1.03, 3
 
 # A trial is given up as diverged when at ten evaluations in a row the loss is ten times the largest of the first ten:
 # not for one unlucky batch, and not for losses that are large from the beginning.
@@ -111,6 +107,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     "cut_short": run.cut_short,
                     "rank": seen
                     | warmup.footprint
+                    | run.windows.of_first_steps()
                     | {
                         "train_seconds": run.own_seconds,
                         "probe_before_seconds": before,
@@ -148,6 +145,7 @@ class Run:
         final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
+        windows: where training is interrupted to score.
     """
 
     trial: "Trial"
@@ -170,10 +168,12 @@ class Run:
     final_losses: dict[str, float] = field(default_factory=dict)
     test_score: float | None = None
     noise: NoiseProbe | None = None
+    windows: Windows = field(default_factory=Windows)
     _seconds: float = 0.0
     _samples: int = 0
     _was_reached: bool = False
     _listens: bool = False
+    _long: bool = False  # whether a step takes long enough to be scored each time
     _score: float | None = None  # what the trainer is told next, larger is better
     _best_score: float = -math.inf
     _best_step: int = 0
@@ -188,7 +188,7 @@ class Run:
         self._clock = Clock(self.task.device)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
-        number, edge, step, ended = 0, 1, None, None
+        number, step, ended = 0, None, None
         self.ranks.go_on_together()
         self.probes.reset()
         self._compiled = compiled_seconds()
@@ -197,14 +197,17 @@ class Run:
             self._clock.start()
             while (following := self._next(steps)) is not None:
                 number, step = number + 1, following
+                if number == self.windows.first:
+                    self._clock.lap()
+                    self.windows.saw_first(step.samples)
                 self.pulse.done += 1
                 self._samples += step.samples
                 self.updates += step.updates
-                if number == edge or number == self.trial.steps:
+                if number == self.windows.end or number == self.trial.steps:
                     ended = self._at_edge(number, step)
                     if ended is not None:
                         return ended
-                    edge = max(number + LEAST_APART, math.ceil(SPACING * number))
+                    self.windows.go_on(number, self._long)
                     self._clock.start()
             if step is None:
                 raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
@@ -231,6 +234,7 @@ class Run:
         self.pulse.get_on("an evaluation")
         self.compile_seconds += compiled_seconds() - self._compiled
         self.own_seconds += own
+        self.windows.first_seconds += self._clock.lap_seconds
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None
@@ -239,7 +243,8 @@ class Run:
         self.steps = number
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
-        ended, self._score = self.ranks.from_first((ended, self._score))
+        long = self.windows.are_long(number, self.own_seconds)
+        ended, self._score, self._long = self.ranks.from_first((ended, self._score, long))
         if self.noise is not None and ended is None:
             self.noise.listen(number, step.model)
         if ended is not None and self.compile_seconds:
@@ -283,7 +288,8 @@ class Run:
         trial = self.trial
         if not math.isfinite(loss):
             return "diverged", f"the training loss was {loss} at step {number}"
-        if score is not None and not math.isfinite(score):
+        # A score may be undefined until the model has learned something: a correlation, while all predictions are one.
+        if score is not None and (math.isinf(score) or (math.isnan(score) and self._best_step)):
             return "diverged", f"the score was {score} at step {number}"
         if number == self.steps:  # the trainer ended right after an evaluation: there is no other loss to go by
             return self._status(out_of_budget)
@@ -296,7 +302,7 @@ class Run:
         if self._hopeless == EVALUATIONS:
             times = loss / size
             return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
-        if score is not None:
+        if score is not None and math.isfinite(score):
             self._score = score if trial.workload.higher_is_better else -score
             if self._score > self._best_score:
                 self._best_score, self._best_step = self._score, number

@@ -98,7 +98,7 @@ def _rank_rates(rank: int, machine: Machine, barrier: Any, stop: Any) -> list[tu
     # One thread as well: while others use the cores, several that wait for each other can be slower than one.
     threads = sorted({1, machine.threads}) if machine.device == "cpu" else (machine.threads,)
     of_a_shape = 2 * len(threads)
-    dtype = multiply_in(machine.dtype) if machine.device == "cuda" else getattr(torch, machine.dtype)
+    dtype = multiply_in(machine.dtype)
     rates = []
     with torch.inference_mode():
         for turn, (shape, number, how) in enumerate(

@@ -289,6 +289,11 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
             raise ValueError(f"{name}: its fields need defaults ({error})") from error
         if not callable(trainer) or not hasattr(trainer, "__dataclass_fields__"):
             raise ValueError(f"{name} is not a trainer: a frozen dataclass that is called with a task")
+        try:
+            hash(trainer)  # searches know trainers by what is in their fields
+        except TypeError as error:
+            what = "write @dataclass(frozen=True) above it, and tuples instead of lists in its fields"
+            raise ValueError(f"{name}: {error}; {what}") from error
         return name.rpartition(":")[2], trainer
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")

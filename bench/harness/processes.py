@@ -289,7 +289,7 @@ def call_in_processes(
         whose: whom a warning comes from.
 
     Raises:
-        ValueError: if one raises, dies or does not answer; one line.
+        ValueError: if one raises, dies or does not answer; one line. The first has its traceback as a note.
     """
     context = fork_server.process_context()
     all_settings = torch_settings.given(settings or {})
@@ -316,14 +316,16 @@ def _answer(process: BaseProcess, receiving: Connection, seconds_left: float, wh
     try:
         if not receiving.poll(max(0.0, seconds_left)):
             raise ValueError("a process did not answer in time (more with --patience)")
-        returned, error, warned = receiving.recv()
+        returned, error, account, warned = receiving.recv()
     except (EOFError, OSError) as end:
         process.join(GRACE_SECONDS)
         raise ValueError(f"a process died without an answer: {_exit_of(process)}") from end
     for warning in warned:
         WARNINGS.tell(whose, warning)
     if error:
-        raise ValueError(error)
+        failed = ValueError(error)
+        failed.add_note(account)
+        raise failed
     return returned
 
 
@@ -340,8 +342,8 @@ def _call(
     with heard("", lambda _, warning: warned.append(warning)):
         try:
             torch_settings.apply(settings)
-            answer = function(rank, *arguments), ""
+            answer = function(rank, *arguments), "", ""
         except BaseException as error:
-            answer = None, in_one_line(error)
+            answer = None, in_one_line(error), traceback.format_exc()
     connection.send((*answer, warned))
     connection.close()

@@ -1,5 +1,6 @@
 """Which trials are run once more, since they told of their surroundings rather than of their strategy."""
 
+import itertools
 from collections.abc import Iterable
 
 from paceline.bench.records.anchors import is_anchor
@@ -31,6 +32,22 @@ class Repeats:
         if contaminated(record):
             return "others used the cores"
         return "the machine was slower than before" if slowed(record, limits) else ""
+
+    def owed(self, held: Iterable[Record]) -> list[Record]:
+        """Return which ``held`` trials were disturbed and not repeated, as many as there are repeats left for.
+
+        Searches apart: their rates are chosen, and ranked by what a disturbance leaves alone.
+        """
+        limits = slow_limits(self._seen)
+        disturbed = (
+            record
+            for record in held
+            if not (record.repeat or record.search or is_anchor(record))
+            and (contaminated(record) or slowed(record, limits))
+        )
+        found = list(itertools.islice(disturbed, self._left))
+        self._left -= len(found)
+        return found
 
     def spend(self) -> None:
         """Take note that one trial is run again."""

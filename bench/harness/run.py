@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.fingerprint import fingerprint
 from paceline.bench.harness.processes import run_in_processes
 from paceline.bench.harness.trial import Trial, hyperparameters, varies_batch_size
 from paceline.bench.probes.cores import cores
@@ -15,7 +16,7 @@ from paceline.bench.workloads.user_code import keep_traceback
 
 
 def definition(trial: Trial) -> dict[str, Any]:
-    """Return the fields of ``trial``'s record that say what it is to do: ``records.record.DEFINITION``.
+    """Return the fields of ``trial``'s record that say what it is to do: ``records.record.DEFINITION``, and ``code``.
 
     Raises:
         ValueError: if its workload cannot be trained; one line.
@@ -36,6 +37,7 @@ def definition(trial: Trial) -> dict[str, Any]:
         "score_along": trial.score_along,
         "stop_on_plateau": trial.stop_on_plateau,
         "train_samples": DATA_FILES.prepare(trial.workload)[1],
+        "code": fingerprint(trial),
     }
 
 

@@ -1,11 +1,16 @@
 """The folder of a run: made or found again, and every file in it written whole."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
 
 from paceline.bench.harness.comparison import Cells
 from paceline.bench.harness.rate_search import Search, label_of
@@ -13,7 +18,7 @@ from paceline.bench.harness.run import definition
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.anchors import is_anchor
 from paceline.bench.records.counting import those_that_count
-from paceline.bench.records.environments import differences
+from paceline.bench.records.environments import changed_code, differences
 from paceline.bench.records.files import newest_run, point_to_newest, write_whole
 from paceline.bench.records.record import DEFINITION, Record, append, read
 
@@ -32,6 +37,32 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Use ``path``, which is there."""
         self.path = path
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Keep others from writing here until ``unlock``, or until this process ends, however it does.
+
+        Raises:
+            ValueError: if another run does; one line.
+        """
+        if sys.platform == "win32":  # it has no such locks
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise ValueError(f"--resume: another run is writing to {self.path}; wait until it has ended") from error
+        except OSError:  # some network folders have none either
+            os.close(descriptor)
+            return
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Let others write here."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @classmethod
     def new(cls, results: Path, environment: dict[str, Any]) -> "RunFolder":
@@ -156,3 +187,10 @@ def check_unchanged(comparison: str, cells: Cells, held: Iterable[Record]) -> No
                     f"--resume: {comparison} {record.cell} is not what it was: {name} was {before}, is {now[name]}; "
                     "run without --resume"
                 )
+        changed = changed_code(record.code, now["code"])
+        if changed:
+            seeded = "; does data() draw the same samples each time?" if changed == "its data" else ""
+            raise ValueError(
+                f"--resume: {comparison} {record.cell} is not what it was: {changed} changed{seeded}; "
+                "run without --resume"
+            )

@@ -1,5 +1,6 @@
 """What a trial is: one trainer on one workload with one seed, in a fresh process (or one group of ranks)."""
 
+import re
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -7,6 +8,8 @@ import cloudpickle
 import torch
 
 from paceline.bench.probes.cores import cores_of_a_trial
+from paceline.bench.probes.float32_precision import IN_BFLOAT16, may_multiply_in_bfloat16
+from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Workload
 from paceline.trainers.task import Trainer
 
@@ -65,9 +68,17 @@ class Trial:
 
     @property
     def dtypes_of_peaks(self) -> tuple[str, ...]:
-        """Of which dtypes the machine's peak is measured for it: its trainer's, else float32, on a GPU TF32 as well."""
+        """Of which dtypes the machine's peak is measured for it: its trainer's, else float32.
+
+        Of float32 also as torch is set to multiply it where the trial runs: on a GPU in TF32, on a CPU in bfloat16.
+        """
         dtype = str(getattr(self.trainer, "dtype", None) or "float32").removeprefix("torch.")
-        return (dtype, "tf32") if (dtype, self.device) == ("float32", "cuda") else (dtype,)
+        if dtype != "float32":
+            return (dtype,)
+        if self.device == "cuda":
+            return dtype, "tf32"
+        lower = may_multiply_in_bfloat16(torch_settings.given(self.workload.settings))
+        return (dtype, IN_BFLOAT16) if lower else (dtype,)
 
     def check(self, train_samples: int) -> None:
         """Check that this trial can run on ``train_samples`` samples.
@@ -143,6 +154,8 @@ def hyperparameters(trainer: Trainer) -> dict[str, Any]:
             return {"name": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        return value if isinstance(value, bool | int | float | str | None) else repr(value)
+        # Where a function stands in memory is another in each run.
+        known = isinstance(value, bool | int | float | str | None)
+        return value if known else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
     return {f.name: plain(getattr(trainer, f.name)) for f in fields(trainer)}

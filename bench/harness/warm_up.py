@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks
 from paceline.bench.harness.trial import Trial, varies_batch_size
-from paceline.bench.probes.float32_precision import multiplied_in_tf32
+from paceline.bench.probes.float32_precision import IN_BFLOAT16, multiplied_in_bfloat16, multiplied_in_tf32
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads.data import Samples
@@ -94,6 +94,8 @@ def warm_up(
     dtype = None if named is None else str(named).removeprefix("torch.")
     if dtype == "float32" and multiplied_in_tf32(counter, task.device):
         dtype = "tf32"
+    elif dtype == "float32" and multiplied_in_bfloat16(counter, task.device):
+        dtype = IN_BFLOAT16
     count = sum(p.numel() for p in parameters) if step is not None else None
     del steps, step, second, parameters
     pulse.get_on("warm-up")

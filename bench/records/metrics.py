@@ -123,7 +123,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Fact("lr", "learning rate that the optimizer was given", quantities.learning_rate),
     Fact("batch_size", "samples of the first step, over all ranks", quantities.batch_size),
     Fact("micro_batch_size", "samples of one backward pass, where a step makes several", quantities.micro_batch_size),
-    Fact("dtype", "of the model, or of autocast where there is one; tf32 where a GPU multiplied float32 so"),
+    Fact("dtype", "of the model, or of autocast where there is one; of float32 also what it was multiplied in"),
     Fact("world_size", "ranks"),
     Fact("threads", "of each rank"),
     Fact("cores", "of the machine that it might use"),
@@ -145,12 +145,12 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Metric("evaluation_seconds", "between the training windows, bookkeeping included", "s"),
     Metric("wall_seconds", "of the whole process", "s"),
     Metric(
-        "samples_per_second", "throughput over all ranks", "samples/s", of=quantities.samples_per_second,
-        median="positive", shown=Shown("throughput", "samples/s"), cost=True,
+        "samples_per_second", "throughput over all ranks, of the same steps as the next", "samples/s",
+        of=quantities.samples_per_second, median="positive", shown=Shown("throughput", "samples/s"), cost=True,
     ),
     Metric(
-        "seconds_per_step", "training seconds over steps", "s", of=quantities.seconds_per_step,
-        median="positive", shown=Shown("time per step", "ms", 1e3),
+        "seconds_per_step", "of the steps but the first after each evaluation, which is slower", "s",
+        of=quantities.seconds_per_step, median="positive", shown=Shown("time per step", "ms", 1e3),
     ),
     Metric(
         "seconds_to_target", "training seconds at the evaluation that first met the target", "s",

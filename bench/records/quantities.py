@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paceline.bench.records.over_ranks import of_the_machine, total
+from paceline.bench.records.over_ranks import largest, of_the_machine, total
 from paceline.bench.records.record import Record
 
 
@@ -62,13 +62,30 @@ def train_seconds(record: Record) -> float:
 
 
 def samples_per_second(record: Record) -> float:
-    """Return the throughput, over all ranks."""
-    return samples(record) / train_seconds(record) if steps(record) else np.nan
+    """Return the throughput, over all ranks, as ``steady`` has it."""
+    _, consumed, seconds = steady(record)
+    return consumed / seconds if consumed else np.nan
 
 
 def seconds_per_step(record: Record) -> float:
-    """Return the mean training seconds of a step."""
-    return train_seconds(record) / steps(record) if steps(record) else np.nan
+    """Return the mean training seconds of a step, as ``steady`` has it."""
+    made, _, seconds = steady(record)
+    return seconds / made if made else np.nan
+
+
+def steady(record: Record) -> tuple[int, int, float]:
+    """Return the steps, samples and training seconds of which rates are taken: without the first after evaluations.
+
+    Such a step finds caches cold and threads asleep, and few-step strategies are scored after one in three. Where most
+    are such, each of them takes so long that this is lost in it, and older records do not tell them apart: then it is
+    all of them.
+    """
+    made, consumed, seconds = steps(record), samples(record), train_seconds(record)
+    first, of_first = largest(record, "first_steps"), largest(record, "first_samples")
+    rest = [or_nan(rank.get("train_seconds")) - or_nan(rank.get("first_seconds")) for rank in record.ranks]
+    if not rest or not max(rest) > 0 or not 2 * first <= made:
+        return made, consumed, seconds
+    return made - int(first), consumed - int(of_first), max(rest)
 
 
 def last_known(record: Record, column: str) -> float:

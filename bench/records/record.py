@@ -55,7 +55,7 @@ class Record:
         train_samples: size of the training set.
         varies_batch_size: whether the trainer changes its batch size along the way; its ``batch_size`` is the first.
         parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one, and "tf32" where a GPU
-            multiplied float32 so.
+            multiplied float32 so, "float32 in bfloat16" where a CPU did.
         flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
             per sample (``torch.utils.flop_counter``).
         compile_seconds: of the warm-up's, what ``torch.compile`` took; 0 where nothing was compiled.
@@ -73,6 +73,8 @@ class Record:
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
+        code: hashes of the "trainer"'s and the "workload"'s code, as "python" compiled it, and of the "data"; empty in
+            records that older versions wrote.
         environment: which of several environments it ran in; empty but where runs of several were merged.
         schema: version of this layout.
     """
@@ -121,6 +123,7 @@ class Record:
     search: str = ""
     noise: dict[str, list[Any]] = field(default_factory=dict)
     repeat: int = 0
+    code: dict[str, str] = field(default_factory=dict)
     environment: str = ""
     schema: int = SCHEMA
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from paceline.bench.analysis.frames import load_results
-from paceline.bench.records.environments import differences
+from paceline.bench.records.environments import changed_code, differences
 from paceline.bench.records.files import write_whole
 from paceline.bench.records.record import DEFINITION, Record, read, to_line
 
@@ -99,15 +99,21 @@ def _following(joined: list[Record], records: list[Record], label: str) -> list[
 
 def _check_one_meaning(records: Iterable[Record]) -> None:
     trials: set[str] = set()
+    codes: dict[tuple[str, str, str], dict[str, str]] = {}
     cells: dict[tuple[str, str, str], Record] = {}
     for record in records:
         if record.trial in trials:
             raise ValueError(f"trial {record.trial} is in two of the sources: they hold the same run")
         trials.add(record.trial)
-        first = cells.setdefault((record.environment, record.comparison, record.cell), record)
+        cell = record.environment, record.comparison, record.cell
+        first = cells.setdefault(cell, record)
         for name in DEFINITION:
             before, now = getattr(first, name), getattr(record, name)
             if before != now:
                 raise ValueError(
                     f"{record.comparison} {record.cell} is not the same in all sources: {name} is {before} and {now}"
                 )
+        codes[cell] = codes.get(cell) or record.code  # older records tell nothing of it
+        changed = changed_code(codes[cell], record.code)
+        if changed:
+            raise ValueError(f"{record.comparison} {record.cell} is not the same in all sources: {changed} changed")

@@ -52,6 +52,8 @@ def from_file(reference: str) -> tuple[Any, dict[str, Any]]:
         ValueError: one line: there is no such file, it does not import, or it lacks the name.
     """
     file, _, name = reference.rpartition(":")
+    if not name.isidentifier():  # a drive's colon (C:\\mine.py) is none of ours
+        raise ValueError(f"{reference}: say which of the file's names, as FILE.py:NAME")
     path = Path(file).resolve()
     if not path.is_file():
         raise ValueError(f"{reference}: there is no file {file!r}")

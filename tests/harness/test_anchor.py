@@ -37,6 +37,7 @@ def run(tmp_path, monkeypatch):
         folder = (blocks.resume if resume else blocks.open)({}, comparisons)
         for comparison in comparisons:
             blocks.run(comparison)
+        blocks.close()
         return blocks, list(read(folder / "trials.jsonl"))
 
     return run

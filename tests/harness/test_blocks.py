@@ -110,6 +110,7 @@ def test_a_run_that_is_to_be_merged_goes_on_where_the_seeds_of_the_other_ended(t
     blocks.open({}, [comparison])
     blocks.run(comparison)
     assert seeds == [6, 7, 8]
+    blocks.close()
     again = Comparison("strategies", {"cell": replace(cell, seed=0)}, 4)
     with pytest.raises(ValueError, match=r"has seed 6 in block 1, not 0: give the --first-seed of the run"):
         Blocks(tmp_path, "quick", lambda line: None).resume({}, [again])

@@ -75,7 +75,7 @@ class Machine:
             curve=a_curve((made, 64 * made, made * step, 0.5, 0.95)),
         )  # fmt: skip
 
-    def gate(self, trials):
+    def gate(self, trials, errors):
         self.now += 0.6 * self.slowness * len(trials)
         return []
 
@@ -213,6 +213,7 @@ def test_what_was_cut_for_want_of_time_is_made_up_for_by_resume(tmp_path, monkey
     first.open({}, [comparison])
     first.run(comparison)
     assert [record.cut_short for cell in "ab" for record in first.records["precision", cell]] == [True, True]
+    first.close()
     again = Blocks(tmp_path, "standard", machine.tell, Budget(100.0, clock=machine.clock))
     again.resume({}, [comparison])
     again.run(comparison)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from paceline.bench import Trial, load_results
+from paceline.bench import Trial, Workload, load_results
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, RANDOM, gap, gate
@@ -196,6 +196,13 @@ class TestGate:
         assert not found["passed"]
         assert "the planted failure" in found["reason"]
 
+    def test_where_the_trainer_raised_is_kept(self, tmp_path):
+        [found] = gate([trial(Broken())], tmp_path / "errors")
+        assert found["reason"].endswith("; traceback: errors/gate-gaussians-Broken.txt")
+        assert (
+            'raise RuntimeError("the planted failure")' in (tmp_path / "errors/gate-gaussians-Broken.txt").read_text()
+        )
+
     def test_a_strategy_that_promises_nothing_is_not_asked(self):
         @dataclass(frozen=True)
         class Other:
@@ -213,7 +220,7 @@ def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_chec
         failed_gate("Ddp", reason=BATCH_NORM),
         failed_gate("Amp", reason="could not be checked: no room", gap=None),
     ]
-    monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials: found)
+    monkeypatch.setattr("paceline.bench.harness.blocks.gate", lambda trials, errors: found)
     blocks.check_equivalence(Comparison("strategies", {"a": trial(MiniBatch()), "b": trial(Amp())}, 1))
     assert lines == [
         f"digits-Ddp solves another problem: {BATCH_NORM}; its results will be marked",
@@ -226,7 +233,7 @@ def test_the_terminal_is_told_what_is_another_problem_and_what_could_not_be_chec
 def test_each_strategy_is_checked_once_a_run_on_each_workload_and_number_of_ranks(tmp_path, monkeypatch):
     asked = []
 
-    def record_what_is_asked(trials):
+    def record_what_is_asked(trials, errors):
         trials = list(trials)
         asked.extend((one.workload.name, type(one.trainer).__name__, one.world_size) for one in trials)
         return [failed_gate(type(one.trainer).__name__, one.workload.name, world_size=one.world_size) for one in trials]
@@ -323,3 +330,51 @@ class TestNoFalseAlarm:
         assert not found["passed"]
         assert found["gap"] is None
         assert found["reason"] == RANDOM
+
+
+def flips(seed, width=8):
+    """A narrow network of random inputs and labels: a unit that flips by rounding moves much of its gradient."""
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(200, 20, generator=generator), torch.randint(4, (200,), generator=generator)
+
+    def model():
+        layers = nn.Linear(20, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4)
+        return nn.Sequential(*layers)
+
+    return Workload(name="flips", model=model, data=lambda: (x, y, x, y), target=0.99)
+
+
+class TestMixedPrecision:
+    """What is allowed is what rounding does to the very gradient: more where units flip, less where none does."""
+
+    def test_no_network_is_called_another_for_rounding(self):
+        found = [gap(trial(Amp(), flips(s), seed=s), Data(*flips(s).data()), CPU) for s in range(20)]
+        assert max(one.gap for one in found) > 0.088  # the root of bfloat16's eps, which was allowed to all alike
+        assert all(one.gap <= one.bound for one in found)
+        wide = [gap(trial(Amp(), flips(s, 128), seed=s), Data(*flips(s, 128).data()), CPU) for s in range(5)]
+        assert all(one.gap <= one.bound for one in wide)
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_a_fault_is_found_that_half_the_digits_would_have_let_pass(self, dtype):
+        """A loss of which 2 or 5 in 100 are missing: in a network that no unit of which flips."""
+        short = 0.98 if dtype == "float16" else 0.95
+
+        @dataclass(frozen=True)
+        class Short(Amp):
+            def __call__(self, task):
+                yield from super().__call__(replace(task, loss=lambda o, y: short * task.loss(o, y)))
+
+        smooth = replace(GAUSSIANS, model=lambda: nn.Sequential(nn.Linear(20, 32), nn.Tanh(), nn.Linear(32, 4)))
+        right, wrong = (gap_of(trial(kind(dtype=dtype), smooth)) for kind in (Amp, Short))
+        assert right.gap <= right.bound
+        assert wrong.bound < wrong.gap < torch.finfo(getattr(torch, dtype)).eps ** 0.5
+
+    def test_means_of_means_are_found_in_it(self):
+        @dataclass(frozen=True)
+        class Mixed(MeanOfMeans):
+            batch_size: int = 60
+            dtype: str = "bfloat16"
+
+        found = gap_of(trial(Mixed()))
+        assert found.dtype == "bfloat16"
+        assert found.gap > found.bound

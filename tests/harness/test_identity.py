@@ -1,6 +1,7 @@
 """A trainer is known by its label, and what a user wrote into it is what runs."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -146,6 +147,44 @@ def test_tune_replaces_only_what_it_searched_itself(file, monkeypatch, capsys, a
     assert kept["mnist5k", of] in [rate_of(trial.trainer) for trial in ran]
     assert (of == "MiniBatch") == (kept["mnist5k", "MiniBatch"] != 0.25)
     assert len(kept) == 2 + (of != "MiniBatch")
+
+
+def test_tune_says_why_a_trial_failed_and_where_its_traceback_is(tmp_path, monkeypatch, capsys):
+    (tmp_path / "t.py").write_text(
+        "from dataclasses import dataclass\nfrom paceline.trainers import MiniBatch\n"
+        "@dataclass(frozen=True)\nclass Fails(MiniBatch):\n    def __call__(self, task):\n"
+        "        yield from super().__call__(task) if task.seed < 1000 else 1 // 0\n"
+    )
+    monkeypatch.setattr(learning_rates, "COARSE", (0.1, 0.2))
+    monkeypatch.setattr(learning_rates, "REFINEMENTS", 0)
+    words = ["--workload", "linear", "--trainer", f"{tmp_path}/t.py:Fails", "--seeds", "1", "-o", f"{tmp_path}/r.csv"]
+    monkeypatch.setattr(sys, "argv", ["paceline", "tune", *words])
+    command.main()
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert (
+        "lr 0.1 seed 1000: failed (ZeroDivisionError: integer division or modulo by zero; traceback: errors/" in first
+    )
+    kept = sorted((tmp_path / "errors").iterdir())
+    assert len(kept) == 2
+    assert {path.name for path in kept} == {line.partition("errors/")[2].partition(")")[0] for line in (first, second)}
+    assert "else 1 // 0" in kept[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("@dataclass\nclass T(Base): pass", "unhashable type: 'T'; write @dataclass(frozen=True) above it"),
+        ("@dataclass(frozen=True)\nclass T:\n    sizes: list = field(default_factory=list)\n"
+         "    def __call__(self, task): pass", "unhashable type: 'list'; .* tuples instead of lists in its fields"),
+    ],
+)  # fmt: skip
+def test_a_trainer_that_no_search_could_know_again_is_refused_at_once(tmp_path, written, said):
+    file = tmp_path / "t.py"
+    file.write_text(
+        "from dataclasses import dataclass, field\nclass Base:\n    def __call__(self, task): pass\n" + written
+    )
+    with pytest.raises(ValueError, match=re.escape(f"{file}:T: ") + said.replace("(", r"\(").replace(")", r"\)")):
+        find_trainer(f"{file}:T")
 
 
 def test_a_file_without_settings_holds_the_built_in_trainers():

@@ -45,7 +45,11 @@ def test_gradient_descent_finds_its_best_rate():
     """On `linear` every eigenvalue is in [0.03, 1], and descent is stable below a rate of 1: the best is near it."""
     workload, done = find_workload("linear"), []
     learning_rates.search(
-        workload, FullBatch(), lambda w, t: Trial(w, t, steps=300, threads=1), seeds=1, tell=done.append
+        workload,
+        FullBatch(),
+        lambda w, t: Trial(w, t, steps=300, threads=1),
+        seeds=1,
+        tell=lambda one, why: done.append(one),
     )
     assert len(done) == len(COARSE) + REFINEMENTS
     assert {t.lr for t in done} >= {float(f"{lr:.3g}") for lr in COARSE}

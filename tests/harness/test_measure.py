@@ -5,6 +5,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,14 +15,15 @@ from torch import nn
 from paceline.bench import Trial as AnyTrial
 from paceline.bench import Workload, run_trial
 from paceline.bench.analysis.frames import trials_frame
-from paceline.bench.harness import measure
+from paceline.bench.harness import windows
 from paceline.bench.harness.pulse import Pulse
+from paceline.bench.records.quantities import seconds_per_step
 from paceline.bench.workloads.data import Data
 from paceline.bench.workloads.user_code import WARNINGS
 from paceline.bench.workloads.workload import accuracy, mean_over_samples
 from paceline.trainers import Accumulate, Ddp, FullBatch, MiniBatch, Online, Sgd, Step, Steps, Task
 from tests import problems
-from tests.problems import GAUSSIANS, POINTS, Misbehaves
+from tests.problems import GAUSSIANS, POINTS, Misbehaves, Sleeper
 
 Trial = partial(AnyTrial, threads=1)
 
@@ -50,7 +52,7 @@ class Few:
 @pytest.mark.parametrize("score_along", [True, False])
 def test_a_trainer_that_ends_right_on_an_evaluation_is_scored(score_along):
     """100 is such a step, 101 is not: with 100 nobody had looked where the score is taken at the end only."""
-    assert measure.LEAST_APART == 3
+    assert windows.LEAST_APART == 3
     for steps in (100, 101):
         record = run_trial(Trial(GAUSSIANS, Few(steps), score_along=score_along, stop_at_target=False))
         assert (record.status, record.curve["step"][-1]) == ("reached", steps)
@@ -73,6 +75,78 @@ def test_its_divergence_is_not_counted_twice():
 
     record = run_trial(Trial(POINTS, Ends()))
     assert (record.status, record.curve["step"][-1]) == ("missed", 58)
+
+
+@dataclass(frozen=True)
+class ColdAfterEvaluations:
+    """Takes twice as long for a step that follows an evaluation; tells as its loss the mean seconds of the others."""
+
+    listens: ClassVar[bool] = True
+    batch_size: int = 10
+
+    def __call__(self, task: Task) -> Steps:
+        model, told, others = task.model(), 0.0, []
+        while True:
+            began = time.perf_counter()
+            model(task.x)
+            time.sleep(0.002 if told is None else 0.004)
+            mean = torch.tensor(float(np.mean(others)) if others else 0.0, dtype=torch.float64)
+            step = Step(model, mean, samples=10)
+            if told is None:
+                others.append(time.perf_counter() - began)
+            told = yield step
+
+
+class TestWindows:
+    @pytest.mark.parametrize(("long", "most_apart"), [(False, 3), (True, 1)])
+    def test_long_steps_are_scored_each_and_the_ends_of_short_ones_among_them(self, long, most_apart):
+        ends, one = [], windows.Windows()
+        while one.end < 34:
+            ends.append(one.end)
+            one.go_on(one.end, long)
+        assert {later - end for end, later in itertools.pairwise(ends)} == {most_apart}
+        assert set(range(1, 34, 3)) <= set(ends)
+
+    def test_whatever_was_scored_between_the_ends_of_short_steps_are_kept(self):
+        one, steady, ends, planned = windows.Windows(), windows.Windows(), [], []
+        while one.end < 500:
+            ends.append(one.end)
+            one.go_on(one.end, 20 < one.end < 60)
+        while steady.end < 500:
+            planned.append(steady.end)
+            steady.go_on(steady.end, False)
+        assert set(planned) < set(ends)
+
+    @pytest.mark.parametrize(("others", "long"), [(0.9, False), (1.1, True)])
+    def test_first_steps_make_none_long(self, others, long):
+        """On a busy machine they may take ten times as long as the others."""
+        one = windows.Windows()
+        one.saw_first(1)
+        one.first_seconds = 1.0
+        assert not one.are_long(1, 1.0)  # of one alone nothing is known
+        assert one.are_long(3, 1.0 + 2 * others * windows.LONG_STEP) is long
+
+
+class TestRates:
+    def test_the_slower_first_step_after_an_evaluation_is_in_no_rate(self):
+        """One step in three is one, so that all of them together take a third longer."""
+        record = run_trial(Trial(POINTS, ColdAfterEvaluations(), steps=101))
+        row, true = trials_frame((record,)).iloc[0], record.curve["loss"][-1]
+        assert record.curve["seconds"][-1] / 101 > 1.15 * true
+        assert row.seconds_per_step == pytest.approx(true, rel=0.05)
+        assert row.samples_per_second == pytest.approx(10 / true, rel=0.05)
+        assert row.broken_laws == ""
+
+    def test_where_each_step_is_scored_rates_are_of_all(self):
+        """What slows a step after an evaluation is lost in one so long, and the crossing is then known to a step."""
+        record = run_trial(Trial(POINTS, Sleeper(1.2 * windows.LONG_STEP), steps=8))
+        assert record.curve["step"] == [1, 4, 5, 6, 7, 8]
+        assert trials_frame((record,)).iloc[0].seconds_per_step == record.curve["seconds"][-1] / 8
+
+    def test_records_that_do_not_tell_first_steps_apart_are_read_as_before(self):
+        record = run_trial(Trial(POINTS, Sleeper(0.0), steps=8))
+        older = [{name: seen for name, seen in rank.items() if not name.startswith("first_")} for rank in record.ranks]
+        assert seconds_per_step(replace(record, ranks=older)) == record.curve["seconds"][-1] / 8
 
 
 class TestWarmUp:

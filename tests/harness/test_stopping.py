@@ -10,7 +10,8 @@ import torch
 
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
-from paceline.bench.harness.measure import EVALUATIONS, LEAST_APART
+from paceline.bench.harness.measure import EVALUATIONS
+from paceline.bench.harness.windows import LEAST_APART
 from paceline.trainers import MiniBatch, Sgd, Step, Steps, Task
 from tests.problems import GAUSSIANS, POINTS, Sleeper
 
@@ -30,6 +31,19 @@ class Listener:
             with torch.no_grad():
                 next(model.parameters()).add_(0.01)  # so that no two scores are the same
             told = yield Step(model, torch.tensor(1e6 if told is None else told, dtype=torch.float64), samples=4)
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Makes the slope of a line the number of its step."""
+
+    def __call__(self, task: Task) -> Steps:
+        model = task.model()
+        for number in itertools.count(1):
+            model(task.x)
+            with torch.no_grad():
+                next(model.parameters()).fill_(number)
+            yield Step(model, torch.zeros(()), samples=10)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,22 @@ def test_a_trainer_is_told_each_score_once_larger_is_better_on_every_rank(world_
     # Every step is scored but the last one, whose loss is the score before it, negated: a smaller error is better.
     told = end_of(Listener(distributed=world_size > 1), steps=101, world_size=world_size).curve
     assert (told["step"][-2:], told["loss"][-1]) == ([100, 101], pytest.approx(-told["score"][-2], rel=1e-12))
+
+
+@pytest.mark.parametrize(("undefined", "status"), [(range(8), "reached"), (range(5, 8), "diverged")])
+def test_a_score_may_be_undefined_until_there_is_one_and_not_after(undefined, status):
+    """A correlation is, while all predictions are one. Here the slope of the model is the number of its step."""
+
+    def correlation(outputs, _):
+        step = round((outputs[1] - outputs[0]).item() * 64)
+        return math.nan if step in undefined else step / 10
+
+    counting = replace(POINTS, score=correlation, higher_is_better=True, target=1.0)
+    record = run_trial(Trial(counting, Counter(), threads=1, steps=40))
+    assert (record.status, record.curve["step"][-1]) == (status, 10 if status == "reached" else 7)
+    assert [score is None or math.isnan(score) for score in record.curve["score"][:4]] == [
+        step in undefined for step in record.curve["step"][:4]
+    ]
 
 
 def test_a_trainer_that_does_not_listen_is_told_nothing():

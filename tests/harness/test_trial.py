@@ -17,8 +17,8 @@ from paceline.bench import Trial as AnyTrial
 from paceline.bench import Workload, run_trial
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.harness import fork_server
-from paceline.bench.harness.measure import LEAST_APART
 from paceline.bench.harness.warm_up import WARMUP_STEPS
+from paceline.bench.harness.windows import LEAST_APART
 from paceline.bench.workloads import find_workload
 from paceline.trainers import Accumulate, Adam, Amp, Ddp, FullBatch, MiniBatch, Online, Sgd, Step
 from tests import problems
@@ -216,7 +216,7 @@ class TestFreshProcess:
         fork_server._asked_for.clear()  # what the models of other tests need, of this session's server
         fork_server.renew()
         *loaded, left = run_trial(Trial(find_workload("linear"), Tells(), steps=10)).curve["loss"]
-        assert loaded == [0.0, 0.0, 0.0]
+        assert set(loaded) == {0.0}
         assert left < 0.1
 
     def test_threads_are_set_and_recorded(self):

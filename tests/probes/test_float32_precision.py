@@ -1,6 +1,7 @@
 """TF32 has its own name and its own peak. The GPU is a stand-in; what torch is set to is real."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from paceline.bench import run_trial
 from paceline.bench.analysis.frames import peak_flops
 from paceline.bench.analysis.trial_laws import broken
-from paceline.bench.harness.peak import machines
+from paceline.bench.harness.peak import machines, measured
 from paceline.bench.harness.trial import Trial
-from paceline.bench.probes.float32_precision import multiplied_in_tf32, multiply_in
+from paceline.bench.probes.float32_precision import IN_BFLOAT16, multiplied_in_bfloat16, multiplied_in_tf32, multiply_in
 from paceline.bench.workloads import torch_settings
 from paceline.trainers import Amp, MiniBatch
 from tests.planted import a_record
@@ -59,6 +60,45 @@ def test_the_peak_of_each_is_measured_with_and_without_it():
     assert multiply_in("float32") == torch.float32
     assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert multiply_in("bfloat16") == torch.bfloat16
+
+
+def lower(workload=GAUSSIANS):
+    return replace(workload, settings={"float32_matmul_precision": "medium"})
+
+
+@pytest.mark.parametrize("kind", ["matmul", "conv"])
+def test_a_cpu_that_multiplies_in_bfloat16_is_seen_to(kind):
+    """Where the processor does, that is: the setting allows it only."""
+    models = {"matmul": DENSE, "conv": CONVOLUTIONS}
+    found = {}
+    for precision in ("ieee", "bf16"):
+        getattr(torch.backends.mkldnn, kind).fp32_precision = precision
+        with FlopCounterMode(display=False) as counter:
+            models[kind](torch.ones(2, 1, 8, 8)).sum().backward()
+        found[precision] = multiplied_in_bfloat16(counter, torch.device("cpu"))
+    able = "amx_bf16" in Path("/proc/cpuinfo").read_text() or "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+    assert found == {"ieee": False, "bf16": able}
+
+
+def test_what_a_workloads_settings_allow_has_a_peak_and_a_name_of_its_own():
+    trial = Trial(lower(), MiniBatch(), steps=2, threads=1)
+    assert [machine.dtype for machine in machines([trial])] == ["float32", IN_BFLOAT16]
+    assert [machine.dtype for machine in machines([replace(trial, workload=GAUSSIANS)])] == ["float32"]
+    [full, fast] = [peak["flops_per_second"] for peak in measured([trial], lambda line: None)]
+    record = run_trial(trial)
+    if record.dtype == IN_BFLOAT16:  # the processor does
+        assert fast > 1.2 * full
+    else:
+        assert record.dtype == "float32"
+    assert "mfu" not in record.unmeasured
+    assert run_trial(replace(trial, workload=GAUSSIANS)).dtype == "float32"
+
+
+def test_a_peak_in_full_is_that_whatever_this_process_is_set_to():
+    torch.set_float32_matmul_precision("medium")
+    multiply_in("float32")
+    x, one = torch.full((64, 64), 1 + 2**-12), torch.eye(64)
+    assert torch.equal(x @ one, x)
 
 
 def test_on_a_gpu_both_peaks_are_measured_of_what_trains_in_float32():

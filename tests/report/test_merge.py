@@ -76,6 +76,18 @@ class TestMerge:
         ):
             merge([a, b], tmp_path / "c")
 
+    def test_a_cell_of_two_codes_or_data_sets_is_refused(self, tmp_path):
+        code = {"python": "3.11", "trainer": "a", "workload": "b", "data": "c"}
+        a, older = a_run(tmp_path, "a", HERE, code=code), a_run(tmp_path, "b", HERE)
+        for name, said in (("trainer", "the code of its trainer"), ("data", "its data")):
+            other = a_run(tmp_path, name, HERE, code=code | {name: "x"})
+            with pytest.raises(ValueError, match=f"points-MiniBatch is not the same in all sources: {said} changed"):
+                merge([a, other], tmp_path / "c")
+            # An older one between them says nothing of its own, and lets the two be no more alike.
+            with pytest.raises(ValueError, match=f"{said} changed"):
+                merge([older, a, other], tmp_path / "c")
+        assert merge([older, a], tmp_path / "c") == 12
+
     def test_a_run_is_not_counted_twice(self, tmp_path):
         a = a_run(tmp_path, "a", HERE)
         with pytest.raises(ValueError, match="trial a-MiniBatch-0 is in two of the sources"):
@@ -182,7 +194,7 @@ def test_the_commands(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     refused = bench("merge", a, b, "-o", tmp_path / "c")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert bench("merge", a, b, "--across-environments", "-o", tmp_path / "c").returncode == 0
     done = bench("export", tmp_path / "c", "--format", "bencher", "-o", tmp_path / "bmf.json")

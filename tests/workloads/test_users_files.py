@@ -148,6 +148,14 @@ class TestWhatGoesWrong:
             find_workload(f"{project(w='def inner():' + chr(10) + '    return 1 / 0' + chr(10) + 'inner()')}:MINE")
         assert "return 1 / 0" in kept(error)
 
+    def test_a_drives_colon_is_part_of_the_file(self, tmp_path, monkeypatch):
+        """Windows' paths have one; here it is a letter of the file's name."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / r"C:\mine.py").write_text("NUMBER = 7")
+        assert from_file(r"C:\mine.py:NUMBER") == 7
+        with pytest.raises(ValueError, match=r"C:\\mine.py: say which of the file's names, as FILE.py:NAME"):
+            from_file(r"C:\mine.py")
+
     def test_a_file_that_exits_is_told_so(self, project):
         with pytest.raises(ValueError, match="does not import: SystemExit: 3"):
             find_workload(f"{project(w='import sys; sys.exit(3)')}:MINE")
