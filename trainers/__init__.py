@@ -4,6 +4,7 @@ from paceline.trainers.accumulate import Accumulate
 from paceline.trainers.ada_scale import AdaScale
 from paceline.trainers.amp import Amp
 from paceline.trainers.averaged import Averaged
+from paceline.trainers.compiled import Compiled
 from paceline.trainers.ddp import Ddp
 from paceline.trainers.full_batch import FullBatch
 from paceline.trainers.growing_batch import GrowingBatch
@@ -26,6 +27,7 @@ __all__ = [
     "AdamW",
     "Amp",
     "Averaged",
+    "Compiled",
     "Constant",
     "Cosine",
     "Ddp",

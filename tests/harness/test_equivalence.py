@@ -15,7 +15,20 @@ from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, RANDOM, gap, gate
 from paceline.bench.report import equivalence, precision, scaling, strategies
 from paceline.bench.workloads.workload import Data, per_sample_cross_entropy
-from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
+from paceline.trainers import (
+    Accumulate,
+    Adam,
+    AdaScale,
+    Amp,
+    Compiled,
+    Ddp,
+    FullBatch,
+    MiniBatch,
+    NoiseBatch,
+    Online,
+    Sgd,
+    Step,
+)
 from paceline.trainers.task import shuffled
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, gaussians
@@ -322,3 +335,22 @@ class TestNoFalseAlarm:
         assert not found["passed"]
         assert found["gap"] is None
         assert found["reason"] == RANDOM
+
+
+def test_a_compiled_model_is_held_to_the_same_as_it_was_written():
+    """In float64, over two batches and the smaller last one."""
+    found = gap_of(Trial(GAUSSIANS, Compiled(batch_size=60, backend="eager")))
+    assert found.gap <= found.bound
+    assert found.dtype == "float64"
+    (one,) = gate([Trial(GAUSSIANS, Compiled(backend="eager"))])
+    assert one["passed"]
+
+
+def test_a_compiler_that_errs_is_found():
+    """One that returns outputs a thousandth too large, as a wrong kernel might."""
+
+    def errs(graph, _):
+        return lambda *inputs: [output * 1.001 for output in graph.forward(*inputs)]
+
+    found = gap_of(Trial(GAUSSIANS, Compiled(backend=errs)))
+    assert found.gap > found.bound
