@@ -26,6 +26,7 @@ from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import SCORED_AT_ONCE, Data, at_random
+from paceline.trainers import averaged
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ class Run:
         self._seconds += slowest
         ended = None
         if self.ranks.first:  # the others wait for what it decides
-            with uncompiled():
+            with uncompiled(), averaged(step.model):
                 ended = self._decide(number, step, loss, trainer_ended)
         self.steps = number
         if self.noise is not None:

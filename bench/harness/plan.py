@@ -37,7 +37,7 @@ STRATEGIES: dict[str, Trainer] = {
 # What --trainer knows by name: those, what varies the batch size or the rate along the way, and a compiled model.
 TRAINERS: dict[str, Trainer] = STRATEGIES | {
     type(trainer).__name__: trainer
-    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Averaged(), Compiled())
+    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Compiled(), Averaged())
 }
 
 Suite = Literal["quick", "standard", "full"]

@@ -62,7 +62,12 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, rtol: float = 1e-1
 
 
 def test_every_exported_trainer_is_tested_here():
-    values = {"task", "optimizers", "schedules"}  # modules whose dataclasses are what trainers are given
+    values = {
+        "task",
+        "optimizers",
+        "newer_optimizers",
+        "schedules",
+    }  # modules whose dataclasses are what trainers are given
     strategies = {
         name
         for name in trainers.__all__
