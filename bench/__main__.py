@@ -128,7 +128,7 @@ def _tune(arguments: argparse.Namespace) -> None:
                 done.append(trial)
                 print(
                     f"{trial.workload} {trial.trainer} lr {trial.lr:g} seed {trial.seed}: {trial.status}, "
-                    f"{trial.samples_to_target:g} samples to target, final score {trial.final_score:.4f}",
+                    f"{trial.samples_to_target:g} samples to target, validation score {trial.validation_score:.4f}",
                     flush=True,
                 )
 

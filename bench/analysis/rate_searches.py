@@ -2,9 +2,10 @@
 
 A *search* is a set of trials that differ in learning rate and seed only; ``search`` in the trials is its name. All
 searches of a comparison try equally many rates on the same seeds, so that what is said of them is said at equal effort.
-A rate is chosen by samples to target where trials race to it, for that depends on no clock, and by the final score
-where all are given the same budget. What a search is worth was measured afterwards, at its best rate, on other seeds
-and in blocks with the best of all others: the cells that bear the searches' names.
+A rate is chosen by samples to target where trials race to it, for that depends on no clock, and by the score on the
+validation samples where all are given the same budget; what it is worth is then its score on the test samples. What a
+search is worth was measured afterwards, at its best rate, on other seeds and in blocks with the best of all others:
+the cells that bear the searches' names.
 """
 
 import math
@@ -133,11 +134,12 @@ def _valued(results: Results, trials: pd.DataFrame, metric: str, higher: bool) -
     unusable = ~trials["status"].isin(["reached", "missed", "plateaued"])
     if metric == SCORE:
         sign = -1.0 if higher else 1.0
-        cost = (sign * trials[SCORE].astype(float)).mask(unusable)
+        scores = (sign * trials[["validation_score", SCORE]].astype(float)).mask(unusable)
         nothing = sign * _untrained(results, trials)
-        nothing = cost.max() if math.isnan(nothing) else nothing
-        cost = cost.fillna(nothing).clip(upper=nothing)
-        return trials.assign(chosen_by=cost, cost=cost, failed=unusable, worthless=nothing)
+        nothing = float(scores.to_numpy().max()) if math.isnan(nothing) else nothing
+        scores = scores.fillna(nothing).clip(upper=nothing)
+        chosen_by, cost = scores["validation_score"], scores[SCORE]
+        return trials.assign(chosen_by=chosen_by, cost=cost, failed=unusable, worthless=nothing)
     par2 = {name: 2 * float(trials[SPENT[name]].max()) for name in ("samples_to_target", metric)}
     samples, cost = (trials[name].astype(float).fillna(par2[name]) for name in ("samples_to_target", metric))
     failed, worthless = trials[metric].isna(), par2["samples_to_target"]

@@ -1,6 +1,6 @@
-"""Regularization: what each kind does to the final score and to the gap between held-out and training loss.
+"""Regularization: what each kind does to the final score and to the gap between test and training loss.
 
-The gap is the mean held-out loss minus the mean training loss at the end of training, both of the model as it
+The gap is the mean test loss minus the mean training loss at the end of training, both of the model as it
 is scored: without dropout, on samples that are not shifted.
 """
 

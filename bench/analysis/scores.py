@@ -82,7 +82,7 @@ def score_gap(results: Results, a: Cell, b: Cell) -> ScoreGap:
 
 
 def grain_of(results: Results, workload: str) -> float:
-    """Return the smallest step between the scores of a workload that were seen: 0.001, where 1,000 are held out."""
+    """Return the smallest step between the scores of a workload that were seen: 0.002, where 500 are scored."""
     trials = results.trials.loc[results.trials["workload"] == workload, "trial"]
     scores = results.curves.loc[results.curves["trial"].isin(trials), "score"].dropna().sort_values()
     steps = scores.diff()

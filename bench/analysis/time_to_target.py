@@ -98,7 +98,7 @@ class Crossing:
         restricted_mean: mean of min(time, budget) in seconds: what a trial took, ended at the budget.
         par2: the same with 2 x budget for a trial that had not reached the target by then, or ended without a result.
         stops: the fixed budgets of its workload in "seconds" and in "samples"; see ``fixed_budget``.
-        at_seconds: median held-out score just before as many seconds of training.
+        at_seconds: median validation score just before as many seconds of training.
         at_samples: likewise in samples.
         lucky: number of trials that hit by luck; see ``lucky``.
         level: median score that the trials had come to when they hit; see ``level_at_hit``.
@@ -171,7 +171,7 @@ def fixed_budget(records: Iterable[Record], column: str = "seconds") -> float:
 
 
 def quality_at(records: Iterable[Record], budget: float, column: str = "seconds") -> Interval:
-    """Return the median held-out score at a budget, as of the last evaluation *before* it.
+    """Return the median validation score at a budget, as of the last evaluation *before* it.
 
     Before it, so that no trial is judged by the very evaluation that ended it, which may have been a lucky one. NaN
     if a trial had not been scored by then: the others would be no fair sample.

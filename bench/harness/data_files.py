@@ -29,8 +29,9 @@ from paceline.bench.workloads.check import (
     refused_shares,
     unused_parameters,
 )
+from paceline.bench.workloads.data import Data
 from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, keep_traceback
-from paceline.bench.workloads.workload import Data, Workload
+from paceline.bench.workloads.workload import Workload
 
 PREFIX = "paceline-data-"  # of the folders with samples
 
@@ -63,8 +64,8 @@ class DataFiles:
         if workload.data not in self._files:
             data = self._build(workload)
             file = self._new_file()
-            torch.save(tuple(data), file)
-            self._files[workload.data] = file, len(data[0])
+            data.save(file)
+            self._files[workload.data] = file, len(data.train.x)
         return self._files[workload.data]
 
     def check(self, trial: Trial) -> None:
@@ -152,7 +153,7 @@ class DataFiles:
         problem = problem_of_data(tuple(built))
         if problem:
             raise ValueError(f"{name}: {problem}")
-        return Data(*built)
+        return Data.of(built)
 
 
 def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]
     unused: list[str] = []
     try:
         trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
-        data = Data(*torch.load(data_file, weights_only=True, mmap=True))
+        data = Data.load(data_file, mmap=True)
         torch.set_num_threads(trial.threads_per_rank)
         problem = problem_of(trial.workload, data, torch.device(device))
         if not problem:

@@ -23,7 +23,7 @@ from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.ranks import process_group
 from paceline.bench.harness.trial import Trial, payload, varies_batch_size
-from paceline.bench.workloads.workload import Data
+from paceline.bench.workloads.data import Data, Samples
 from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
 from paceline.trainers.task import Task, Trainer
@@ -116,16 +116,16 @@ def _reason(worst: Gap) -> str:
 def _rank_gap(rank: int, packed: bytes, data_file: str, rendezvous: str) -> Gap:
     """Return the gap of one rank: the entry point of its process."""
     trial: Trial = pickle.loads(packed)  # from our own parent, through our own pipe
-    data = Data(*torch.load(data_file, weights_only=True))
+    train = Data.load(data_file).train
     torch.set_num_threads(trial.threads_per_rank)
     device = torch.device("cuda", rank) if trial.device == "cuda" else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with process_group(trial, rank, rendezvous, device):
-        return gap(trial, data, device)
+        return gap(trial, train, device)
 
 
-def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
+def gap(trial: Trial, train: Samples, device: torch.device) -> Gap:
     """Compare the gradients of the trainer's first steps with those of ``MiniBatch`` over the same batches.
 
     In float64, where the model computes in it: whatever differs then by more than half of its digits is no rounding.
@@ -133,12 +133,12 @@ def gap(trial: Trial, data: Data, device: torch.device) -> Gap:
     batch size or rate, are compared on the first step alone, of the latter a ragged one: from there on the two train
     different weights.
     """
-    batch_size = _batch_size(trial.trainer, len(data.x))
-    notes = _notes(trial, len(data.x), batch_size)
+    batch_size = _batch_size(trial.trainer, len(train.x))
+    notes = _notes(trial, len(train.x), batch_size)
     mixed: str | None = getattr(trial.trainer, "dtype", None)
     # In float16 the first steps may overflow and be left out: all are then of the same samples.
-    few = batch_size if mixed else _few(len(data.x), batch_size)
-    task = trial.workload.task(data._replace(x=data.x[:few], y=data.y[:few]), trial.seed, device)
+    few = batch_size if mixed else _few(len(train.x), batch_size)
+    task = trial.workload.task(train.at(slice(few)), trial.seed, device)
     task = replace(task, model=_without_dropout(task))
     if mixed is None and _computes_in_float64(task):
         task = _in_float64(task)

@@ -41,7 +41,8 @@ class TuningTrial:
     Attributes:
         workload, trainer, lr, seed, status: what was run, the trainer by its label, and how it ended.
         samples_to_target: infinite where the target was missed.
-        final_score: NaN where none was taken.
+        validation_score: the last one; NaN where none was taken. Files made before there were test samples call it
+            ``final_score``.
         train_seconds: of training; NaN in files made before it was recorded.
         wall_seconds: of the trial's process, from start to end; NaN likewise, and where the process died.
         settings: the trainer whose rate was searched, in full, with the rate it came with; "" is one of ours as it
@@ -54,7 +55,7 @@ class TuningTrial:
     seed: int
     status: str
     samples_to_target: float
-    final_score: float
+    validation_score: float
     train_seconds: float = math.nan
     wall_seconds: float = math.nan
     settings: str = ""
@@ -148,7 +149,7 @@ def read(path: Path) -> list[TuningTrial]:
                 int(row["seed"]),
                 row["status"],
                 float(row["samples_to_target"]),
-                float(row["final_score"]),
+                float(row.get("validation_score") or row["final_score"]),
                 float(row.get("train_seconds", math.nan)),
                 float(row.get("wall_seconds", math.nan)),
                 row.get("settings", ""),

@@ -25,7 +25,8 @@ from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
-from paceline.bench.workloads.workload import SCORED_AT_ONCE, Data, at_random
+from paceline.bench.workloads.data import Data, Samples, at_random
+from paceline.bench.workloads.workload import SCORED_AT_ONCE
 from paceline.trainers import averaged
 from paceline.trainers.task import Step, Steps, Task
 
@@ -74,9 +75,9 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
     probes = Probes(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # after the probes have seen the GPU without us
-    data = Data(*torch.load(data_file, weights_only=True))
-    task = trial.workload.task(data, trial.seed, device)
-    held_out = data.held_out_x.to(device), data.held_out_y.to(device)
+    train, validation, test = Data.load(data_file)
+    task = trial.workload.task(train, trial.seed, device)
+    validation, test = validation.to(device), test.to(device)
     probes.mark("context")
     with process_group(trial, rank, rendezvous, device) as ranks:
         if dist.is_initialized():
@@ -87,12 +88,12 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         before = product_seconds()  # ahead of the warm-up, so that training finds all as that leaves it
         probing = time.perf_counter() - probing
         pulse.get_on("warm-up")
-        warmup = warm_up(trial, task, held_out, ranks, probes, pulse)
+        warmup = warm_up(trial, task, validation, ranks, probes, pulse)
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
         ends = math.inf if trial.wall_seconds is None else began + trial.wall_seconds
-        run = Run(trial, task, held_out, ranks, probes, send, pulse, warmup.scored_at_once, ends, noise=noise)
+        run = Run(trial, task, validation, test, ranks, probes, send, pulse, warmup.scored_at_once, ends, noise=noise)
         ended = run.train()
         pulse.get_on("its end")
         finishing = time.perf_counter()
@@ -108,6 +109,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     "wall_seconds": time.perf_counter() - began,
                     "unmeasured": unmeasured,
                     "final_losses": run.final_losses,
+                    "test_score": run.test_score,
                     "cut_short": run.cut_short,
                     "rank": seen
                     | warmup.footprint
@@ -120,7 +122,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                         "recompilations": recompilations(),
                         "steps": run.steps,
                         "updates": run.updates,
-                        "dataset_bytes": _bytes(task.x, task.y, *held_out),
+                        "dataset_bytes": _bytes(task.x, task.y, *validation, *test),
                         "torch_settings": torch_settings.read(),
                     },
                 }
@@ -138,21 +140,23 @@ class Run:
     """The measured run of one rank.
 
     Attributes:
-        scored_at_once: how many held-out samples go through the model at once.
+        validation, test: what the score along the way is taken on, and what it is taken on once, at the end.
+        scored_at_once: how many of them go through the model at once.
         ends: at which reading of ``time.perf_counter`` the run's time is up.
         cut_short: whether that ended it.
         setup_seconds: from the trainer's start to the first forward pass of its model.
         compile_seconds: of the training seconds, those in which the model was compiled anew.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
-        final_losses: on rank 0, of the last model on "train" and "held_out".
+        final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
     """
 
     trial: "Trial"
     task: Task
-    held_out: tuple[torch.Tensor, torch.Tensor]
+    validation: Samples
+    test: Samples
     ranks: Ranks
     probes: Probes
     send: Send
@@ -167,6 +171,7 @@ class Run:
     updates: int = 0
     cut_short: bool = False
     final_losses: dict[str, float] = field(default_factory=dict)
+    test_score: float | None = None
     noise: NoiseProbe | None = None
     _seconds: float = 0.0
     _samples: int = 0
@@ -262,7 +267,7 @@ class Run:
             out_of_budget, self.cut_short = "the run's time was up (more with --minutes)", True
         scored = trial.score_along or bool(out_of_budget)
         if scored:
-            score = trial.workload.evaluate(step.model, *self.held_out, at_once=self.scored_at_once)
+            score = trial.workload.evaluate(step.model, *self.validation, at_once=self.scored_at_once)
             self._was_reached |= trial.workload.reached(score)
         point = {
             "step": number,
@@ -275,6 +280,7 @@ class Run:
         ended = self._ended(number, loss, score if scored else None, out_of_budget)
         if ended is not None:
             self.final_losses = self._final_losses(step.model)
+            self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
 
     def _ended(self, number: int, loss: float, score: float | None, out_of_budget: str) -> tuple[str, str] | None:
@@ -311,11 +317,9 @@ class Run:
     def _final_losses(self, model: nn.Module) -> dict[str, float]:
         some = at_random(len(self.task), MOST_SAMPLES).to(self.task.device)  # the samples may be sorted
         train = self.task[some] if len(some) < len(self.task) else (self.task.x, self.task.y)
+        parts = {"train": train, "validation": self.validation, "test": self.test}
         loss, at_once = self.trial.workload.mean_loss, self.scored_at_once
-        return {
-            "train": loss(model, *train, at_once=at_once),
-            "held_out": loss(model, *self.held_out, at_once=at_once),
-        }
+        return {name: loss(model, *part, at_once=at_once) for name, part in parts.items()}
 
     def _status(self, out_of_budget: str) -> tuple[str, str]:
         if self._was_reached:

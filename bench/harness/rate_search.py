@@ -11,7 +11,8 @@ trials stays the same; the later rates keep those of the best. Settings of its o
 benchmark names them (``Search.along``).
 
 Rates are ranked by what does not depend on how fast or how busy the machine was: samples to target where trials race
-to it, the final score elsewhere. The seeds of a search are its own: a rate is not judged on those it was chosen on.
+to it, elsewhere the last score on the validation samples. The seeds of a search are its own, and the score that is
+reported in the end is that on the test samples: a rate is not judged on what it was chosen on.
 """
 
 import math

@@ -17,6 +17,7 @@ from paceline.bench.probes.compiler import compiled_seconds
 from paceline.bench.probes.float32_precision import multiplied_in_tf32
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.random_state import seed_all
 from paceline.bench.workloads.workload import SCORED_AT_ONCE, evaluating
 from paceline.trainers.task import Task
@@ -48,7 +49,7 @@ class Warmup:
 def warm_up(
     trial: Trial,
     task: Task,
-    held_out: tuple[torch.Tensor, torch.Tensor],
+    validation: Samples,
     ranks: Ranks,
     probes: Probes,
     pulse: Pulse,
@@ -87,8 +88,8 @@ def warm_up(
             probes.evaluation_follows()
             pulse.get_on("the first evaluation")
             with uncompiled():
-                at_once = _scored_at_once(trial, step.model, *held_out)
-                trial.workload.evaluate(step.model, *held_out, at_once=at_once)
+                at_once = _scored_at_once(trial, step.model, *validation)
+                trial.workload.evaluate(step.model, *validation, at_once=at_once)
     parameters = [] if step is None else list(step.model.parameters())
     named = getattr(trial.trainer, "dtype", None) or (parameters[0].dtype if parameters else None)
     dtype = None if named is None else str(named).removeprefix("torch.")
@@ -148,7 +149,7 @@ def _a_short_pass(trial: Trial, task: Task) -> list[Task]:
 
 @torch.no_grad()
 def _scored_at_once(trial: Trial, model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
-    """Return how many held-out samples go through the model at once: what training has room for it has room for too.
+    """Return how many samples go through the model at once: what training has room for it has room for too.
 
     A batch is that, or a micro-batch where there are such. Where samples are small, more: scoring is then faster.
     """

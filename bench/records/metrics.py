@@ -183,8 +183,12 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     # The quality that it reached
     Fact("target", "the score at which training is done"),
     Metric(
-        "final_score", "the last held-out score", "", of=quantities.final_score,
-        median="any", shown=Shown("final score"), cost=True,
+        "final_score", "score of the last model on the test samples, which decided nothing", "",
+        of=quantities.final_score, median="any", shown=Shown("final score"), cost=True,
+    ),
+    Metric(
+        "validation_score", "the last score on the validation samples, by which rates are chosen", "",
+        of=quantities.validation_score,
     ),
     Metric("final_loss", "training loss of the last step", "", of=lambda record: last_known(record, "loss")),
     Metric(
@@ -192,8 +196,7 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         of=lambda record: or_nan(record.final_losses.get("train")),
     ),
     Metric(
-        "held_out_loss", "mean loss of the last model over held-out samples", "",
-        of=lambda record: or_nan(record.final_losses.get("held_out")),
+        "held_out_loss", "mean loss of the last model over test samples", "", of=quantities.held_out_loss,
     ),
     # Memory and energy
     Metric(

@@ -76,9 +76,22 @@ def last_known(record: Record, column: str) -> float:
     return next((value for value in reversed(record.curve[column]) if value is not None), np.nan)
 
 
-def final_score(record: Record) -> float:
-    """Return the last held-out score; NaN where the trial was ended before the steps after which it is compared."""
+def validation_score(record: Record) -> float:
+    """Return the last score on the validation samples; NaN where the trial was ended before its number of steps."""
     return np.nan if record.cut_short and record.steps_allowed is not None else last_known(record, "score")
+
+
+def final_score(record: Record) -> float:
+    """Return the last model's score on the test samples, which decided nothing; NaN as ``validation_score`` is.
+
+    Records of before there were such samples hold the score on the one set that was held out for all.
+    """
+    return validation_score(record) if record.test_score is None else record.test_score + 0 * validation_score(record)
+
+
+def held_out_loss(record: Record) -> float:
+    """Return the last model's mean loss on the test samples; of early records on all held-out ones."""
+    return or_nan(record.final_losses.get("test", record.final_losses.get("held_out")))
 
 
 # The way to the target

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-SCHEMA = 2  # 2: searches, early stopping, final losses
+SCHEMA = 3  # 2: searches, early stopping, final losses; 3: validation and test samples
 
 Status = Literal["reached", "missed", "diverged", "plateaued", "out_of_memory", "timed_out", "crashed", "failed"]
 
@@ -51,7 +51,7 @@ class Record:
             was stopped early (None: never).
         status, reason: how the trial ended, and one line on why.
         curve: columns of equal length: at each point ``step``, ``samples`` over all ranks, training
-            ``seconds`` so far, the training ``loss`` of that step, and the held-out ``score``.
+            ``seconds`` so far, the training ``loss`` of that step, and the ``score`` on the validation samples.
         train_samples: size of the training set.
         varies_batch_size: whether the trainer changes its batch size along the way; its ``batch_size`` is the first.
         parameters, dtype: of the model; ``dtype`` is the one of autocast where there is one, and "tf32" where a GPU
@@ -64,8 +64,9 @@ class Record:
         elapsed_seconds: from asking for the trial to having its result, by the clock of the process that asked.
         ranks: per rank, what its process measured of itself (``probes.rank_probes``, ``probes.footprint``).
         unmeasured: for what could not be measured, why.
-        final_losses: mean per-sample loss of the last model on "train" (its first 10,000 samples at most) and on
-            "held_out".
+        final_losses: mean per-sample loss of the last model on "train" (10,000 of its samples at most), "validation"
+            and "test"; in records of before there were three parts on "held_out", which was both of the latter.
+        test_score: of the last model, on samples that decided nothing. None in records of before there were such.
         cut_short: whether the trial was ended because the run's budget of wall seconds was used up.
         search: the search for a learning rate that this trial belongs to; empty for all others.
         noise: observations of the gradient at points of the run (``NOISE``; see ``probes.noise_probe``), each at the
@@ -115,6 +116,7 @@ class Record:
     ranks: list[dict[str, Any]] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
     final_losses: dict[str, float | None] = field(default_factory=dict)
+    test_score: float | None = None
     cut_short: bool = False
     search: str = ""
     noise: dict[str, list[Any]] = field(default_factory=dict)

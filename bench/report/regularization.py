@@ -28,11 +28,11 @@ def _row(effect: Effect) -> dict[str, str]:
         "final score": _text(effect, "final_score"),
         "better than none by": "" if plain else _text(effect, "better"),
         "training loss": _text(effect, "train_loss"),
-        "held-out loss": _text(effect, "held_out_loss"),
+        "test loss": _text(effect, "held_out_loss"),
         "gap": _text(effect, "gap"),
         "gap minus that of none": "" if plain else _text(effect, "wider"),
         "steps": f"{effect.interval('steps').median:,.0f}",
-        "best score along the way": _text(effect, "best_score"),
+        "best validation score along the way": _text(effect, "best_score"),
     }
 
 
@@ -60,7 +60,7 @@ def prevents_overfitting(results: Results) -> Judged:
     """Judge the claim twice a regularizer: in the gap between the losses, and in the final score."""
     measure = (
         "Paired differences to training without any: final score, positive where the regularizer is better, where one "
-        f"{MARGIN_IN_WORDS}; and gap (held-out loss minus training loss), "
+        f"{MARGIN_IN_WORDS}; and gap (test loss minus training loss), "
         "negative where it is narrower"
     )
     return over_sweep(points(results), "the regularizer and on what is counted", measure, "bench_regularization.py")

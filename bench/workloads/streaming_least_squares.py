@@ -53,14 +53,18 @@ def streaming_least_squares(
     )
 
 
-def stream(problem: LeastSquares, samples: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return training samples ``[samples, D]``, ``[samples, 1]`` and D held-out ones, float32; D is ``features``."""
+def stream(problem: LeastSquares, samples: int) -> tuple[Tensor, ...]:
+    """Return training samples ``[samples, D]``, ``[samples, 1]`` and D held-out ones, float32; D is ``features``.
+
+    The held-out ones are for validation and for testing: on them the score is exact, so that no choice can fit them.
+    """
     generator = torch.Generator().manual_seed(0)
     w = optimum(problem)
     x = torch.randn(samples, problem.features, generator=generator)
     y = x @ w.T + problem.noise * torch.randn(samples, 1, generator=generator)
     held_out_x = problem.features**0.5 * torch.eye(problem.features)
-    return x, y, held_out_x, held_out_x @ w.T
+    held_out = held_out_x, held_out_x @ w.T
+    return x, y, *held_out, *held_out
 
 
 def optimum(problem: LeastSquares) -> Tensor:

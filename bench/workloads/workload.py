@@ -4,33 +4,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.random_state import seeded
 from paceline.trainers.task import Task
 
 # Held-out samples go through the model so many at a time at most.
 SCORED_AT_ONCE = 2048
-
-
-class Data(NamedTuple):
-    """A workload's samples, on one device.
-
-    Attributes:
-        x: training inputs ``[N, ...]``.
-        y: training targets ``[N, ...]``.
-        held_out_x: inputs ``[M, ...]`` that no trainer sees.
-        held_out_y: their targets ``[M, ...]``.
-    """
-
-    x: Tensor
-    y: Tensor
-    held_out_x: Tensor
-    held_out_y: Tensor
 
 
 def per_sample_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -90,11 +75,6 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> float:
     return per_sample_squared_error(outputs, targets).double().mean().item()
 
 
-def at_random(n: int, count: int) -> Tensor:
-    """Return the indices of ``count`` of ``n`` samples at random, always the same; of all where there are fewer."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:count].sort().values
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Have ``model`` in evaluation mode for a while, then each part of it in the mode it was found in.
@@ -118,7 +98,9 @@ class Workload:
         name: identifies the workload in records.
         model: builds the model, ``() -> nn.Module``; called under the trial's seed.
         data: builds the samples on the CPU, ``() -> (x [N, ...], y [N, ...], held-out x [M, ...],
-            held-out y [M, ...])``. Called once, not once a trial.
+            held-out y [M, ...])``. Called once, not once a trial. Half of the held-out ones, drawn at random, become
+            validation samples, the others test samples (``data.Data``); to draw them differently return six tensors:
+            ``x, y, validation x, validation y, test x, test y``.
         target: the score at which training is done.
         loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``, never reduced.
         score: held-out quality, ``(outputs [M, ...], targets [M, ...]) -> float``. ``@mean_over_samples`` above one
@@ -130,7 +112,7 @@ class Workload:
 
     name: str
     model: Callable[[], nn.Module]
-    data: Callable[[], tuple[Tensor, Tensor, Tensor, Tensor]]
+    data: Callable[[], tuple[Tensor, ...]]
     target: float
     loss: Callable[[Tensor, Tensor], Tensor] = per_sample_cross_entropy
     score: Callable[[Tensor, Tensor], float] = accuracy
@@ -141,7 +123,7 @@ class Workload:
         """Return whether ``score`` is at the target or better; False for NaN."""
         return score >= self.target if self.higher_is_better else score <= self.target
 
-    def task(self, data: Data, seed: int, device: torch.device) -> Task:
+    def task(self, train: Samples, seed: int, device: torch.device) -> Task:
         """Return what a trainer may see: everything but the held-out data and the target."""
 
         def model() -> nn.Module:
@@ -152,8 +134,8 @@ class Workload:
                         built(x[:1])  # lazy layers learn their sizes, and draw their weights by this seed
                 return built
 
-        x = data.x.to(device)
-        return Task(model, x, data.y.to(device), self.loss, seed, device)
+        x, y = train.to(device)
+        return Task(model, x, y, self.loss, seed, device)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, x: Tensor, y: Tensor, at_once: int = SCORED_AT_ONCE) -> float:
@@ -182,5 +164,5 @@ class Workload:
         return replace(self, data=_left_behind)
 
 
-def _left_behind() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _left_behind() -> tuple[Tensor, ...]:
     raise RuntimeError("a trial reads its workload's samples from the file they were prepared in")

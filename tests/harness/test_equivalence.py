@@ -14,7 +14,8 @@ from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, RANDOM, gap, gate
 from paceline.bench.report import equivalence, precision, scaling, strategies
-from paceline.bench.workloads.workload import Data, per_sample_cross_entropy
+from paceline.bench.workloads.data import Data
+from paceline.bench.workloads.workload import per_sample_cross_entropy
 from paceline.trainers import (
     Accumulate,
     Adam,
@@ -38,7 +39,7 @@ CPU = torch.device("cpu")
 
 
 def gap_of(trial):
-    return gap(trial, Data(*gaussians()), CPU)
+    return gap(trial, Data.of(gaussians()).train, CPU)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from paceline.bench import Workload, run_trial
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.harness import measure
 from paceline.bench.harness.pulse import Pulse
+from paceline.bench.workloads.data import Data
 from paceline.bench.workloads.user_code import WARNINGS
-from paceline.bench.workloads.workload import Data, accuracy, mean_over_samples
+from paceline.bench.workloads.workload import accuracy, mean_over_samples
 from paceline.trainers import Accumulate, Ddp, FullBatch, MiniBatch, Online, Sgd, Step, Steps, Task
 from tests import problems
 from tests.problems import GAUSSIANS, POINTS, Misbehaves
@@ -55,7 +56,7 @@ def test_a_trainer_that_ends_right_on_an_evaluation_is_scored(score_along):
         assert (record.status, record.curve["step"][-1]) == ("reached", steps)
         assert record.curve["step"].count(steps) == 1
         assert record.curve["score"][-1] > GAUSSIANS.target
-        assert set(record.final_losses) == {"train", "held_out"}
+        assert set(record.final_losses) == {"train", "validation", "test"}
         assert trials_frame((record,)).iloc[0].broken_laws == ""
 
 
@@ -229,7 +230,7 @@ class TestModels:
         record = run_trial(Trial(lazy, trainer, steps=3))
         assert record.status in ("missed", "reached")
         assert record.parameters == 20 * 32 + 32 + 32 * 4 + 4
-        task = lazy.task(Data(*problems.gaussians()), 5, torch.device("cpu"))
+        task = lazy.task(Data.of(problems.gaussians()).train, 5, torch.device("cpu"))
         before = torch.get_rng_state()
         first, second = task.model(), task.model()
         assert torch.equal(torch.get_rng_state(), before)
@@ -243,7 +244,7 @@ class TestModels:
                 layer.weight += torch.as_tensor(np.random.randn(4, 20)) + random.random()
             return layer
 
-        task = replace(GAUSSIANS, model=model).task(Data(*problems.gaussians()), 5, torch.device("cpu"))
+        task = replace(GAUSSIANS, model=model).task(Data.of(problems.gaussians()).train, 5, torch.device("cpu"))
         assert torch.equal(task.model().weight, task.model().weight)
 
 

@@ -137,19 +137,21 @@ def test_losses_that_spike_or_were_always_large_are_not_given_up(losses):
     assert end_of(losses, steps=100).status == "missed"  # up to there evaluations are three steps apart
 
 
-def test_the_losses_at_the_end_are_means_over_both_sets():
+def test_the_losses_at_the_end_are_means_over_each_part():
     record = end_of(Sleeper(0.0), steps=3)
     torch.manual_seed(0)
     model = torch.nn.Linear(1, 1)
     x, y, _, _ = POINTS.data()
     expected = (model(x) - y).square().mean().item()
     assert record.final_losses["train"] == pytest.approx(expected, rel=1e-6)
-    shifted = replace(POINTS, data=lambda: (x, y, x, y + 100))
+    shifted = replace(POINTS, data=lambda: (x, y, x, y, x, y + 100))
     record = run_trial(Trial(shifted, Sleeper(0.0), threads=1, steps=3))
     assert record.final_losses["train"] == pytest.approx(expected, rel=1e-6)
-    assert record.final_losses["held_out"] == pytest.approx((model(x) - y - 100).square().mean().item(), rel=1e-6)
+    assert record.final_losses["validation"] == pytest.approx(expected, rel=1e-6)
+    assert record.final_losses["test"] == pytest.approx((model(x) - y - 100).square().mean().item(), rel=1e-6)
+    assert record.test_score == pytest.approx(record.final_losses["test"], rel=1e-6)
     row = trials_frame((record,)).iloc[0]
-    assert (row.train_loss, row.held_out_loss) == (record.final_losses["train"], record.final_losses["held_out"])
+    assert (row.train_loss, row.held_out_loss) == (record.final_losses["train"], record.final_losses["test"])
 
 
 @pytest.mark.parametrize(("options"), [{"stop_on_plateau": 0}, {"stop_on_plateau": 3, "score_along": False}])

@@ -304,7 +304,8 @@ class TestATrialThatFails:
                 os.abort()
             return 0.0
 
-        record = run_trial(Trial(replace(GAUSSIANS, score=dies), MiniBatch()), errors=tmp_path)
+        workload = replace(GAUSSIANS, score=dies, data=lambda: (*gaussians(), *gaussians()[2:]))
+        record = run_trial(Trial(workload, MiniBatch()), errors=tmp_path)
         assert record.status == "crashed"
         assert "first words\nlast words" in next(tmp_path.iterdir()).read_text()
 

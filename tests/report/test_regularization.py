@@ -18,7 +18,7 @@ def test_what_helps_what_hurts_and_what_does_nothing_are_told_apart() -> None:
 
 def test_early_stopping_tells_its_best_score_beside_its_last() -> None:
     row = regularization.table(regularized_every_way()).set_index("regularization").loc["early-stopping"]
-    assert row["best score along the way"].startswith("0.89")
+    assert row["best validation score along the way"].startswith("0.89")
     assert row["final score"].startswith("0.86")
 
 

@@ -162,7 +162,7 @@ class TestStreamingLeastSquares:
         problem = LeastSquares(20, noise)
         assert problem.noise_scale(start) == pytest.approx(expected)
         workload = streaming_least_squares(problem, share=1e-3)
-        x, y, _, _ = stream(problem, 400_000)
+        x, y, *_ = stream(problem, 400_000)
         model = workload.model()
         weight = optimum(problem) * (1 - start**0.5)  # at a squared distance of `start`
 
@@ -192,7 +192,7 @@ def test_a_best_constant_rate_pays_for_its_noise_floor():
 
 def test_the_workload_holds_what_its_problem_says():
     workload = find_workload("streaming-least-squares")
-    x, y, held_out_x, held_out_y = workload.data()
+    x, y, _, _, held_out_x, held_out_y = workload.data()
     assert x.nbytes < 50e6
     assert (x.T @ x / len(x) - torch.eye(PROBLEM.features)).abs().max() < 0.03
     assert (y - x @ optimum(PROBLEM).T).std().item() == pytest.approx(PROBLEM.noise, rel=0.01)

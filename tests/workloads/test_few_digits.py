@@ -6,8 +6,8 @@ from paceline.bench.workloads.few_digits import Shift, few_digits, with_dropout
 
 
 def test_the_training_set_holds_fifty_of_each_digit() -> None:
-    x, y, held_out_x, _ = few_digits()
-    assert (x.shape, len(held_out_x)) == ((500, 784), 1000)
+    x, y, validation_x, _, test_x, _ = few_digits()
+    assert (x.shape, len(validation_x), len(test_x)) == ((500, 784), 500, 500)
     assert torch.bincount(y).tolist() == [50] * 10
 
 

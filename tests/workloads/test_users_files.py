@@ -14,9 +14,9 @@ from paceline.bench import Workload
 from paceline.bench.harness.data_files import DataFiles
 from paceline.bench.workloads import find_workload, from_file, torch_settings
 from paceline.bench.workloads.check import problem_of
+from paceline.bench.workloads.data import Data
 from paceline.bench.workloads.user_code import WARNINGS, heard
 from paceline.bench.workloads.workload import (
-    Data,
     accuracy,
     evaluating,
     mean_squared_error,
@@ -109,7 +109,7 @@ class TestSettings:
 
     def test_its_data_are_built_with_them(self, project):
         file, _ = DataFiles().prepare(find_workload(f"{project(w=self.SETS)}:MINE"))
-        assert torch.load(file)[0].dtype == torch.float64
+        assert Data.load(file).train.x.dtype == torch.float64
 
     def test_what_a_trainers_file_sets_holds_for_all(self, project):
         with torch_settings.kept_apart() as changes:
@@ -239,7 +239,7 @@ class TestTheCheck:
             score=counted,
             **changes,
         )
-        return problem_of(workload, Data(x, y, x, y), torch.device("cpu")), looked_at
+        return problem_of(workload, Data.of((x, y, x, y, x, y)), torch.device("cpu")), looked_at
 
     def test_few_held_out_samples_are_scored(self):
         assert self.check(lambda *_: 0.0, 0.5) == ("", [64])
@@ -269,7 +269,7 @@ class TestTheCheck:
                 return outputs(super().forward(x))
 
         workload = Workload(name="odd", model=lambda: Odd(20, 4), data=gaussians, target=0.9)
-        problem = problem_of(workload, Data(*gaussians()), torch.device("cpu"))
+        problem = problem_of(workload, Data.of(gaussians()), torch.device("cpu"))
         assert problem == f"the model returned {said}; it must return one tensor"
 
 

@@ -10,11 +10,10 @@ from torch import nn
 
 from paceline.bench import Trial, Workload, run_trial
 from paceline.bench.harness.data_files import DataFiles
-from paceline.bench.workloads import BUILT_IN, find_workload, linear
+from paceline.bench.workloads import BUILT_IN, fashion_mnist, find_workload, linear
 from paceline.bench.workloads.fashion_mnist import clothes
 from paceline.bench.workloads.mnist5k import digits
 from paceline.bench.workloads.workload import (
-    Data,
     mean_squared_error,
     per_sample_cross_entropy,
     per_sample_squared_error,
@@ -25,18 +24,16 @@ from tests.problems import GAUSSIANS, POINTS, gaussians
 
 
 def test_the_digits():
-    x, y, held_out_x, held_out_y = digits()
+    x, y, *held_out = digits()
     assert x.shape == (4000, 784)
-    assert held_out_x.shape == (1000, 784)
     assert y.bincount().tolist() == [400] * 10
-    assert held_out_y.bincount().tolist() == [100] * 10
+    assert [part.shape for part in held_out[::2]] == [(500, 784)] * 2
+    assert [part.bincount().tolist() for part in held_out[1::2]] == [[50] * 10] * 2
     # A pixel of 0 and one of 255, standardized.
     assert x.min().item() == pytest.approx((0 - 0.1307) / 0.3081)
     assert x.max().item() == pytest.approx((1 - 0.1307) / 0.3081)
     # Not sorted by class, as the file is: a batch of the first 100 would otherwise hold one class.
     assert len(set(y[:100].tolist())) == 10
-    images = {image.numpy().tobytes() for image in x}
-    assert not images & {image.numpy().tobytes() for image in held_out_x}  # no image in both parts
     assert torch.equal(digits()[0], x)
 
 
@@ -59,10 +56,11 @@ def test_fashion_mnist_reads_idx_files(tmp_path, monkeypatch):
     idx("t10k-images-idx3-ubyte.gz", torch.full((1, 28, 28), 255))
     idx("t10k-labels-idx1-ubyte.gz", torch.tensor([0]))
     monkeypatch.setenv("PACELINE_DATA", str(tmp_path))
-    x, y, held_out_x, held_out_y = clothes()
-    assert (x.shape, y.tolist(), held_out_y.tolist()) == ((2, 784), [3, 9], [0])
-    assert x[1, 5].item() == pytest.approx(((784 + 5) % 256 / 255 - 0.28604) / 0.35302)
-    assert held_out_x.unique().tolist() == pytest.approx([(1 - 0.28604) / 0.35302])
+    monkeypatch.setattr(fashion_mnist, "VALIDATION", 1)
+    x, y, validation_x, validation_y, test_x, test_y = clothes()
+    assert (x.shape, y.tolist(), validation_y.tolist(), test_y.tolist()) == ((1, 784), [3], [9], [0])
+    assert validation_x[0, 5].item() == pytest.approx(((784 + 5) % 256 / 255 - 0.28604) / 0.35302)
+    assert test_x.unique().tolist() == pytest.approx([(1 - 0.28604) / 0.35302])
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
@@ -89,10 +87,14 @@ def with_nan():
 BAD = {
     "x holds NaN": changed(data=with_nan),
     "y is empty|x is empty": changed(data=lambda: tuple(t[:0] for t in gaussians())),
-    "held_out_x is empty": changed(data=lambda: (*gaussians()[:2], *(t[:0] for t in gaussians()[2:]))),
+    "held-out x is empty": changed(data=lambda: (*gaussians()[:2], *(t[:0] for t in gaussians()[2:]))),
     "x has 255 samples and y has 256": changed(data=lambda: (gaussians()[0][1:], *gaussians()[1:])),
     "held-out x has 127 samples": changed(data=lambda: (*gaussians()[:2], gaussians()[2][1:], gaussians()[3])),
     "must return x, y, held-out x, held-out y": changed(data=lambda: gaussians()[:2]),
+    "test x has 127 samples and test y has 128": changed(
+        data=lambda: (*gaussians(), gaussians()[2][1:], gaussians()[3])
+    ),
+    "one held-out sample cannot be halved": changed(data=lambda: (*gaussians()[:2], *(t[:1] for t in gaussians()[2:]))),
     "x is a list": changed(data=lambda: ([1], *gaussians()[1:])),
     "KeyError: 'planted'": changed(data=lambda: {}["planted"]),
     "already reaches the target 0.01": changed(target=0.01),
@@ -159,4 +161,3 @@ def test_data_need_not_be_float32(tmp_path):
     )
     assert run_trial(Trial(workload, MiniBatch(), steps=2, threads=1)).dtype == "float64"
     assert (DataFiles().prepare(workload)[1]) == 256
-    assert Data._fields == ("x", "y", "held_out_x", "held_out_y")

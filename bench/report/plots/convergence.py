@@ -1,4 +1,4 @@
-"""Convergence: the held-out score against training time, steps and samples."""
+"""Convergence: the validation score against training time, steps and samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Middle:
 
 @styled
 def convergence(results: Results) -> Figure | None:
-    """Draw the held-out score of every strategy on its way to the target.
+    """Draw the validation score of every strategy on its way to the target.
 
     One panel each for training seconds, steps and samples. A thin line is a seed; the thick one is the
     median over seeds, see ``median_curve`` for what becomes of seeds that are done, and the band is all
@@ -78,7 +78,7 @@ def convergence(results: Results) -> Figure | None:
             curves, target = _curves(chosen, scored, column), float(chosen["target"].iloc[0])
             _finish(axes, column, curves, target, up, results, workload)
         _name_target(row[-1], float(chosen["target"].iloc[0]))
-        row[0].set_ylabel(f"held-out score (no unit, {'higher' if up else 'lower'} is better)")
+        row[0].set_ylabel(f"validation score (no unit, {'higher' if up else 'lower'} is better)")
     return figure
 
 

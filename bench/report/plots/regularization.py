@@ -1,4 +1,4 @@
-"""Regularization: what each kind does to the final score, and to the gap between held-out and training loss."""
+"""Regularization: what each kind does to the final score, and to the gap between test and training loss."""
 
 import math
 
@@ -34,7 +34,7 @@ def regularization(results: Results) -> Figure | None:
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, column, good, label in (
         (left, "better", 1, "final score, better than without (units of the score)"),
-        (right, "wider", -1, "gap of held-out to training loss, minus that without (loss)"),
+        (right, "wider", -1, "gap of test to training loss, minus that without (loss)"),
     ):
         for place, effect in enumerate(found):
             one = effect.interval(column)
