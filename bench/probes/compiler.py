@@ -31,11 +31,14 @@ def recompilations() -> int:
 def missing(device: str) -> str:
     """Return what ``torch.compile`` lacks on this machine to compile for ``device``, and how to get it; "" if nothing.
 
-    Source: ``torch._inductor.config.cpp.cxx``, for which compiler is called.
+    Source: ``torch._inductor.config.cpp.cxx`` and ``triton.runtime.build``, for which compiler is called.
     """
     if device == "cuda":
-        found = importlib.util.find_spec("triton") is not None
-        return "" if found else "torch.compile needs Triton to compile for a GPU: pip install triton"
+        if importlib.util.find_spec("triton") is None:
+            return "torch.compile needs Triton to compile for a GPU: pip install triton"
+        if not any(shutil.which(name) for name in filter(None, (os.environ.get("CC"), "gcc", "clang"))):
+            return "torch.compile needs a C compiler to launch what Triton made: apt install gcc, or set CC"
+        return ""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         return f"torch.compile needs a C++ compiler, and there is no {compiler}: apt install g++, or set CXX"

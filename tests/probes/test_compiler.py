@@ -28,7 +28,10 @@ def test_without_a_compiler_it_is_said_what_to_install(monkeypatch, tmp_path):
 @pytest.mark.parametrize("found", [None, "there"])
 def test_a_gpu_takes_triton(monkeypatch, found):
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: name)
     assert ("pip install triton" in compiler.missing("cuda")) is (found is None)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    assert ("apt install" in compiler.missing("cuda")) is (found is not None)
 
 
 @dataclass(frozen=True)
