@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,37 @@ def regularized(
             "final_losses": {"train": 0.1, "held_out": 0.1 + gap + away},
         }  # fmt: skip
         found.append(_record(cell, block, points, 5.0, **values | changes))
+    return found
+
+
+def compiled(
+    batches: str, speedup: float, later: float, *, step: float = 1e-3, workload: str = "digits", **changes: Any
+) -> list[Record]:
+    """Return trials as written, of ``step`` seconds each, and compiled ones: so much faster, so many seconds later.
+
+    Of those seconds 1 is spent in recompiling while training, if batches grow; the compiler calls half of the rest its.
+    """
+    found, again = [], float(batches == "growing")
+    for name, trainer, seconds, start in (
+        ("plain", "MiniBatch", step, 0.0),
+        ("compiled", "Compiled", step / speedup, later - again),
+    ):
+        for record in timed(
+            "compile",
+            f"{workload}-{name}-{batches}",
+            trainer=trainer,
+            seconds_per_step=seconds,
+            batch_size=64,
+            workload=workload,
+        ):
+            drift, mark = DRIFT[record.block % 6], again * (name == "compiled")
+            curve = record.curve | {"seconds": [each + mark * drift for each in record.curve["seconds"]]}
+            ranks = [{**record.ranks[0], "compile_seconds_in_training": mark * drift, "recompilations": int(mark)}]
+            values = {
+                "setup_seconds": 0.1 * drift, "warmup_seconds": (0.2 + start) * drift, "curve": curve, "ranks": ranks,
+                "compile_seconds": start / 2 * drift,
+            }  # fmt: skip
+            found.append(replace(record, **values | changes))
     return found
 
 

@@ -14,6 +14,7 @@ from tests.paths import ROOT
 VOCABULARY = {
     "task",
     "optimizers",
+    "newer_optimizers",
     "schedules",
     "rate_rules",
     "noise",

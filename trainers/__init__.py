@@ -4,10 +4,12 @@ from paceline.trainers.accumulate import Accumulate
 from paceline.trainers.ada_scale import AdaScale
 from paceline.trainers.amp import Amp
 from paceline.trainers.averaged import Averaged
+from paceline.trainers.compiled import Compiled
 from paceline.trainers.ddp import Ddp
 from paceline.trainers.full_batch import FullBatch
 from paceline.trainers.growing_batch import GrowingBatch
 from paceline.trainers.mini_batch import MiniBatch
+from paceline.trainers.newer_optimizers import Lion, Muon, ScheduleFreeAdamW, averaged
 from paceline.trainers.noise import GradientNoise
 from paceline.trainers.noise_batch import NoiseBatch
 from paceline.trainers.online import Online
@@ -26,6 +28,7 @@ __all__ = [
     "AdamW",
     "Amp",
     "Averaged",
+    "Compiled",
     "Constant",
     "Cosine",
     "Ddp",
@@ -33,13 +36,16 @@ __all__ = [
     "FullBatch",
     "GradientNoise",
     "GrowingBatch",
+    "Lion",
     "MiniBatch",
+    "Muon",
     "NoiseBatch",
     "Online",
     "Optimizer",
     "ReduceOnPlateau",
     "RmsProp",
     "Schedule",
+    "ScheduleFreeAdamW",
     "Sgd",
     "Step",
     "StepDecay",
@@ -49,6 +55,7 @@ __all__ = [
     "Trainer",
     "Warmup",
     "adascale_gain",
+    "averaged",
     "linear_rule",
     "shuffled",
     "square_root_rule",

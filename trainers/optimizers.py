@@ -68,9 +68,9 @@ class Sgd:
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            fused=_fusable(parameters),
+            fused=fusable(parameters),
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Adagrad:
             eps=self.eps,
             initial_accumulator_value=self.initial_accumulator,
             weight_decay=self.weight_decay,
-            fused=_fusable(parameters),
+            fused=fusable(parameters),
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Adadelta:
         optimizer = torch.optim.Adadelta(
             parameters, lr=self.lr, rho=self.rho, eps=self.eps, weight_decay=self.weight_decay
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class RmsProp:
             centered=self.centered,
             weight_decay=self.weight_decay,
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
 @dataclass(frozen=True)
@@ -230,9 +230,9 @@ class Adam:
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            fused=_fusable(parameters),
+            fused=fusable(parameters),
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
 @dataclass(frozen=True)
@@ -270,17 +270,17 @@ class AdamW:
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            fused=_fusable(parameters),
+            fused=fusable(parameters),
         )
-        return _completed(optimizer, self.schedule, self.l1)
+        return completed(optimizer, self.schedule, self.l1)
 
 
-def _fusable(parameters: list[nn.Parameter]) -> bool | None:
+def fusable(parameters: list[nn.Parameter]) -> bool | None:
     """Return whether torch's fused kernels take all of ``parameters``; None leaves the choice of another to torch."""
     return all(parameter.is_floating_point() for parameter in parameters) or None
 
 
-def _completed(optimizer: torch.optim.Optimizer, schedule: Schedule, l1: float) -> torch.optim.Optimizer:
+def completed(optimizer: torch.optim.Optimizer, schedule: Schedule, l1: float) -> torch.optim.Optimizer:
     """Return ``optimizer`` with what torch's own does not have: a schedule, and an L1 penalty."""
     if l1 < 0:
         raise ValueError(f"l1 must be 0 or more, got {l1:g}")

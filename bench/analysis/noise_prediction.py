@@ -18,8 +18,8 @@ from paceline.bench.analysis.statistics import CONFIDENCE, Floats, Interval
 # Draws of noise scale and throughput, for the interval of what they predict.
 DRAWS = 4000
 
-# These follow no mean gradient, but one rescaled entry by entry.
-ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW")
+# These follow no mean gradient, but one rescaled, entry by entry or as a matrix.
+ADAPTIVE = ("Adagrad", "Adadelta", "RmsProp", "Adam", "AdamW", "Lion", "Muon", "ScheduleFreeAdamW")
 
 
 def ratio_to(noise: Interval, sweep: CriticalBatch) -> tuple[float, float, float]:

@@ -66,7 +66,7 @@ class Gap(NamedTuple):
 
 def promises_the_same(trainer: Trainer) -> bool:
     """Return whether ``trainer`` claims mini-batch training's gradient, exactly or in fewer bits."""
-    known = type(trainer).__name__ in ("FullBatch", "MiniBatch", "Online")
+    known = type(trainer).__name__ in ("FullBatch", "MiniBatch", "Online", "Compiled")
     return known or any(hasattr(trainer, name) for name in ("micro_batch_size", "distributed", "dtype"))
 
 

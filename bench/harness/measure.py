@@ -18,15 +18,17 @@ from torch.utils.hooks import RemovableHandle
 
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
-from paceline.bench.harness.warm_up import HOOKS, compiled_seconds, warm_up
+from paceline.bench.harness.warm_up import HOOKS, uncompiled, warm_up
 from paceline.bench.harness.windows import SPACING, Windows
 from paceline.bench.probes.clock import Clock
+from paceline.bench.probes.compiler import compiled_seconds, recompilations
 from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.data import Data, Samples, at_random
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
+from paceline.trainers import averaged
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                         "probe_after_seconds": after,
                         "build_seconds": run.setup_seconds,
                         "compile_seconds_in_training": run.compile_seconds,
+                        "recompilations": recompilations(),
                         "steps": run.steps,
                         "updates": run.updates,
                         "dataset_bytes": _bytes(task.x, task.y, *validation, *test),
@@ -239,7 +242,8 @@ class Run:
         self._seconds += slowest
         ended = None
         if self.ranks.first:  # the others wait for what it decides
-            ended = self._decide(number, step, loss, trainer_ended)
+            with uncompiled(), averaged(step.model):
+                ended = self._decide(number, step, loss, trainer_ended)
         self.steps = number
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)

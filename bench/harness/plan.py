@@ -18,6 +18,7 @@ from paceline.trainers import (
     AdaScale,
     Amp,
     Averaged,
+    Compiled,
     Ddp,
     FullBatch,
     GrowingBatch,
@@ -33,10 +34,10 @@ STRATEGIES: dict[str, Trainer] = {
     type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
 }
 
-# What --trainer knows by name: those, and what varies the batch size or the rate along the way.
+# What --trainer knows by name: those, what varies the batch size or the rate along the way, and a compiled model.
 TRAINERS: dict[str, Trainer] = STRATEGIES | {
     type(trainer).__name__: trainer
-    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Averaged())
+    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Compiled(), Averaged())
 }
 
 Suite = Literal["quick", "standard", "full"]

@@ -210,6 +210,9 @@ def _rank_main(
     os.dup2(output, 2)
     os.close(output)
     from paceline.bench.harness.measure import measure  # here: the parent of these processes need not load it
+    from paceline.bench.probes.compiler import begin_without_cache
+
+    begin_without_cache(Path(log).parent / "compiled")
 
     one_at_a_time = threading.Lock()  # a warning may come from any thread
 

@@ -7,7 +7,8 @@ further hyperparameters to be searched,
     searched: ClassVar[dict[str, tuple[float, float]]] = {"largest_norm": (0.1, 10.0)}
 
 which take quasi-random values between their ends, on a logarithmic scale, along the coarse grid, so that the number of
-trials stays the same; the later rates keep those of the best.
+trials stays the same; the later rates keep those of the best. Settings of its optimizer are searched likewise where a
+benchmark names them (``Search.along``).
 
 Rates are ranked by what does not depend on how fast or how busy the machine was: samples to target where trials race
 to it, elsewhere the last score on the validation samples. The seeds of a search are its own, and the score that is
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.stats import qmc
 
+from paceline.bench.harness.cotuned import with_settings
 from paceline.bench.records.record import Record
 
 if TYPE_CHECKING:
@@ -38,12 +40,15 @@ class Search:
         rates: the coarse grid, in any order.
         refinements: how many rates are tried after it.
         seeds: trials of each rate.
+        along: settings of the optimizer that are searched with its rate, by the names of ``harness.cotuned``, and
+            between which ends.
     """
 
     trial: "Trial"
     rates: tuple[float, ...]
     refinements: int = 2
     seeds: int = 2
+    along: tuple[tuple[str, tuple[float, float]], ...] = ()
 
     def __len__(self) -> int:
         """Return the number of trials."""
@@ -57,14 +62,17 @@ class Search:
         """
         if len(set(self.rates)) < 2 or min(self.rates) <= 0:
             raise ValueError(f"a search needs two positive learning rates or more, got {self.rates}")
-        return [
-            replace(with_rate(self.trial.trainer, _rounded(lr)), **others)
-            for lr, others in zip(sorted(self.rates), self._others(), strict=True)
-        ]
+        found: list[Trainer] = []
+        own = dict(self.along)
+        for lr, others in zip(sorted(self.rates), self._others(), strict=True):
+            trainer: Any = with_rate(self.trial.trainer, _rounded(lr))
+            settings = {name: others.pop(name) for name in own}
+            found.append(replace(trainer, optimizer=with_settings(trainer.optimizer, settings), **others))
+        return found
 
     def _others(self) -> Iterator[dict[str, float]]:
-        """Yield the values of what the trainer declares to be searched, for each coarse rate."""
-        declared: Mapping[str, tuple[float, float]] = getattr(self.trial.trainer, "searched", {})
+        """Yield the values of what is searched along, the trainer's own and its optimizer's, for each coarse rate."""
+        declared: Mapping[str, tuple[float, float]] = getattr(self.trial.trainer, "searched", {}) | dict(self.along)
         if not declared:
             yield from ({} for _ in self.rates)
             return

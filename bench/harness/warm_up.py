@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
-from torch._dynamo.utils import calculate_time_spent
 from torch.utils.flop_counter import FlopCounterMode
 
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks
 from paceline.bench.harness.trial import Trial, varies_batch_size
+from paceline.bench.probes.compiler import compiled_seconds
 from paceline.bench.probes.float32_precision import IN_BFLOAT16, multiplied_in_bfloat16, multiplied_in_tf32
 from paceline.bench.probes.footprint import Footprint
 from paceline.bench.probes.rank_probes import Probes
@@ -87,8 +87,9 @@ def warm_up(
         if step is not None:
             probes.evaluation_follows()
             pulse.get_on("the first evaluation")
-            at_once = _scored_at_once(trial, step.model, *validation)
-            trial.workload.evaluate(step.model, *validation, at_once=at_once)
+            with uncompiled():
+                at_once = _scored_at_once(trial, step.model, *validation)
+                trial.workload.evaluate(step.model, *validation, at_once=at_once)
     parameters = [] if step is None else list(step.model.parameters())
     named = getattr(trial.trainer, "dtype", None) or (parameters[0].dtype if parameters else None)
     dtype = None if named is None else str(named).removeprefix("torch.")
@@ -127,13 +128,15 @@ def _unmeasured(trial: Trial, flops: float | None, dtype: str | None, footprint:
 @contextmanager
 def _counting_flops() -> Iterator[FlopCounterMode]:
     """Count FLOPs, uncompiled: a model that first meets the counter is never compiled after, and nothing says so."""
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+    with uncompiled(), FlopCounterMode(display=False) as counter:
         yield counter
 
 
-def compiled_seconds() -> float:
-    """Return how long this process has compiled so far, by the compiler's own account."""
-    return float(calculate_time_spent()["total_wall_time"])
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run compiled models as they were written: evaluation has shapes and a mode of its own, and is no training."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _a_short_pass(trial: Trial, task: Task) -> list[Task]:

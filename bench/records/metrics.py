@@ -141,7 +141,18 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     Metric("samples", "consumed, over all ranks", "", of=quantities.samples),
     Metric("setup_seconds", "from the start of its process to the warm-up, and building the measured model", "s"),
     Metric("warmup_seconds", "a throwaway run of the first steps", "s"),
+    Metric(
+        "compile_seconds", "of the warm-up, the model was compiled", "s", shown=Shown("compiling", "s"),
+    ),
     Metric("train_seconds", "inside the trainer", "s", of=quantities.train_seconds),
+    Metric(
+        "recompile_seconds", "of training, the model was compiled anew", "s",
+        of="compile_seconds_in_training", ranks="largest",
+    ),
+    Metric(
+        "recompilations", "times the model was compiled anew, warm-up included", "", ranks="largest",
+        shown=Shown("recompilations"),
+    ),
     Metric("evaluation_seconds", "between the training windows, bookkeeping included", "s"),
     Metric("wall_seconds", "of the whole process", "s"),
     Metric(

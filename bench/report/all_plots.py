@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     batch_size,
+    compile,
     critical_batch,
     drift,
     noise_scale,
@@ -34,6 +35,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **noise_scale.PLOTS,
     **scaling.PLOTS,
     **precision.PLOTS,
+    **compile.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }

@@ -9,7 +9,7 @@ import textwrap
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.report import batch_size, critical_batch, drift, null, precision, scaling, strategy_choice
+from paceline.bench.report import batch_size, compile, critical_batch, drift, null, precision, scaling, strategy_choice
 
 
 def decide(results: Results) -> pd.DataFrame:
@@ -23,6 +23,7 @@ def decide(results: Results) -> pd.DataFrame:
         *critical_batch.decisions(results),
         *scaling.decisions(results),
         *precision.decisions(results),
+        *compile.decisions(results),
     ]
     return pd.DataFrame(rows, columns=["constraint", "choice", "why"])
 

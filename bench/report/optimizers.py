@@ -27,6 +27,8 @@ PLAIN = "Sgd"
 
 DECAYING = ("SgdCosine", "SgdStep", "SgdExponential", "SgdTimeDecay", "SgdWarmupCosine")
 
+COTUNED = "-cotuned"  # what such a search is called after that for the rate alone
+
 PLOTS = {"optimizers": plots.optimizers}
 
 
@@ -36,8 +38,24 @@ def table(results: Results) -> pd.DataFrame:
 
 
 def verdict(results: Results) -> str:
-    """Return in words which is best, and whether that depends on how much was tuned."""
-    return rate_searches.verdict(results, COMPARISON)
+    """Return in words with what effort each was tuned, which is best, and whether that depends on the effort."""
+    said = (rate_searches.efforts(results, COMPARISON), rate_searches.verdict(results, COMPARISON), cotuning(results))
+    return " ".join(filter(None, said))
+
+
+def cotuning(results: Results) -> str:
+    """Return what it brought to search more than the rate with as many trials, optimizer by optimizer; or ""."""
+    gains = []
+    for workload, cells in by_workload(cells_of(results, COMPARISON)).items():
+        for cell in cells:
+            alone = find(cells, name_of(cell).removesuffix(COTUNED))
+            if name_of(cell).endswith(COTUNED) and alone is not None:
+                gain = with_interval(*score_difference(results, cell, alone))
+                gains.append(f"{name_of(alone)} on {workload} {gain}")
+    if not gains:
+        return ""
+    along = "With weight decay, warm-up and memory searched along, in as many trials, final scores are better by"
+    return f"{along}: {'; '.join(gains)}."
 
 
 def costs(results: Results) -> pd.DataFrame:

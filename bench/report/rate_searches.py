@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, cells_of
+from paceline.bench.analysis.cotuned import found_along
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
 from paceline.bench.analysis.rate_sensitivity import Basin, basin, unresolved
@@ -13,6 +14,8 @@ from paceline.bench.analysis.search_cost import cost_of
 from paceline.bench.analysis.tuning_effort import EFFORTS, Standing, best_of, optimism, standings
 from paceline.bench.report.metrics import columns
 from paceline.bench.report.wording import MISSING, in_seconds, listed, number, number_of, percent
+
+ALONG = "found along with it"
 
 
 def table(results: Results, comparison: str, metric: str | None = None) -> pd.DataFrame:
@@ -26,17 +29,17 @@ def table(results: Results, comparison: str, metric: str | None = None) -> pd.Da
         metric: see ``searches``.
     """
     measured = {(cell["cell"], cell["environment"]): cell for cell in cells_of(results, comparison)}
-    return pd.DataFrame(
-        [
-            _row(one, standing, measured.get((one.search, one.environment)))
-            for standing in standings(results, comparison, metric)
-            for one in standing.searches
-        ]
-    )
+    rows = [
+        _row(one, standing, measured.get((one.search, one.environment)))
+        for standing in standings(results, comparison, metric)
+        for one in standing.searches
+    ]
+    found = pd.DataFrame(rows)
+    return found if any(row[ALONG] != MISSING for row in rows) else found.drop(columns=ALONG, errors="ignore")
 
 
 def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str, str]:
-    show = _formatter(found)
+    show, along = _formatter(found), found_along(found)
     expected = {
         f"best of {k}": show(float(best_of(found, k).mean())) if k <= len(found.coarse) else MISSING for k in EFFORTS
     }
@@ -45,13 +48,36 @@ def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str,
         "search": found.name,
         "rates x seeds": f"{len(found.rates)} x {len(found.seeds)}",
         "best rate [not resolved]": _rate(found),
-        "basin": MISSING if math.isnan(basin(found).low) else width(basin(found)),
+        ALONG: ", ".join(f"{name} {_setting(value)}" for name, value in along.items()) or MISSING,
+        # Along the rates of a search for more than the rate, all else changes too: no basin of rates.
+        "basin": MISSING if along or math.isnan(basin(found).low) else width(basin(found)),
         # Nothing there where the run ended before the best rate was measured.
         **columns(at_best, *([SCORE] if found.metric == SCORE else []), "seconds_to_target", "samples_to_target"),
         **expected,
         "optimism": percent(optimism(found), 1),
         "label": "tuning-dependent" if standing.turns(found.name) else "",
     }
+
+
+def _setting(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def efforts(results: Results, comparison: str) -> str:
+    """Return how many trials each search of a comparison made, a sentence a workload."""
+    said = []
+    for standing in standings(results, comparison):
+        counts: dict[int, list[str]] = {}
+        for one in standing.searches:
+            counts.setdefault(len(one.trials), []).append(one.name)
+        where = standing.searches[0].workload
+        if len(counts) == 1:
+            (trials,) = counts
+            said.append(f"Each of the {len(standing.searches)} searches on {where} made {trials} trials.")
+        else:
+            each = "; ".join(f"{trials} trials: {listed(names)}" for trials, names in sorted(counts.items()))
+            said.append(f"On {where} not all searches made equally many trials, and so are not compared alike: {each}.")
+    return " ".join(said)
 
 
 def costs(results: Results, comparison: str) -> pd.DataFrame:

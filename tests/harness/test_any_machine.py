@@ -241,6 +241,57 @@ def test_the_shortest_trial_of_precision_is_a_tenth_of_a_second(machine, suite):
     )
 
 
+def test_compiling_is_of_the_full_suite_unless_asked_for():
+    """A trial takes a quarter of a minute before its first step."""
+    from paceline.bench import bench_compile
+
+    both = (("MiniBatch", MiniBatch()), ("Compiled", planning.TRAINERS["Compiled"]))
+    few = {"workloads": (workload_of(400),)}
+    assert bench_compile.cells(Plan(suite="standard", **few)) == {}
+    assert bench_compile.cells(Plan(suite="full", trainers=both[:1], **few)) == {}
+    assert bench_compile.cells(Plan(suite="quick", trainers=both, **few))
+    assert len(bench_compile.cells(Plan(suite="full"))) == 12
+
+
+@pytest.mark.parametrize("train_samples", [50, 53, 400, 4000])
+def test_compiled_models_meet_batches_of_one_size_of_two_and_of_many(train_samples, monkeypatch):
+    from paceline.bench import bench_compile
+
+    monkeypatch.setattr(bench_compile, "missing", lambda device: "")
+    found = bench_compile.cells(Plan(suite="full", workloads=(workload_of(train_samples),)))
+    for cell, compiled in found.items():
+        plain = found[cell.replace("-compiled-", "-plain-")]
+        assert (plain.steps, plain.trainer.batch_size) == (compiled.steps, compiled.trainer.batch_size)
+        left = train_samples % compiled.trainer.batch_size
+        assert (left == 0) is ("ragged" not in cell)
+        assert left != 1, "of one sample is a case of its own, and breaks batch statistics"
+    whole = {"even", "growing"} if train_samples != 53 else set()
+    assert {cell.rpartition("-")[2] for cell in found} == whole | {"ragged"}
+
+
+def test_batches_grow_while_it_is_looked_and_not_to_the_whole_set():
+    """3 or 4 sizes in the steps that are made: at the second the compiler begins anew, for any size."""
+    from paceline.bench import bench_compile
+
+    trainer, _, steps = bench_compile.kinds(4000, 2000)["growing"]
+    sizes, made, size = [], 0, trainer.batch_size
+    while made < steps:
+        sizes.append(size)
+        made, size = made + trainer.every * 4000 // size, 2 * size
+    assert 3 <= len(sizes) <= 4
+    assert sizes[-1] <= 4000 // 8
+
+
+def test_without_a_compiler_what_would_need_it_is_left_out_with_a_reason(monkeypatch):
+    from paceline.bench import bench_compile
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    found = bench_compile.cells(Plan(suite="full", workloads=(workload_of(400),)))
+    left_out = {cell: what.why for cell, what in found.items() if isinstance(what, LeftOut)}
+    assert set(left_out) == {f"of-400-compiled-{kind}" for kind in ("even", "ragged", "growing")}
+    assert all("no-such-compiler: apt install g++, or set CXX" in why for why in left_out.values())
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 

@@ -16,7 +16,20 @@ from paceline.bench.harness.equivalence import ADAPTS, BATCH_NORM, DROPOUT, RAND
 from paceline.bench.report import equivalence, precision, scaling, strategies
 from paceline.bench.workloads.data import Data
 from paceline.bench.workloads.workload import per_sample_cross_entropy
-from paceline.trainers import Accumulate, Adam, AdaScale, Amp, Ddp, FullBatch, MiniBatch, NoiseBatch, Online, Sgd, Step
+from paceline.trainers import (
+    Accumulate,
+    Adam,
+    AdaScale,
+    Amp,
+    Compiled,
+    Ddp,
+    FullBatch,
+    MiniBatch,
+    NoiseBatch,
+    Online,
+    Sgd,
+    Step,
+)
 from paceline.trainers.task import shuffled
 from tests.gloo import on_ranks
 from tests.problems import GAUSSIANS, gaussians
@@ -348,10 +361,10 @@ class TestMixedPrecision:
     """What is allowed is what rounding does to the very gradient: more where units flip, less where none does."""
 
     def test_no_network_is_called_another_for_rounding(self):
-        found = [gap(trial(Amp(), flips(s), seed=s), Data(*flips(s).data()), CPU) for s in range(20)]
+        found = [gap(trial(Amp(), flips(s), seed=s), Data.of(flips(s).data()).train, CPU) for s in range(20)]
         assert max(one.gap for one in found) > 0.088  # the root of bfloat16's eps, which was allowed to all alike
         assert all(one.gap <= one.bound for one in found)
-        wide = [gap(trial(Amp(), flips(s, 128), seed=s), Data(*flips(s, 128).data()), CPU) for s in range(5)]
+        wide = [gap(trial(Amp(), flips(s, 128), seed=s), Data.of(flips(s, 128).data()).train, CPU) for s in range(5)]
         assert all(one.gap <= one.bound for one in wide)
 
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -378,3 +391,22 @@ class TestMixedPrecision:
         found = gap_of(trial(Mixed()))
         assert found.dtype == "bfloat16"
         assert found.gap > found.bound
+
+
+def test_a_compiled_model_is_held_to_the_same_as_it_was_written():
+    """In float64, over two batches and the smaller last one."""
+    found = gap_of(Trial(GAUSSIANS, Compiled(batch_size=60, backend="eager")))
+    assert found.gap <= found.bound
+    assert found.dtype == "float64"
+    (one,) = gate([Trial(GAUSSIANS, Compiled(backend="eager"))])
+    assert one["passed"]
+
+
+def test_a_compiler_that_errs_is_found():
+    """One that returns outputs a thousandth too large, as a wrong kernel might."""
+
+    def errs(graph, _):
+        return lambda *inputs: [output * 1.001 for output in graph.forward(*inputs)]
+
+    found = gap_of(Trial(GAUSSIANS, Compiled(backend=errs)))
+    assert found.gap > found.bound

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -11,13 +11,28 @@ from paceline.bench.analysis.frames import load_results
 from paceline.bench.harness import blocks as module
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
+from paceline.bench.harness.cotuned import ranges, with_settings
 from paceline.bench.harness.learning_rates import FIRST_SEED
+from paceline.bench.harness.plan import LeftOut, Plan
 from paceline.bench.harness.rate_search import Search, label_of, log_grid, rate_of
 from paceline.bench.harness.run import definition
 from paceline.bench.harness.run_folder import RecordLostError
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import read
-from paceline.trainers import MiniBatch, Sgd, Steps, Task
+from paceline.trainers import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Cosine,
+    Lion,
+    MiniBatch,
+    RmsProp,
+    ScheduleFreeAdamW,
+    Sgd,
+    Steps,
+    Task,
+    Warmup,
+)
 from tests.planted import a_curve, a_record
 from tests.problems import POINTS, Sleeper
 
@@ -128,6 +143,63 @@ def test_what_a_trainer_declares_is_searched_along_at_no_more_trials():
     tried = {trainer: [raced(trainer)] for trainer in first}
     following = search.following(tried)
     assert (rate_of(following), following.largest_norm) == (0.316, 0.316)
+
+
+def test_settings_of_an_optimizer_are_searched_along_at_no_more_trials():
+    """Halton's sequence again: 1/2, 1/4, 3/4 in base 2; 1/3, 2/3, 1/9 in base 3; 1/5, 2/5, 3/5 in base 5."""
+    along = (("weight_decay", (1e-4, 1.0)), ("warmup", (1.0, 1000.0)), ("forgetting", (1e-5, 1.0)))
+    plain = Search(Trial(POINTS, MiniBatch(Adam(lr=1.0))), (0.01, 0.1, 1.0))
+    search = replace(plain, along=along)
+    assert len(search) == len(plain)
+    first = [trainer.optimizer for trainer in search.first()]
+    assert [optimizer.lr for optimizer in first] == [0.01, 0.1, 1.0]
+    assert [optimizer.weight_decay for optimizer in first] == [0.01, 0.001, 0.1]
+    assert [optimizer.schedule for optimizer in first] == [Warmup(10), Warmup(100), Warmup(2)]
+    assert [optimizer.betas for optimizer in first] == [(0.9, 0.9999), (0.9, 0.999), (0.9, 0.99)]
+    following = search.following({trainer: [raced(trainer)] for trainer in search.first()})
+    assert following.optimizer == replace(first[1], lr=0.316)  # the later rates keep what the best had
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field", "expected"),
+    [(Adam(1.0), "betas", (0.9, 0.98)), (ScheduleFreeAdamW(1.0, betas=(0.8, 0.9)), "betas", (0.8, 0.98)),
+     (Adadelta(), "rho", 0.98), (RmsProp(1.0), "alpha", 0.98), (Lion(1.0), "betas", (0.9, 0.98))],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_forgets_is_called_differently(optimizer, field, expected):
+    found = with_settings(optimizer, {"forgetting": 0.02})
+    assert found == replace(optimizer, **{field: expected})
+    assert "forgetting" in ranges(optimizer, 100)
+
+
+def test_what_has_no_second_moment_is_not_searched_for_it():
+    assert set(ranges(Sgd(1.0, momentum=0.9), 100)) == set(ranges(Adagrad(1.0), 100)) == {"weight_decay", "warmup"}
+    with pytest.raises(ValueError, match="Sgd has no second moment that could forget"):
+        with_settings(Sgd(1.0), {"forgetting": 0.02})
+
+
+def test_a_warm_up_goes_before_the_schedule_that_was_there():
+    assert with_settings(Sgd(1.0, schedule=Cosine(9)), {"warmup": 0.3}).schedule == Warmup(1, Cosine(9))
+
+
+def test_all_optimizers_are_searched_in_as_many_trials_and_within_their_settings():
+    """Muon where there is a hidden matrix; each combination builds its optimizer."""
+    from paceline.bench import bench_optimizers
+
+    found = bench_optimizers.cells(Plan(suite="full"))
+    searches = {name: cell for name, cell in found.items() if isinstance(cell, Search)}
+    assert {len(search) for search in searches.values()} == {27}
+    assert [name for name, cell in found.items() if isinstance(cell, LeftOut)] == ["mnist5k-Muon"]
+    along = {name: search for name, search in searches.items() if search.along}
+    assert len(along) == 10 + 4  # all of a constant rate; on the network with a hidden matrix Muon and three beside it
+    for search in along.values():
+        trainers = search.first()
+        assert len(set(trainers)) == 7
+        for trainer in trainers:
+            trainer.optimizer(search.trial.workload.model().parameters())
+    standard = bench_optimizers.cells(Plan(suite="standard"))
+    assert [len(search) for search in standard.values()] == [4] * 4
+    assert not any(search.along for search in standard.values())
 
 
 def test_searches_that_cannot_be_made_are_refused():

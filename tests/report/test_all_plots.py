@@ -49,6 +49,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 continue
             assert re.search(r"\(.+\)$", axes.get_xlabel()), (case, key, axes.get_xlabel())
             shares = key in (
+                "compile",
                 "convergence",
                 "noise_scale",
                 "null",

@@ -16,6 +16,7 @@ from paceline.trainers import (
     AdaScale,
     Amp,
     Averaged,
+    Compiled,
     Ddp,
     FullBatch,
     GrowingBatch,
@@ -44,6 +45,7 @@ SINGLE = [
     AdaScale(),
     ReduceOnPlateau(),
     Averaged(Sgd(lr=0.05)),
+    Compiled(backend="eager"),
 ]
 OPTIMIZERS = [Sgd(lr=0.05, momentum=0.9), Adam(lr=1e-3)]
 
@@ -60,7 +62,12 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, rtol: float = 1e-1
 
 
 def test_every_exported_trainer_is_tested_here():
-    values = {"task", "optimizers", "schedules"}  # modules whose dataclasses are what trainers are given
+    values = {
+        "task",
+        "optimizers",
+        "newer_optimizers",
+        "schedules",
+    }  # modules whose dataclasses are what trainers are given
     strategies = {
         name
         for name in trainers.__all__
@@ -88,6 +95,11 @@ class TestEquivalence:
             for step in itertools.islice(MiniBatch(optimizer, batch_size=8)(task()), 100)
         ]
         assert_same(weights_after(Averaged(optimizer, batch_size=8), 100), torch.stack(passed).mean(dim=0))
+
+    def test_a_compiled_model_makes_the_steps_of_the_same_as_it_was_written(self, optimizer):
+        """Traced at a batch of 60, at any other (16 are left of 256), and run as traced."""
+        traced = Compiled(optimizer, batch_size=60, backend="eager")
+        assert_same(weights_after(traced, 100), weights_after(MiniBatch(optimizer, batch_size=60), 100))
 
     @pytest.mark.parametrize("micro_batch_size", [1, 16, 24, 64, 100])  # 24 leaves a ragged 16 of 64
     def test_accumulation_is_mini_batch(self, optimizer, micro_batch_size):

@@ -64,6 +64,7 @@ KNOWN = {
     "AdaScale": Style(GREEN, "o", (0, (4, 1, 1, 1))),
     "ReduceOnPlateau": Style(BLUE, "v", (0, (1, 1))),
     "Averaged": Style(ORANGE, "^", (0, (5, 1.5))),
+    "Compiled": Style(VERMILLION, "o", "-"),
 }
 
 # What is left for strategies of the user's own. Neighbours differ in colour, those of one colour in marker.

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
+from paceline.bench.analysis.cotuned import found_along
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
 from paceline.bench.analysis.tuning_effort import best_of
@@ -62,7 +63,8 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
     Returns:
         The figure; None if the comparison holds no search.
     """
-    found = searches(results, comparison)
+    # Where more than the rate changes along a line, it is no line over the rate.
+    found = [one for one in searches(results, comparison) if not found_along(one)]
     if not found:
         return None
     trials = results.trials[(results.trials["comparison"] == comparison) & (results.trials["search"] != "")]

@@ -24,7 +24,7 @@ from tests.report.plots.drawn_runs import (
     strategies,
     tuned,
 )
-from tests.synthetic import failed_gate, noises, null_test, searched, swept
+from tests.synthetic import compiled, failed_gate, noises, null_test, searched, swept
 
 
 def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
@@ -67,6 +67,9 @@ def nasty() -> dict[str, list[Record]]:
         + swept()
         + published()
         + REGULARIZED
+        + compiled("even", 2.0, 10.0)
+        + compiled("ragged", 1.1, 12.0)
+        + compiled("growing", 0.5, 14.0)
         + anchored({"strategies": [0.6, 0.8, 0.7], "null": [0.65] * 12, "critical_batch": [0.9, 0.95]}),
         "steady": anchored({f"a_comparison_of_long_name_{i}": [0.6] * (1 + i % 3) for i in range(13)}),
         "one anchor": anchored({"strategies": [0.6]}),
@@ -94,6 +97,8 @@ def nasty() -> dict[str, list[Record]]:
         + noises([30.0, 5000.0], workload=LONG)
         + noises([30.0, 50.0], "Adam", "Adam", workload=LONG)
         + noises([-3.0, -5.0], "Ddp", "AdamW", workload="hidden", observed={"parts_step": []})
+        + compiled("growing", 1.01, 300.0, workload=LONG)
+        + compiled("even", 1.0, 300.0)
         + noisy(0.002, 3),
         "falling": falling
         + swept(spread=0.1)
