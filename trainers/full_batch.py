@@ -1,5 +1,6 @@
 """Full-batch gradient descent: the exact gradient, once per pass over the data."""
 
+import itertools
 from dataclasses import dataclass
 
 from paceline.trainers.optimizers import Optimizer, Sgd
@@ -21,10 +22,10 @@ class FullBatch:
         """Train on ``task`` forever."""
         model = task.model()
         optimizer = self.optimizer(model.parameters())
-        while True:
-            x, y = task.x, task.y
-            loss = task.loss(model(x), y).mean()
+        for batch in task.fetch(itertools.repeat(slice(None))):
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            yield Step(model, loss.detach(), samples=len(task))
+            yield Step(model, loss.detach(), samples=len(batch))
