@@ -25,7 +25,9 @@ from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.data import Data, Samples, at_random
+from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
+from paceline.trainers.samples import InMemory, Stream, tensors
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ LEAST_PLATEAU = 100
 
 # At the end the mean loss is taken on so many of the training samples at most, drawn at random.
 MOST_SAMPLES = 10_000
+
+# The same of samples that have to be read, and how many of them are put together.
+MOST_READ, READ_AT_ONCE = 1_024, 64
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -75,7 +80,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         torch.cuda.set_device(device)  # after the probes have seen the GPU without us
     train, validation, test = Data.load(data_file)
     task = trial.workload.task(train, trial.seed, device)
-    validation, test = validation.to(device), test.to(device)
+    validation, test = ([part.to(device) for part in parts] for parts in (validation, test))
     probes.mark("context")
     with process_group(trial, rank, rendezvous, device) as ranks:
         if dist.is_initialized():
@@ -119,7 +124,8 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                         "compile_seconds_in_training": run.compile_seconds,
                         "steps": run.steps,
                         "updates": run.updates,
-                        "dataset_bytes": _bytes(task.x, task.y, *validation, *test),
+                        "dataset_bytes": _bytes(task, *validation, *test),
+                        "waited_for_samples_seconds": run.waited,
                         "torch_settings": torch_settings.read(),
                     },
                 }
@@ -128,8 +134,10 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
     return ended
 
 
-def _bytes(*tensors: torch.Tensor) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
+def _bytes(task: Task, *held_out: Samples) -> int:
+    """Return what samples take of memory; those that are read, or mapped from files, take none."""
+    own = [] if any(map(described, tensors(task.x))) else tensors((task.x, task.y))
+    return sum(tensor.nbytes for tensor in [*own, *tensors(held_out)])
 
 
 @dataclass
@@ -145,6 +153,7 @@ class Run:
         compile_seconds: of the training seconds, those in which the model was compiled anew.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+        waited: of this rank's training seconds, those in which it waited for samples to be read.
         final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
@@ -152,8 +161,8 @@ class Run:
 
     trial: "Trial"
     task: Task
-    validation: Samples
-    test: Samples
+    validation: list[Samples]
+    test: list[Samples]
     ranks: Ranks
     probes: Probes
     send: Send
@@ -164,6 +173,7 @@ class Run:
     compile_seconds: float = 0.0
     own_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    waited: float = 0.0
     steps: int = 0
     updates: int = 0
     cut_short: bool = False
@@ -178,6 +188,7 @@ class Run:
     _best_score: float = -math.inf
     _best_step: int = 0
     _compiled: float = 0.0  # until the window began
+    _waited_before: float = 0.0
     _first_losses: list[float] = field(default_factory=list)
     _hopeless: int = 0
     _clock: Clock = field(init=False)
@@ -187,9 +198,10 @@ class Run:
         """Train until the target, the end of the budget or of the trainer; return status and reason."""
         self._clock = Clock(self.task.device)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
-        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
+        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock(), source=self.task.samples)
         number, edge, step, ended = 0, 1, None, None
         self.ranks.go_on_together()
+        self._waited_before = self.task.samples.waited
         self.probes.reset()
         self._compiled = compiled_seconds()
         self.pulse.get_on("training")
@@ -231,6 +243,7 @@ class Run:
         self.pulse.get_on("an evaluation")
         self.compile_seconds += compiled_seconds() - self._compiled
         self.own_seconds += own
+        self.waited = self.task.samples.waited - self._waited_before
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None
@@ -311,11 +324,19 @@ class Run:
         return None
 
     def _final_losses(self, model: nn.Module) -> dict[str, float]:
-        some = at_random(len(self.task), MOST_SAMPLES).to(self.task.device)  # the samples may be sorted
-        train = self.task[some] if len(some) < len(self.task) else (self.task.x, self.task.y)
-        parts = {"train": train, "validation": self.validation, "test": self.test}
+        parts = {"train": self._some_of_training(), "validation": self.validation, "test": self.test}
         loss, at_once = self.trial.workload.mean_loss, self.scored_at_once
-        return {name: loss(model, *part, at_once=at_once) for name, part in parts.items()}
+        return {name: loss(model, *part, at_once=at_once) for name, part in parts.items() if part}
+
+    def _some_of_training(self) -> list[Samples]:
+        """Return training samples to take the loss on, drawn at random, for they may be sorted; none of a stream."""
+        if isinstance(self.task.samples, Stream):
+            return []
+        n = len(self.task)
+        if isinstance(self.task.samples, InMemory):
+            return [Samples(*self.task[at_random(n, MOST_SAMPLES) if n > MOST_SAMPLES else slice(None)])]
+        few = at_random(n, MOST_READ)  # to read them takes time, and so many need not be of one shape
+        return [Samples(*self.task[part]) for part in few.split(READ_AT_ONCE)]
 
     def _status(self, out_of_budget: str) -> tuple[str, str]:
         if self._was_reached:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.workloads import find_workload
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.least_squares import LeastSquares
 from paceline.bench.workloads.streaming_least_squares import PROBLEM, SHARE, optimum, stream, streaming_least_squares
 from paceline.bench.workloads.workload import accuracy, per_sample_cross_entropy
@@ -203,10 +204,12 @@ def test_the_workload_holds_what_its_problem_says():
     assert (x.T @ x / len(x) - torch.eye(PROBLEM.features)).abs().max() < 0.03
     assert (y - x @ optimum(PROBLEM).T).std().item() == pytest.approx(PROBLEM.noise, rel=0.01)
     model = workload.model()
-    assert workload.evaluate(model, held_out_x, held_out_y) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
+    assert workload.evaluate(model, Samples(held_out_x, held_out_y)) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
     e = torch.randn(1, PROBLEM.features)
     model.weight.data = optimum(PROBLEM) + e
-    assert workload.evaluate(model, held_out_x, held_out_y) == pytest.approx(e.square().sum().item() / 2, rel=1e-5)
+    assert workload.evaluate(model, Samples(held_out_x, held_out_y)) == pytest.approx(
+        e.square().sum().item() / 2, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])

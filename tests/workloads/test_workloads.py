@@ -11,6 +11,7 @@ from torch import nn
 from paceline.bench import Trial, Workload, run_trial
 from paceline.bench.harness.data_files import DataFiles
 from paceline.bench.workloads import BUILT_IN, fashion_mnist, find_workload, linear
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.fashion_mnist import clothes
 from paceline.bench.workloads.mnist5k import digits
 from paceline.bench.workloads.workload import (
@@ -127,7 +128,7 @@ def test_evaluation_leaves_the_mode_as_found_and_drops_nothing(training):
     model = nn.Sequential(nn.Linear(20, 4), nn.Dropout(0.9)).train(training)
     x, y = torch.randn(5000, 20), torch.randint(4, (5000,))
     expected = (model[0](x).argmax(dim=1) == y).double().mean().item()
-    assert GAUSSIANS.evaluate(model, x, y) == expected
+    assert GAUSSIANS.evaluate(model, Samples(x, y)) == expected
     assert model.training is training
 
 
