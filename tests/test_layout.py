@@ -13,6 +13,7 @@ from tests.paths import ROOT
 
 VOCABULARY = {
     "task",
+    "samples",
     "optimizers",
     "schedules",
     "rate_rules",

@@ -1,6 +1,5 @@
 """Full-batch gradient descent: the exact gradient, once per pass over the data."""
 
-import itertools
 from dataclasses import dataclass
 
 from paceline.trainers.optimizers import Optimizer, Sgd
@@ -22,7 +21,7 @@ class FullBatch:
         """Train on ``task`` forever."""
         model = task.model()
         optimizer = self.optimizer(model.parameters())
-        for batch in task.fetch(itertools.repeat(slice(None))):
+        for batch in task.whole():
             x, y = batch
             loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()

@@ -86,6 +86,10 @@ class Task:
         # What a batch's size depends on may be the step before it: such are not read ahead.
         return self.fetch(order, rank, world_size, ahead=not callable(batch_size))
 
+    def whole(self) -> Iterator[Batch]:
+        """Yield the whole training set as one batch, in order, again and again."""
+        return self.fetch(itertools.repeat(slice(None)))
+
     def fetch(self, order: Iterable[Any], rank: int = 0, world_size: int = 1, ahead: bool = True) -> Iterator[Batch]:
         """Yield the batch at each index of ``order``, from wherever the samples live: for an order of one's own.
 

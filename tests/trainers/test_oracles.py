@@ -204,12 +204,11 @@ def test_the_workload_holds_what_its_problem_says():
     assert (x.T @ x / len(x) - torch.eye(PROBLEM.features)).abs().max() < 0.03
     assert (y - x @ optimum(PROBLEM).T).std().item() == pytest.approx(PROBLEM.noise, rel=0.01)
     model = workload.model()
-    assert workload.evaluate(model, Samples(held_out_x, held_out_y)) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
+    held_out = Samples(held_out_x, held_out_y)
+    assert workload.evaluate(model, held_out) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
     e = torch.randn(1, PROBLEM.features)
     model.weight.data = optimum(PROBLEM) + e
-    assert workload.evaluate(model, Samples(held_out_x, held_out_y)) == pytest.approx(
-        e.square().sum().item() / 2, rel=1e-5
-    )
+    assert workload.evaluate(model, held_out) == pytest.approx(e.square().sum().item() / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])
