@@ -51,26 +51,24 @@ def length(tree: Tree) -> int:
 
 
 class Batch:
-    """The samples of one step, or this rank's share of them. ``x, y = batch`` takes it apart.
-
-    Attributes:
-        x, y: inputs and targets, trees of ``[B, ...]``, on the task's device.
-    """
-
-    __slots__ = ("_samples", "_total", "_weight", "_world_size", "x", "y")
+    """The samples of one step, or this rank's share: ``x, y = batch`` gives inputs and targets, ``[B, ...]``."""
 
     def __init__(
-        self, x: Tree, y: Tree, samples: int, weight: Callable[[Tree], Tensor] | None = None, world_size: int = 1
+        self,
+        x: Tree,
+        y: Tree,
+        samples: int,
+        weight: Callable[[Tree], Tensor] | None = None,
+        world_size: int = 1,
     ) -> None:
         """Take a share ``x, y`` of a batch that holds ``samples`` over all ranks."""
-        self.x, self.y = x, y
+        self._x, self._y = x, y
         self._samples, self._weight, self._world_size = samples, weight, world_size
-        self._total: Tensor | int | None = samples if weight is None else None
+        self._total: Tensor | None = None
 
     def __iter__(self) -> Iterator[Tree]:
         """Yield ``x`` and ``y``."""
-        yield self.x
-        yield self.y
+        return iter((self._x, self._y))
 
     def __len__(self) -> int:
         """Return the number of samples, over all ranks."""
@@ -83,18 +81,37 @@ class Batch:
         The number of samples, unless the task weighs them: then the sum of their weights, which each rank knows of its
         own share only, and asks the others.
         """
+        if self._weight is None:
+            return self._samples
         if self._total is None:
-            assert self._weight is not None, "without it the total is known"
-            self._total = self._weight(self.y).sum()
+            _, y = self
+            self._total = self._weight(y).sum()
             if self._world_size > 1:
                 dist.all_reduce(self._total)
         return self._total
 
     def split(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """Yield ``x`` and ``y`` of ``size`` samples at a time, the last of what is left."""
-        for start in range(0, length(self.y), size):
+        for start in range(0, length(self._y), size):
             part = slice(start, start + size)
-            yield at(self.x, part), at(self.y, part)
+            yield at(self._x, part), at(self._y, part)
+
+
+class Picked(Batch):
+    """A batch that is still where all samples are: what is taken of it is copied then, and no more than that."""
+
+    def __init__(self, source: "InMemory", index: Tensor, weight: Callable[[Tree], Tensor] | None) -> None:
+        """Take the samples at ``index`` of ``source``."""
+        super().__init__(None, None, len(index), weight)
+        self._source, self._index = source, index
+
+    def __iter__(self) -> Iterator[Tree]:
+        """Yield ``x`` and ``y``."""
+        return iter(self._source[self._index])
+
+    def split(self, size: int) -> Iterator[tuple[Tree, Tree]]:
+        """Yield ``x`` and ``y`` of ``size`` samples at a time, the last of what is left."""
+        return map(self._source.__getitem__, self._index.split(size))
 
 
 class Source(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from paceline.trainers.samples import Batch, InMemory, Source, Stream, Tree, at, length
+from paceline.trainers.samples import Batch, InMemory, Picked, Source, Stream, Tree, at, length
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,14 @@ class Task:
             world_size: how many ranks share it.
             ahead: whether the order may be drawn ahead of the steps, and samples be read meanwhile.
         """
+        if world_size == 1 and isinstance(self.samples, InMemory):
+            for index in order:
+                if isinstance(index, Tensor):
+                    yield Picked(self.samples, index, self.weight)
+                else:
+                    x, y = self.samples[index]
+                    yield Batch(x, y, length(y), self.weight)
+            return
         if world_size == 1:
             for x, y in self.samples.fetch(order, ahead):
                 yield Batch(x, y, length(y), self.weight)

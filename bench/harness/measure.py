@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from paceline.bench.harness.final_losses import final_losses
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.harness.warm_up import HOOKS, compiled_seconds, warm_up
@@ -24,10 +25,10 @@ from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
-from paceline.bench.workloads.data import Data, Samples, at_random
+from paceline.bench.workloads.data import Data, Samples
 from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
-from paceline.trainers.samples import InMemory, Stream, tensors
+from paceline.trainers.samples import tensors
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -44,12 +45,6 @@ HOPELESS, EVALUATIONS = 10.0, 10
 
 # A score that has not moved in fewer steps than these is no plateau yet: a rate may still be warming up.
 LEAST_PLATEAU = 100
-
-# At the end the mean loss is taken on so many of the training samples at most, drawn at random.
-MOST_SAMPLES = 10_000
-
-# The same of samples that have to be read, and how many of them are put together.
-MOST_READ, READ_AT_ONCE = 1_024, 64
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -198,7 +193,7 @@ class Run:
         """Train until the target, the end of the budget or of the trainer; return status and reason."""
         self._clock = Clock(self.task.device)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
-        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock(), source=self.task.samples)
+        task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
         number, edge, step, ended = 0, 1, None, None
         self.ranks.go_on_together()
         self._waited_before = self.task.samples.waited
@@ -288,7 +283,9 @@ class Run:
         self.send({"point": point})
         ended = self._ended(number, loss, score if scored else None, out_of_budget)
         if ended is not None:
-            self.final_losses = self._final_losses(step.model)
+            self.final_losses = final_losses(
+                trial.workload, step.model, self.task, self.validation, self.test, self.scored_at_once
+            )
             self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
 
@@ -322,21 +319,6 @@ class Run:
             best = self._best_score if trial.workload.higher_is_better else -self._best_score
             return "plateaued", f"{without} steps brought no better score than {best:.6g} at step {self._best_step}"
         return None
-
-    def _final_losses(self, model: nn.Module) -> dict[str, float]:
-        parts = {"train": self._some_of_training(), "validation": self.validation, "test": self.test}
-        loss, at_once = self.trial.workload.mean_loss, self.scored_at_once
-        return {name: loss(model, *part, at_once=at_once) for name, part in parts.items() if part}
-
-    def _some_of_training(self) -> list[Samples]:
-        """Return training samples to take the loss on, drawn at random, for they may be sorted; none of a stream."""
-        if isinstance(self.task.samples, Stream):
-            return []
-        n = len(self.task)
-        if isinstance(self.task.samples, InMemory):
-            return [Samples(*self.task[at_random(n, MOST_SAMPLES) if n > MOST_SAMPLES else slice(None)])]
-        few = at_random(n, MOST_READ)  # to read them takes time, and so many need not be of one shape
-        return [Samples(*self.task[part]) for part in few.split(READ_AT_ONCE)]
 
     def _status(self, out_of_budget: str) -> tuple[str, str]:
         if self._was_reached:

@@ -148,8 +148,9 @@ class Workload:
                 return built
 
         source = train.source(device)
-        x, y = (source.x, source.y) if isinstance(source, InMemory) else (None, None)
-        return Task(model, x, y, self.loss, seed, device, self.weight, source)
+        if isinstance(source, InMemory):
+            return Task(model, source.x, source.y, self.loss, seed, device, self.weight)
+        return Task(model, None, None, self.loss, seed, device, self.weight, source)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, *parts: Samples, at_once: int = SCORED_AT_ONCE) -> float:

@@ -261,7 +261,11 @@ class TestTheCheck:
 
     @pytest.mark.parametrize(
         ("outputs", "said"),
-        [(lambda o: (o, o), "a tuple of 2"), (lambda o: {"logits": o}, "a dict of 1"), (lambda _: None, "a NoneType")],
+        [
+            (lambda o: (o, o), "a tuple of 2"),
+            (lambda o: {"logits": o}, "{logits: [3, 4] float32}"),
+            (lambda _: None, "a NoneType"),
+        ],
     )
     def test_a_model_must_return_a_tensor(self, outputs, said):
         class Odd(nn.Linear):

@@ -96,7 +96,7 @@ BAD = {
         data=lambda: (*gaussians(), gaussians()[2][1:], gaussians()[3])
     ),
     "one held-out sample cannot be halved": changed(data=lambda: (*gaussians()[:2], *(t[:1] for t in gaussians()[2:]))),
-    "x is a list": changed(data=lambda: ([1], *gaussians()[1:])),
+    "it returned a list of 1, ": changed(data=lambda: ([1], *gaussians()[1:])),
     "KeyError: 'planted'": changed(data=lambda: {}["planted"]),
     "already reaches the target 0.01": changed(target=0.01),
     "higher_is_better": changed(higher_is_better=False),
