@@ -13,6 +13,7 @@ from tests.paths import ROOT
 
 VOCABULARY = {
     "task",
+    "samples",
     "optimizers",
     "newer_optimizers",
     "schedules",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Accumulate:
 
     Each step follows the mean gradient of ``batch_size`` samples, computed ``micro_batch_size``
     at a time: the same step while the activations of one micro-batch are kept, not of the batch.
-    Each micro-batch's *sum* is divided by the size of the whole batch, so that a smaller last
-    micro-batch weighs by its samples (a mean of means would not).
+    Each micro-batch's *sum* is divided by the weight of the whole batch, so that a micro-batch weighs by its
+    samples, or tokens (a mean of means would not).
 
     Differs from MiniBatch: the backward pass is split into micro-batches.
     """
@@ -28,12 +28,11 @@ class Accumulate:
         """Train on ``task`` forever."""
         model = task.model()
         optimizer = self.optimizer(model.parameters())
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+        for batch in task.batches(self.batch_size):
             optimizer.zero_grad()
             total = torch.zeros((), device=task.device)
-            for micro_batch in batch.split(self.micro_batch_size):
-                x, y = task[micro_batch]
-                loss = task.loss(model(x), y).sum() / len(batch)
+            for x, y in batch.split(self.micro_batch_size):
+                loss = task.loss(model(x), y).sum() / batch.weight
                 loss.backward()
                 total += loss.detach()
             optimizer.step()

@@ -8,7 +8,8 @@ import torch
 from paceline.trainers.noise import GradientNoise
 from paceline.trainers.optimizers import Optimizer, Sgd
 from paceline.trainers.rate_rules import adascale_gain
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.samples import length
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,14 @@ class AdaScale:
         model = task.model()
         optimizer = self.optimizer(model.parameters())
         noise = GradientNoise(model, self.smoothing)
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
+        for batch in task.batches(self.batch_size):
             optimizer.zero_grad()
             total = torch.zeros((), device=task.device)
-            for micro_batch in batch.split(self.micro_batch_size):
-                x, y = task[micro_batch]
-                loss = task.loss(model(x), y).sum() / len(batch)
+            for x, y in batch.split(self.micro_batch_size):
+                loss = task.loss(model(x), y).sum() / batch.weight
                 loss.backward()
                 total += loss.detach()
-                noise.after_micro_batch(len(micro_batch))
+                noise.after_micro_batch(length(y))
             variance, squared_norm = noise.after_batch()
             scale = max(1, len(batch) / self.micro_batch_size)
             gain = adascale_gain(variance / self.micro_batch_size, squared_norm, scale)

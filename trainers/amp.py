@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Amp:
         model = task.model()
         optimizer = self.optimizer(model.parameters())
         scaler = torch.amp.GradScaler(task.device.type, enabled=self.dtype == "float16")
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
-            x, y = task[batch]
+        for batch in task.batches(self.batch_size):
+            x, y = batch
             with torch.autocast(task.device.type, dtype=getattr(torch, self.dtype)):
-                loss = task.loss(model(x), y).mean()
+                loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Averaged:
         model = task.model()
         average = task.model()
         optimizer = self.optimizer(model.parameters())
-        for number, batch in enumerate(shuffled(len(task), self.batch_size, task.seed, task.device), 1):
-            x, y = task[batch]
-            loss = task.loss(model(x), y).mean()
+        for number, batch in enumerate(task.batches(self.batch_size), 1):
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Compiled:
         """Train on ``task`` forever."""
         model: Any = torch.compile(task.model(), backend=self.backend)
         optimizer = self.optimizer(model.parameters())
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
-            x, y = task[batch]
-            loss = task.loss(model(x), y).mean()
+        for batch in task.batches(self.batch_size):
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

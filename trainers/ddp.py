@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Ddp:
     inside an initialized process group: gloo on CPUs, NCCL on GPUs.
 
     ``DistributedDataParallel`` averages over *ranks*. Where shares are uneven, the mean over the
-    batch is another number, so each rank scales the sum of its losses by ``world_size / len(batch)``:
-    the average over ranks is then the mean over samples, however the batch divides.
+    batch is another number, so each rank scales the sum of its losses by ``world_size`` over the weight of the
+    *whole* batch (its number of samples, or of tokens): the average over ranks is then the mean over the batch,
+    however it divides.
 
     Differs from MiniBatch: the model is wrapped, and each rank takes its share of the batch.
 
@@ -38,9 +39,9 @@ class Ddp:
         rank, world_size = dist.get_rank(), dist.get_world_size()
         model = DistributedDataParallel(task.model(), find_unused_parameters=self.find_unused_parameters)
         optimizer = self.optimizer(model.parameters())
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
-            x, y = task[batch[rank::world_size]]
-            loss = task.loss(model(x), y).sum() * world_size / len(batch)
+        for batch in task.batches(self.batch_size, rank=rank, world_size=world_size):
+            x, y = batch
+            loss = task.loss(model(x), y).sum() * world_size / batch.weight
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

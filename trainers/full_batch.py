@@ -21,10 +21,10 @@ class FullBatch:
         """Train on ``task`` forever."""
         model = task.model()
         optimizer = self.optimizer(model.parameters())
-        while True:
-            x, y = task.x, task.y
-            loss = task.loss(model(x), y).mean()
+        for batch in task.whole():
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            yield Step(model, loss.detach(), samples=len(task))
+            yield Step(model, loss.detach(), samples=len(batch))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class GrowingBatch:
         model = task.model()
         optimizer = self.optimizer(model.parameters())
         size, seen = self.batch_size, 0  # size is asked for before each batch
-        for batch in shuffled(len(task), lambda: size, task.seed, task.device):  # noqa: B023
-            x, y = task[batch]
-            loss = task.loss(model(x), y).mean()
+        for batch in task.batches(lambda: size):  # noqa: B023
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -7,7 +7,8 @@ import torch
 
 from paceline.trainers.noise import GradientNoise
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.samples import length
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,14 @@ class NoiseBatch:
         model = task.model()
         optimizer = self.optimizer(model.parameters())
         noise, size = GradientNoise(model, self.smoothing), self.batch_size  # size is asked for before each batch
-        for batch in shuffled(len(task), lambda: size, task.seed, task.device):  # noqa: B023
+        for batch in task.batches(lambda: size):  # noqa: B023
             optimizer.zero_grad()
             total = torch.zeros((), device=task.device)
-            for micro_batch in batch.split(self.micro_batch_size):
-                x, y = task[micro_batch]
-                loss = task.loss(model(x), y).sum() / len(batch)
+            for x, y in batch.split(self.micro_batch_size):
+                loss = task.loss(model(x), y).sum() / batch.weight
                 loss.backward()
                 total += loss.detach()
-                noise.after_micro_batch(len(micro_batch))
+                noise.after_micro_batch(length(y))
             variance, squared_norm = noise.after_batch()
             noise_scale = variance / squared_norm if squared_norm > 0 else float("inf")
             size = int(min(max(noise_scale, 2 * self.micro_batch_size), 2 * size, len(task)))

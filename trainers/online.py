@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Online:
 
     Each step follows the gradient of one sample. Since ``Step.loss`` is the loss before the
     update, it is the prequential loss: every sample is predicted before it is learned from.
-    With ``passes=1`` the samples are a true stream, seen once, and training ends with it.
+    With ``passes=1``, or where samples come as a stream, each is seen once, and training ends with them.
 
     Differs from MiniBatch: one sample per step, and the stream may end.
     """
@@ -24,9 +24,9 @@ class Online:
         """Train on ``task`` until the stream ends."""
         model = task.model()
         optimizer = self.optimizer(model.parameters())
-        for batch in shuffled(len(task), 1, task.seed, task.device, epochs=self.passes):
-            x, y = task[batch]
-            loss = task.loss(model(x), y).mean()
+        for batch in task.batches(1, epochs=self.passes):
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

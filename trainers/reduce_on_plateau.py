@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.task import Step, Steps, Task, shuffled
+from paceline.trainers.task import Step, Steps, Task
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class ReduceOnPlateau:
         model = task.model()
         optimizer = self.optimizer(model.parameters())
         best, waited = float("-inf"), 0
-        for batch in shuffled(len(task), self.batch_size, task.seed, task.device):
-            x, y = task[batch]
-            loss = task.loss(model(x), y).mean()
+        for batch in task.batches(self.batch_size):
+            x, y = batch
+            loss = task.mean(task.loss(model(x), y), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -9,12 +9,15 @@ the score of each evaluation, larger is better, and None after a step that no ev
 """
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import Field, dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import Field, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from paceline.trainers.samples import Batch, InMemory, Picked, Source, Stream, Tree, at, length
 
 
 @dataclass(frozen=True)
@@ -23,28 +26,109 @@ class Task:
 
     Attributes:
         model: builds the model on ``device``, with the same initial parameters at every call.
-        x: training inputs ``[N, ...]``, on ``device``.
-        y: training targets ``[N, ...]``, on ``device``.
+        x: training inputs, a tensor ``[N, ...]`` or a tree of such; None where a ``source`` holds the samples.
+        y: training targets, likewise.
         loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``. Never reduced, so
-            that each trainer shows what it averages over.
+            that each trainer shows what it averages over. Where samples weigh, each one's weighted *sum*.
         seed: fixes the initial parameters and the order in which samples are visited.
-        device: where the model and the data live.
+        device: where the model is, and the batches.
+        weight: how much each sample weighs, ``targets [B, ...] -> [B]``: its tokens that are not padding, say. What is
+            minimized is the sum of losses over the sum of weights. None: every sample weighs 1.
+        source: where samples come from that are not in memory.
     """
 
     model: Callable[[], nn.Module]
-    x: Tensor
-    y: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor]
+    x: Tree
+    y: Tree
+    loss: Callable[[Tensor, Tree], Tensor]
     seed: int
     device: torch.device
+    weight: Callable[[Tree], Tensor] | None = None
+    source: Source | None = None
+
+    @cached_property
+    def samples(self) -> Source:
+        """Where samples come from."""
+        return self.source or InMemory(self.x, self.y, self.device)
 
     def __len__(self) -> int:
-        """Return the number of training samples."""
-        return len(self.x)
+        """Return the number of training samples.
 
-    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of the samples at ``index``, int64 ``[B]``."""
-        return self.x[index], self.y[index]
+        Raises:
+            TypeError: of a stream.
+        """
+        return len(self.samples)
+
+    def __getitem__(self, index: Tensor | slice) -> tuple[Tree, Tree]:
+        """Return inputs and targets of the samples at ``index``, int64 ``[B]`` or a slice."""
+        return self.samples[index]
+
+    def batches(
+        self,
+        batch_size: int | Callable[[], int],
+        epochs: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """Yield batches in random order, each epoch every sample once (``shuffled``); a stream's, as they come.
+
+        Args:
+            batch_size: samples per batch, over all ranks; where it varies, a function that is asked before each batch.
+            epochs: how many to yield; None goes on forever. A stream is one.
+            rank: of all ranks, whose share is wanted: every ``world_size``-th sample.
+            world_size: how many ranks share a batch.
+        """
+        order: Iterator[Tensor | slice]
+        if isinstance(self.samples, Stream):
+            order = as_they_come(batch_size)
+        else:
+            order = shuffled(len(self), batch_size, self.seed, epochs=epochs)
+        # What a batch's size depends on may be the step before it: such are not read ahead.
+        return self.fetch(order, rank, world_size, ahead=not callable(batch_size))
+
+    def whole(self) -> Iterator[Batch]:
+        """Yield the whole training set as one batch, in order, again and again."""
+        return self.fetch(itertools.repeat(slice(None)))
+
+    def fetch(self, order: Iterable[Any], rank: int = 0, world_size: int = 1, ahead: bool = True) -> Iterator[Batch]:
+        """Yield the batch at each index of ``order``, from wherever the samples live: for an order of one's own.
+
+        Args:
+            order: int64 ``[B]`` on the CPU, or slices: ``slice(None)`` is the whole training set.
+            rank: whose share of each batch is wanted.
+            world_size: how many ranks share it.
+            ahead: whether the order may be drawn ahead of the steps, and samples be read meanwhile.
+        """
+        if world_size == 1 and isinstance(self.samples, InMemory):
+            for index in order:
+                if isinstance(index, Tensor):
+                    yield Picked(self.samples, index, self.weight)
+                else:
+                    x, y = self.samples[index]
+                    yield Batch(x, y, length(y), self.weight)
+            return
+        if world_size == 1:
+            for x, y in self.samples.fetch(order, ahead):
+                yield Batch(x, y, length(y), self.weight)
+            return
+        order, wholes = itertools.tee(order)
+        if isinstance(self.samples, Stream):  # every rank has one of its own, and passes over what others take
+            for x, y in self.samples.fetch(order, ahead):
+                share = slice(rank, None, world_size)
+                yield Batch(at(x, share), at(y, share), length(y), self.weight, world_size)
+            return
+        shares = (index[rank::world_size] for index in order)
+        for whole, (x, y) in zip(wholes, self.samples.fetch(shares, ahead), strict=False):
+            yield Batch(x, y, len(whole), self.weight, world_size)
+
+    def mean(self, losses: Tensor, y: Tree) -> Tensor:
+        """Return the mean of a whole batch's ``losses [B]``, over samples or by weight."""
+        return losses.mean() if self.weight is None else losses.sum() / self.weight(y).sum()
+
+    def first(self, count: int) -> "Task":
+        """Return the task whose training set is the first ``count`` samples of this one."""
+        x, y = self[slice(0, count)]
+        return replace(self, x=x, y=y, source=None)
 
 
 class Step(NamedTuple):
@@ -80,7 +164,11 @@ class Trainer(Protocol):
 
 
 def shuffled(
-    n: int, batch_size: int | Callable[[], int], seed: int, device: torch.device, epochs: int | None = None
+    n: int,
+    batch_size: int | Callable[[], int],
+    seed: int,
+    device: torch.device | None = None,
+    epochs: int | None = None,
 ) -> Iterator[Tensor]:
     """Yield index batches, int64 ``[batch_size]``: each epoch a new permutation of ``range(n)``.
 
@@ -91,7 +179,7 @@ def shuffled(
         n: number of samples.
         batch_size: samples per batch, in ``1..n``; where it varies, a function that is asked before each batch.
         seed: fixes every permutation.
-        device: where the indices are needed; moved once an epoch, not once a batch.
+        device: where the indices are needed; moved once an epoch, not once a batch. None leaves them on the CPU.
         epochs: how many epochs to yield; None goes on forever.
 
     Raises:
@@ -100,7 +188,8 @@ def shuffled(
     size_of_next = batch_size if callable(batch_size) else lambda: batch_size
     generator = torch.Generator().manual_seed(seed)
     for _ in itertools.count() if epochs is None else range(epochs):
-        order = torch.randperm(n, generator=generator).to(device)
+        order = torch.randperm(n, generator=generator)
+        order = order if device is None else order.to(device)
         start = 0
         while start < n:  # one at a time: a split into n batches of one takes 2 MB at n = 4000
             size = size_of_next()
@@ -108,3 +197,12 @@ def shuffled(
                 raise ValueError(f"batch_size must be in 1..{n} (the number of training samples), got {size}")
             yield order[start : start + size]
             start += size
+
+
+def as_they_come(batch_size: int | Callable[[], int]) -> Iterator[slice]:
+    """Yield batches of a stream: the next ``batch_size`` samples, and again."""
+    start = 0
+    while True:
+        size = batch_size() if callable(batch_size) else batch_size
+        yield slice(start, start + size)
+        start += size

@@ -70,8 +70,7 @@ class Blocks:
             if isinstance(cell, Search):
                 cell.first()
         for trial, _ in comparison.trials().values():
-            _, train_samples = DATA_FILES.prepare(trial.workload)
-            trial.check(train_samples)
+            trial.check(DATA_FILES.count(trial.workload))
             DATA_FILES.check(trial)
 
     def open(self, environment: dict[str, Any], comparisons: Iterable[Comparison]) -> Path:

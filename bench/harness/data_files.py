@@ -27,6 +27,7 @@ from paceline.bench.workloads.check import (
     problem_of,
     problem_of_data,
     refused_shares,
+    unread,
     unused_parameters,
 )
 from paceline.bench.workloads.data import Data
@@ -34,6 +35,9 @@ from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, kee
 from paceline.bench.workloads.workload import Workload
 
 PREFIX = "paceline-data-"  # of the folders with samples
+
+# Batches are tried up to this size where samples come as a stream, without end.
+MOST_OF_A_STREAM = 4096
 
 # How often a check goes through the model and back: each time may take as long as a step.
 TRIED = 4
@@ -52,11 +56,14 @@ class DataFiles:
         """Begin without any."""
         self._folder: Path | None = None  # made when needed: the trials' processes import this too
         self._files: dict[Any, tuple[Path, int]] = {}
+        self._streams: set[Any] = set()
         self._found: dict[tuple[int, str], dict[str, Any]] = {}  # of checks
         self._checked: dict[tuple[Any, ...], Any] = {}  # with what an id is of, so that it is never used twice
 
     def prepare(self, workload: Workload) -> tuple[Path, int]:
         """Return the file of ``workload``'s samples and how many of them are for training.
+
+        Of a stream nobody knows: then it is ``MOST_OF_A_STREAM``, up to which batches are tried.
 
         Raises:
             ValueError: if they cannot be built, or not be trained on; one line.
@@ -65,8 +72,19 @@ class DataFiles:
             data = self._build(workload)
             file = self._new_file()
             data.save(file)
-            self._files[workload.data] = file, len(data.train.x)
+            self._files[workload.data] = file, data.train.n or MOST_OF_A_STREAM
+            if data.train.n is None:
+                self._streams.add(workload.data)
         return self._files[workload.data]
+
+    def count(self, workload: Workload) -> int | None:
+        """Return how many training samples ``workload`` has; None of a stream.
+
+        Raises:
+            ValueError: see ``prepare``.
+        """
+        _, count = self.prepare(workload)
+        return None if workload.data in self._streams else count
 
     def check(self, trial: Trial) -> None:
         """Check that the trial's workload can be trained and scored where the trial runs, in a process of its own.
@@ -148,12 +166,15 @@ class DataFiles:
             ours = str(getattr(workload.data, "__module__", "")).startswith("paceline.")  # which says what to do
             where = "" if ours else f"; traceback: {keep_traceback(error)}"
             raise ValueError(f"{name}: data failed: {in_one_line(error)}{where}") from error
-        if not isinstance(built, tuple | list):
-            built = (built,)
-        problem = problem_of_data(tuple(built))
+        problem = problem_of_data(built)
         if problem:
             raise ValueError(f"{name}: {problem}")
-        return Data.of(built)
+        try:
+            with torch_settings.applied(workload.settings), heard(name):
+                return Data.of(tuple(built), workload.collate, workload.workers)
+        except Exception as error:
+            where = f"traceback: {keep_traceback(error)}"
+            raise ValueError(f"{name}: its samples could not be read: {unread(error)}; {where}") from error
 
 
 def _found(_: int, packed: bytes, data_file: str, device: str) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from paceline.bench.harness.processes import call_in_processes
 from paceline.bench.harness.ranks import process_group
 from paceline.bench.harness.rounding import Rounding
 from paceline.bench.harness.trial import Trial, payload, varies_batch_size
-from paceline.bench.workloads.data import Data, Samples
+from paceline.bench.workloads.data import Data, Samples, Train
 from paceline.bench.workloads.user_code import keep_traceback
 from paceline.trainers.mini_batch import MiniBatch
 from paceline.trainers.optimizers import Sgd
+from paceline.trainers.samples import mapped
 from paceline.trainers.task import Task, Trainer
 
 # Of mixed precision a gap is allowed of so many times the largest that as many draws of rounding errors make. Over 240
@@ -36,6 +37,9 @@ DRAWS, ALLOWED = 8, 3.0
 
 # Samples that are shown twice to a model, to see whether it draws random numbers.
 SAID_TWICE = 8
+
+# Of a dataset or a stream so many samples are read at most.
+MOST_READ = 512
 
 # Steps that a scaler may leave out until its scale fits: it begins at 2^16, and halves.
 MOST_LEFT_OUT = 40
@@ -140,7 +144,7 @@ def _rank_gap(rank: int, packed: bytes, data_file: str, rendezvous: str) -> Gap:
         return gap(trial, train, device)
 
 
-def gap(trial: Trial, train: Samples, device: torch.device) -> Gap:
+def gap(trial: Trial, train: Train, device: torch.device) -> Gap:
     """Compare the gradients of the trainer's first steps with those of ``MiniBatch`` over the same batches.
 
     In float64, where the model computes in it: whatever differs then by more than half of its digits is no rounding.
@@ -149,12 +153,14 @@ def gap(trial: Trial, train: Samples, device: torch.device) -> Gap:
     changes its batch size or rate, are compared on the first step alone, of the latter a ragged one: from there on the
     two train different weights.
     """
-    batch_size = _batch_size(trial.trainer, len(train.x))
-    notes = _notes(trial, len(train.x), batch_size)
+    # To read all that a full batch takes may last for hours; of a stream there is no all.
+    n = train.n if isinstance(train, Samples) else min(train.n or MOST_READ, MOST_READ)
+    batch_size = _batch_size(trial.trainer, n)
+    notes = _notes(trial, n, batch_size)
     mixed: str | None = getattr(trial.trainer, "dtype", None)
     # In float16 the first steps may overflow and be left out: all are then of the same samples.
-    few = batch_size if mixed else _few(len(train.x), batch_size)
-    task = trial.workload.task(train.at(slice(few)), trial.seed, device)
+    few = batch_size if mixed else _few(n, batch_size)
+    task = trial.workload.task(train.at(slice(0, few)), trial.seed, device)
     task = replace(task, model=_without_dropout(task))
     if mixed is None and _computes_in_float64(task):
         task = _in_float64(task)
@@ -287,7 +293,8 @@ def _computes_in_float64(task: Task) -> bool:
     wider = _in_float64(task)
     try:
         with torch.no_grad():
-            losses = wider.loss(wider.model()(wider.x[:2]), wider.y[:2])
+            x, y = wider[slice(0, 2)]
+            losses = wider.loss(wider.model()(x), y)
             return bool(losses.dtype == torch.float64)
     except (RuntimeError, TypeError, ValueError):
         return False
@@ -297,7 +304,8 @@ def _computes_in_float64(task: Task) -> bool:
 def _is_random(task: Task) -> bool:
     """Return whether the model, as it trains, says two things of one batch."""
     model = task.model()
-    first, second = (model(task.x[:SAID_TWICE]) for _ in range(2))
+    x, _ = task[slice(0, SAID_TWICE)]
+    first, second = (model(x) for _ in range(2))
     return not torch.equal(first, second)
 
 
@@ -305,4 +313,5 @@ def _in_float64(task: Task) -> Task:
     def wide(tensor: Tensor) -> Tensor:
         return tensor.double() if tensor.is_floating_point() else tensor
 
-    return replace(copy.copy(task), model=lambda: task.model().double(), x=wide(task.x), y=wide(task.y))
+    x, y = mapped(wide, (task.x, task.y))
+    return replace(copy.copy(task), model=lambda: task.model().double(), x=x, y=y, source=None)

@@ -10,7 +10,7 @@ import hashlib
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.workloads.mapped_files import MAPPED
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
@@ -49,16 +50,27 @@ def fingerprint(trial: "Trial") -> dict[str, str]:
 
 
 def _of_samples(file: Path) -> str:
-    return _hash(torch.load(file, weights_only=True, mmap=True))
-
-
-def _hash(tensors: Iterable[torch.Tensor]) -> str:
+    """Return the hash of the samples in ``file``: of a dataset's and a stream's, those that are held out."""
     found = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        found.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
-        bytes_of: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        found.update(bytes_of)
+    _add(found, torch.load(file, weights_only=True, mmap=True))
     return found.hexdigest()
+
+
+def _add(found: Any, samples: Any) -> None:
+    if isinstance(samples, torch.Tensor):
+        found.update(f"{samples.dtype} {list(samples.shape)}".encode())
+        bytes_of: Any = samples.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        found.update(bytes_of)
+    elif isinstance(samples, list | tuple) and samples and samples[0] == MAPPED:  # too large to be read for this
+        seen = Path(samples[1]).stat()
+        found.update(repr((samples, seen.st_size, seen.st_mtime_ns)).encode())
+    elif isinstance(samples, dict):
+        for name, part in samples.items():
+            found.update(str(name).encode())
+            _add(found, part)
+    elif isinstance(samples, list | tuple):
+        for part in samples:
+            _add(found, part)
 
 
 def _types_in(trainer: "Trainer") -> Iterator[Any]:
@@ -111,7 +123,9 @@ def _told(value: Any, seen: dict[int, Any]) -> Iterator[str]:
     elif isinstance(value, functools.partial):
         yield from _told((value.func, value.args, value.keywords), seen)
     elif isinstance(value, torch.Tensor):
-        yield _hash([value])
+        told = hashlib.blake2b(digest_size=8)
+        _add(told, value)
+        yield told.hexdigest()
     elif _is_of_a_library(value):
         yield f"{type(value).__name__} {getattr(value, '__qualname__', '')}"
     elif isinstance(value, types.FunctionType):

@@ -16,33 +16,27 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from paceline.bench.harness.ending import Ending
+from paceline.bench.harness.final_losses import final_losses
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.harness.warm_up import HOOKS, uncompiled, warm_up
-from paceline.bench.harness.windows import SPACING, Windows
+from paceline.bench.harness.windows import Windows
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.compiler import compiled_seconds, recompilations
 from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
-from paceline.bench.workloads.data import Data, Samples, at_random
+from paceline.bench.workloads.data import Data, Samples
+from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
 from paceline.trainers import averaged
+from paceline.trainers.samples import tensors
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
     from paceline.bench.harness.trial import Trial
-
-# A trial is given up as diverged when at ten evaluations in a row the loss is ten times the largest of the first ten:
-# not for one unlucky batch, and not for losses that are large from the beginning.
-HOPELESS, EVALUATIONS = 10.0, 10
-
-# A score that has not moved in fewer steps than these is no plateau yet: a rate may still be warming up.
-LEAST_PLATEAU = 100
-
-# At the end the mean loss is taken on so many of the training samples at most, drawn at random.
-MOST_SAMPLES = 10_000
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -73,7 +67,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         torch.cuda.set_device(device)  # after the probes have seen the GPU without us
     train, validation, test = Data.load(data_file)
     task = trial.workload.task(train, trial.seed, device)
-    validation, test = validation.to(device), test.to(device)
+    validation, test = ([part.to(device) for part in parts] for parts in (validation, test))
     probes.mark("context")
     with process_group(trial, rank, rendezvous, device) as ranks:
         if dist.is_initialized():
@@ -119,7 +113,8 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                         "recompilations": recompilations(),
                         "steps": run.steps,
                         "updates": run.updates,
-                        "dataset_bytes": _bytes(task.x, task.y, *validation, *test),
+                        "dataset_bytes": _bytes(task, *validation, *test),
+                        "waited_for_samples_seconds": run.waited,
                         "torch_settings": torch_settings.read(),
                     },
                 }
@@ -128,8 +123,10 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
     return ended
 
 
-def _bytes(*tensors: torch.Tensor) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
+def _bytes(task: Task, *held_out: Samples) -> int:
+    """Return what samples take of memory; those that are read, or mapped from files, take none."""
+    own = [] if any(map(described, tensors(task.x))) else tensors((task.x, task.y))
+    return sum(tensor.nbytes for tensor in [*own, *tensors(held_out)])
 
 
 @dataclass
@@ -145,6 +142,7 @@ class Run:
         compile_seconds: of the training seconds, those in which the model was compiled anew.
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
+        waited: of this rank's training seconds, those in which it waited for samples to be read.
         final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
@@ -153,8 +151,8 @@ class Run:
 
     trial: "Trial"
     task: Task
-    validation: Samples
-    test: Samples
+    validation: list[Samples]
+    test: list[Samples]
     ranks: Ranks
     probes: Probes
     send: Send
@@ -165,6 +163,7 @@ class Run:
     compile_seconds: float = 0.0
     own_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    waited: float = 0.0
     steps: int = 0
     updates: int = 0
     cut_short: bool = False
@@ -174,25 +173,23 @@ class Run:
     windows: Windows = field(default_factory=Windows)
     _seconds: float = 0.0
     _samples: int = 0
-    _was_reached: bool = False
     _listens: bool = False
     _long: bool = False  # whether a step takes long enough to be scored each time
     _score: float | None = None  # what the trainer is told next, larger is better
-    _best_score: float = -math.inf
-    _best_step: int = 0
     _compiled: float = 0.0  # until the window began
-    _first_losses: list[float] = field(default_factory=list)
-    _hopeless: int = 0
+    _waited_before: float = 0.0
+    _ending: Ending = field(init=False)
     _clock: Clock = field(init=False)
     _first_use: RemovableHandle = field(init=False)
 
     def train(self) -> tuple[str, str]:
         """Train until the target, the end of the budget or of the trainer; return status and reason."""
-        self._clock = Clock(self.task.device)
+        self._clock, self._ending = Clock(self.task.device), Ending(self.trial)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
         number, step, ended = 0, None, None
         self.ranks.go_on_together()
+        self._waited_before = self.task.samples.waited
         self.probes.reset()
         self._compiled = compiled_seconds()
         self.pulse.get_on("training")
@@ -238,6 +235,7 @@ class Run:
         self.compile_seconds += compiled_seconds() - self._compiled
         self.own_seconds += own
         self.windows.first_seconds += self._clock.lap_seconds
+        self.waited = self.task.samples.waited - self._waited_before
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None
@@ -273,7 +271,6 @@ class Run:
         scored = trial.score_along or bool(out_of_budget)
         if scored:
             score = trial.workload.evaluate(step.model, *self.validation, at_once=self.scored_at_once)
-            self._was_reached |= trial.workload.reached(score)
         point = {
             "step": number,
             "samples": self._samples,
@@ -282,55 +279,14 @@ class Run:
             "score": score,
         }
         self.send({"point": point})
-        ended = self._ended(number, loss, score if scored else None, out_of_budget)
+        ended = self._ending.after(number, loss, score if scored else None, out_of_budget)
+        self._score = self._ending.score
         if ended is not None:
-            self.final_losses = self._final_losses(step.model)
+            self.final_losses = final_losses(
+                trial.workload, step.model, self.task, self.validation, self.test, self.scored_at_once
+            )
             self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
-
-    def _ended(self, number: int, loss: float, score: float | None, out_of_budget: str) -> tuple[str, str] | None:
-        trial = self.trial
-        if not math.isfinite(loss):
-            return "diverged", f"the training loss was {loss} at step {number}"
-        # A score may be undefined until the model has learned something: a correlation, while all predictions are one.
-        if score is not None and (math.isinf(score) or (math.isnan(score) and self._best_step)):
-            return "diverged", f"the score was {score} at step {number}"
-        if number == self.steps:  # the trainer ended right after an evaluation: there is no other loss to go by
-            return self._status(out_of_budget)
-        if len(self._first_losses) < EVALUATIONS:
-            self._first_losses.append(loss)
-        # A loss may be negative (a log density, minus a similarity): it has risen by so many times the size it had.
-        size = max(map(abs, self._first_losses))
-        risen = loss - max(self._first_losses)
-        self._hopeless = self._hopeless + 1 if risen > (HOPELESS - 1) * size > 0 else 0
-        if self._hopeless == EVALUATIONS:
-            times = loss / size
-            return "diverged", f"the training loss at step {number} was {times:.3g} times that of the first steps"
-        if score is not None and math.isfinite(score):
-            self._score = score if trial.workload.higher_is_better else -score
-            if self._score > self._best_score:
-                self._best_score, self._best_step = self._score, number
-        if out_of_budget or (self._was_reached and trial.stop_at_target):
-            return self._status(out_of_budget)
-        without = number - self._best_step
-        if trial.stop_on_plateau is not None and without >= max(
-            LEAST_PLATEAU, (SPACING**trial.stop_on_plateau - 1) * self._best_step
-        ):
-            best = self._best_score if trial.workload.higher_is_better else -self._best_score
-            return "plateaued", f"{without} steps brought no better score than {best:.6g} at step {self._best_step}"
-        return None
-
-    def _final_losses(self, model: nn.Module) -> dict[str, float]:
-        some = at_random(len(self.task), MOST_SAMPLES).to(self.task.device)  # the samples may be sorted
-        train = self.task[some] if len(some) < len(self.task) else (self.task.x, self.task.y)
-        parts = {"train": train, "validation": self.validation, "test": self.test}
-        loss, at_once = self.trial.workload.mean_loss, self.scored_at_once
-        return {name: loss(model, *part, at_once=at_once) for name, part in parts.items()}
-
-    def _status(self, out_of_budget: str) -> tuple[str, str]:
-        if self._was_reached:
-            return "reached", ""
-        return "missed", f"target {self.trial.workload.target:g} not reached: {out_of_budget}"
 
     def _model_whose_first_use_starts_the_clock(self) -> Callable[[], nn.Module]:
         """Return the task's model factory, changed so that what precedes the first forward pass is set-up.

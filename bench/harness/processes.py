@@ -1,12 +1,10 @@
 """Start a trial's ranks in fresh processes, listen to them, and turn whatever happens into a status."""
 
 import contextlib
-import errno
 import gc
 import multiprocessing as mp
 import os
 import pickle
-import re
 import signal
 import tempfile
 import threading
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from paceline.bench.harness import fork_server
+from paceline.bench.harness.exits import exit_of, is_out_of_memory
 from paceline.bench.harness.trial import Trial, payload
 from paceline.bench.records.record import CURVE, WITH_RESULT
 from paceline.bench.workloads import torch_settings
@@ -27,13 +26,6 @@ from paceline.bench.workloads.user_code import WARNINGS, heard, in_one_line, par
 
 # How long the other ranks may take to say how they ended, once one of them has failed.
 GRACE_SECONDS = 2.0
-
-# What torch says of memory that has run out: "DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory",
-# "CUBLAS_STATUS_ALLOC_FAILED", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", and of NCCL "Cuda failure 2 'out of memory'"
-# or "Failed to CUDA calloc async 4 bytes".
-OUT_OF_MEMORY = re.compile(
-    r"DefaultCPUAllocator|out of memory|STATUS_ALLOC_FAILED|Failed to CUDA \w*alloc", re.IGNORECASE
-)
 
 
 @dataclass
@@ -145,18 +137,8 @@ def _add(point: dict[str, Any], curve: dict[str, list[Any]]) -> None:
         curve[name][len(curve[name]) - again :] = [point[name]]
 
 
-def _exit_of(process: BaseProcess) -> str:
-    code = process.exitcode
-    if code is None:
-        return "closed its connection and went on"
-    if code >= 0:
-        return f"exited with code {code}"
-    out_of_memory = " (if nobody sent it, the system ran out of memory)" if -code == signal.SIGKILL else ""
-    return f"killed by {signal.Signals(-code).name}{out_of_memory}"
-
-
 def _how_it_died(rank: _Rank) -> str:
-    how = _exit_of(rank.process)
+    how = exit_of(rank.process)
     output = rank.log.read_text(errors="replace").strip().splitlines() if rank.log.exists() else []
     return how + (f"; its last words: {output[-1][:300]}" if output else "")
 
@@ -260,19 +242,6 @@ def _classified(error: BaseException, trial: Trial | None) -> tuple[str, str]:
     return "out_of_memory" if is_out_of_memory(error) else "failed", reason
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory has run out, of the CPU or of a GPU.
-
-    Only torch's own allocator on a GPU says so by a type. That on the CPU, CUDA itself, its libraries and NCCL raise a
-    RuntimeError, told apart by its text alone.
-    """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error)))
-
-
 def call_in_processes(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
@@ -322,7 +291,7 @@ def _answer(process: BaseProcess, receiving: Connection, seconds_left: float, wh
         returned, error, account, warned = receiving.recv()
     except (EOFError, OSError) as end:
         process.join(GRACE_SECONDS)
-        raise ValueError(f"a process died without an answer: {_exit_of(process)}") from end
+        raise ValueError(f"a process died without an answer: {exit_of(process)}") from end
     for warning in warned:
         WARNINGS.tell(whose, warning)
     if error:

@@ -36,7 +36,7 @@ def definition(trial: Trial) -> dict[str, Any]:
         "stop_at_target": trial.stop_at_target,
         "score_along": trial.score_along,
         "stop_on_plateau": trial.stop_on_plateau,
-        "train_samples": DATA_FILES.prepare(trial.workload)[1],
+        "train_samples": DATA_FILES.count(trial.workload),
         "code": fingerprint(trial),
     }
 
@@ -73,8 +73,8 @@ def run_trial(
     Raises:
         ValueError: before anything runs, if the trial cannot be run as described; one line.
     """
-    data_file, train_samples = DATA_FILES.prepare(trial.workload)
-    trial.check(train_samples)
+    data_file, _ = DATA_FILES.prepare(trial.workload)
+    trial.check(DATA_FILES.count(trial.workload))
     DATA_FILES.check(trial)
     cell = cell or f"{trial.workload.name}-{trial.trainer_name}"
     started = datetime.now(UTC)

@@ -80,8 +80,8 @@ class Trial:
         lower = may_multiply_in_bfloat16(torch_settings.given(self.workload.settings))
         return (dtype, IN_BFLOAT16) if lower else (dtype,)
 
-    def check(self, train_samples: int) -> None:
-        """Check that this trial can run on ``train_samples`` samples.
+    def check(self, train_samples: int | None) -> None:
+        """Check that this trial can run on ``train_samples`` samples, or on a stream if None.
 
         Raises:
             ValueError: one line that says what is wrong.
@@ -101,7 +101,7 @@ class Trial:
             raise ValueError(f"world_size must be at least 1, got {self.world_size}")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
-        if not 1 <= batch_size <= train_samples:
+        if train_samples is not None and not 1 <= batch_size <= train_samples:
             raise ValueError(
                 f"{name}: batch_size must be in 1..{train_samples}, the training samples of workload "
                 f"{self.workload.name!r}; got {batch_size}"

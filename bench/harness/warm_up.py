@@ -4,7 +4,7 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.random_state import seed_all
 from paceline.bench.workloads.workload import SCORED_AT_ONCE, evaluating
+from paceline.trainers.samples import InMemory, tensors
 from paceline.trainers.task import Task
 
 # So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
@@ -49,7 +50,7 @@ class Warmup:
 def warm_up(
     trial: Trial,
     task: Task,
-    validation: Samples,
+    validation: list[Samples],
     ranks: Ranks,
     probes: Probes,
     pulse: Pulse,
@@ -71,7 +72,7 @@ def warm_up(
         counted = ranks.total(counter.get_total_flops())  # of all shares, which need not be equal
         if step is not None:
             flops = counted / step.samples
-            with Footprint(step.model, (task.x, task.y)) as footprints:
+            with Footprint(step.model, tensors((task.x, task.y))) as footprints:
                 second = next(steps, None)
             if second is not None:
                 step, footprint = second, footprints.bytes()
@@ -88,7 +89,7 @@ def warm_up(
             probes.evaluation_follows()
             pulse.get_on("the first evaluation")
             with uncompiled():
-                at_once = _scored_at_once(trial, step.model, *validation)
+                at_once = _scored_at_once(trial, step.model, validation[0])
                 trial.workload.evaluate(step.model, *validation, at_once=at_once)
     parameters = [] if step is None else list(step.model.parameters())
     named = getattr(trial.trainer, "dtype", None) or (parameters[0].dtype if parameters else None)
@@ -141,22 +142,25 @@ def uncompiled() -> Iterator[None]:
 
 def _a_short_pass(trial: Trial, task: Task) -> list[Task]:
     """Return a task of which a pass is a whole batch and the smaller last one, if a pass of the run ends with such."""
+    if not isinstance(task.samples, InMemory):  # to read them again takes time, and a stream has no pass
+        return []
     n, size = len(task), getattr(trial.trainer, "batch_size", 1)
     gets_there = trial.steps is None or trial.steps > n // size
     if n % size == 0 or varies_batch_size(trial.trainer) or not gets_there:
         return []
     few = size + n % size
-    return [replace(task, x=task.x[:few], y=task.y[:few])]
+    return [task.first(few)]
 
 
 @torch.no_grad()
-def _scored_at_once(trial: Trial, model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
+def _scored_at_once(trial: Trial, model: nn.Module, validation: Samples) -> int:
     """Return how many samples go through the model at once: what training has room for it has room for too.
 
     A batch is that, or a micro-batch where there are such. Where samples are small, more: scoring is then faster.
     """
+    one = validation.at(slice(0, 1))
     with evaluating(model):
-        output = model(x[:1])
-    each = x[:1].nbytes + output.nbytes
+        output = model(one.x)
+    each = sum(tensor.nbytes for tensor in tensors(one.x)) + output.nbytes
     size: int = getattr(trial.trainer, "micro_batch_size", 0) or getattr(trial.trainer, "batch_size", 1)
     return int(min(SCORED_AT_ONCE, max(size // trial.world_size, LEAST_SCORED_BYTES // max(each, 1), 1)))

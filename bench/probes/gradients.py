@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from paceline.trainers.samples import Tree, mapped
 from paceline.trainers.task import Task
 
 # Random batches are drawn at these sizes; of the smallest and the largest every squared norm is kept.
@@ -53,25 +54,30 @@ class Frozen:
         rest = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
         return cls(task, model, trained, rest | {name: b.detach().clone() for name, b in model.named_buffers()})
 
-    def loss(self, parameters: Weights, x: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss, 0-d, of samples ``(x [B, ...], y [B, ...])`` at ``parameters``."""
-        return self.task.loss(functional_call(self.model, (parameters, self.constants), (x,)), y).mean()
+    def losses(self, parameters: Weights, x: Tree, y: Tree) -> Tensor:
+        """Return the losses ``[B]`` of samples ``(x [B, ...], y [B, ...])`` at ``parameters``."""
+        return self.task.loss(functional_call(self.model, (parameters, self.constants), (x,)), y)
 
     def gradient(self, index: Tensor) -> list[Tensor]:
         """Return the gradient of the mean loss over the samples at ``index``, int64 ``[B]``, a tensor a parameter."""
         parameters = {name: p.detach().requires_grad_() for name, p in self.parameters.items()}
-        loss = self.loss(parameters, *self.task[index])
+        x, y = self.task[index]
+        loss = self.task.mean(self.losses(parameters, x, y), y)
         return list(torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True))
 
-    def per_sample(self, index: Tensor) -> list[Tensor]:
+    def per_sample(self, index: Tensor, mean_weight: float = 1.0) -> list[Tensor]:
         """Return the gradient of each sample at ``index``, int64 ``[B]``: ``[B, *shape]`` a parameter.
+
+        Where samples weigh, each one's is that of its weighted sum over the ``mean_weight`` of a sample: their mean
+        over the training set is the gradient of the whole.
 
         Raises:
             RuntimeError: from torch, where the model cannot be mapped over samples.
         """
 
-        def loss_of_one(parameters: Weights, x: Tensor, y: Tensor) -> Tensor:
-            return self.loss(parameters, x[None], y[None])
+        def loss_of_one(parameters: Weights, x: Tree, y: Tree) -> Tensor:
+            one = mapped(lambda tensor: tensor[None], x), mapped(lambda tensor: tensor[None], y)
+            return self.losses(parameters, *one).sum() / mean_weight
 
         each: Callable[..., Weights] = vmap(grad(loss_of_one), in_dims=(None, 0, 0), randomness="different")
         return list(each(self.parameters, *self.task[index]).values())
@@ -146,23 +152,33 @@ def of_samples(frozen: Frozen, rng: np.random.Generator, samples: int = SAMPLES)
     task, bytes_of_one = frozen.task, sum(p.nbytes for p in frozen.parameters.values())
     index = _draw(rng, len(task), min(MOST_SAMPLES, len(task)), task.device)
     one_by_one = index[:samples]
-    squares = 0.0
+    chunks = index.split(SAMPLES_AT_ONCE)
+    weights = [_weight(task, chunk) for chunk in chunks]
+    mean_weight, squares = sum(weights) / len(index), 0.0
     for chunk in one_by_one.split(max(1, CHUNK_BYTES // bytes_of_one)):
         try:
             with warnings.catch_warnings(action="ignore"):  # of operations that are mapped one by one, slowly
-                squares += square(frozen.per_sample(chunk))
+                squares += square(frozen.per_sample(chunk, mean_weight))
         except RuntimeError as error:
             raise ValueError(f"torch.func cannot map this model over samples: {_first_line(error)}") from error
     total: list[Tensor] = [torch.zeros_like(p, dtype=torch.float64) for p in frozen.parameters.values()]
-    for chunk in index.split(SAMPLES_AT_ONCE):
+    for chunk, weight in zip(chunks, weights, strict=True):
         for whole, part in zip(total, frozen.gradient(chunk), strict=True):
-            whole += part * (len(chunk) / len(index))
+            whole += part * (weight / sum(weights))
     return {
         "exact_n": len(one_by_one),
         "exact_mean_square": squares / len(one_by_one),
         "exact_big_batch": len(index),
         "exact_big_square": square(total),
     }
+
+
+def _weight(task: Task, index: Tensor) -> float:
+    """Return what the samples at ``index`` weigh together."""
+    if task.weight is None:
+        return len(index)
+    _, y = task[index]
+    return float(task.weight(y).double().sum())
 
 
 def _first_line(error: Exception) -> str:

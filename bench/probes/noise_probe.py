@@ -23,6 +23,7 @@ from torch import nn
 from paceline.bench.probes.gradients import Frozen, at_batch_sizes, of_samples
 from paceline.bench.probes.parts_of_steps import Parts
 from paceline.bench.records.record import NOISE
+from paceline.trainers.samples import Stream
 from paceline.trainers.task import Task
 
 # Probes are so far apart, in steps, as a factor: 0.14 s of CPU each on mnist5k, ten in a hundred steps.
@@ -61,6 +62,9 @@ class NoiseProbe:
             last: whether the run ends here, which is always worth a look.
         """
         self._collect()
+        if isinstance(self.task.samples, Stream):
+            self.unmeasured["noise_scale_of_samples"] = "a stream has no samples to be drawn from"
+            return
         due = step >= self._next or last
         if self.first and due and all(bool(p.isfinite().all()) for p in model.parameters()):
             self._observe(step, samples, model)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from paceline.bench.workloads.workload import Workload
 
 # What each part of a workload is given.
-GIVEN = {"model": ("x",), "loss": ("outputs", "targets"), "score": ("outputs", "targets")}
+GIVEN = {"model": ("x",), "loss": ("outputs", "targets"), "score": ("outputs", "targets"), "weight": ("targets",)}
 
 
 # Their file
@@ -177,6 +177,8 @@ def form(value: Any) -> str:
     """Return shape and dtype of a tensor, "[3, 64] float64"; of anything else "a tuple of 2"."""
     if isinstance(value, Tensor):
         return f"{list(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, dict) and any(isinstance(part, Tensor) for part in value.values()):
+        return "{" + ", ".join(f"{name}: {form(part)}" for name, part in value.items()) + "}"
     return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, Sized) else "")
 
 

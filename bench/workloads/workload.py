@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from paceline.bench.workloads.data import Samples
+from paceline.bench.workloads.data import Samples, Train
 from paceline.bench.workloads.random_state import seeded
+from paceline.trainers.samples import InMemory, Tree, mapped, tensors
 from paceline.trainers.task import Task
 
 # Held-out samples go through the model so many at a time at most.
@@ -99,31 +100,43 @@ class Workload:
         model: builds the model, ``() -> nn.Module``; called under the trial's seed.
         data: builds the samples on the CPU, ``() -> (x [N, ...], y [N, ...], held-out x [M, ...],
             held-out y [M, ...])``. Called once, not once a trial. Half of the held-out ones, drawn at random, become
-            validation samples, the others test samples (``data.Data``); to draw them differently return six tensors:
-            ``x, y, validation x, validation y, test x, test y``.
+            validation samples, the others test samples (``data.Data``); to draw them differently return
+            ``x, y, validation x, validation y, test x, test y``. Each is a tensor, an array (mapped from a file larger
+            than memory too), or a dict, list or tuple of such. In place of the first two may stand a
+            ``torch.utils.data.Dataset`` of ``(x, y)``, or a stream: a function that begins an iterable of ``(x, y)``.
+            Held-out samples may be ``Dataset``s likewise, one or two.
         target: the score at which training is done.
-        loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``, never reduced.
+        loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``, never reduced. Where samples weigh,
+            each one's weighted sum.
         score: held-out quality, ``(outputs [M, ...], targets [M, ...]) -> float``. ``@mean_over_samples`` above one
             that is a mean over samples saves memory.
         higher_is_better: whether a higher score is a better one.
+        weight: how much each sample weighs, ``targets [B, ...] -> [B]``: how many of its tokens are not padding, say.
+            What is minimized is the sum of losses over the sum of weights, of a whole batch over micro-batches and
+            ranks. None: every sample weighs 1.
+        collate: makes ``(x, y)`` of a list of samples of a ``Dataset`` or stream; None is torch's ``default_collate``.
+        workers: processes that read a ``Dataset`` ahead of training, a rank; 0 reads in the trial's own.
         settings: what torch is set to wherever this workload is built, checked and trained (``torch_settings``),
             beyond what the process has set that asks for it. A workload of a file has what its file sets.
     """
 
     name: str
     model: Callable[[], nn.Module]
-    data: Callable[[], tuple[Tensor, ...]]
+    data: Callable[[], tuple[Any, ...]]
     target: float
-    loss: Callable[[Tensor, Tensor], Tensor] = per_sample_cross_entropy
-    score: Callable[[Tensor, Tensor], float] = accuracy
+    loss: Callable[[Any, Any], Tensor] = per_sample_cross_entropy
+    score: Callable[[Any, Any], float] = accuracy
     higher_is_better: bool = True
+    weight: Callable[[Any], Tensor] | None = None
+    collate: Callable[[list[Any]], tuple[Any, Any]] | None = None
+    workers: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def reached(self, score: float) -> bool:
         """Return whether ``score`` is at the target or better; False for NaN."""
         return score >= self.target if self.higher_is_better else score <= self.target
 
-    def task(self, train: Samples, seed: int, device: torch.device) -> Task:
+    def task(self, train: Train, seed: int, device: torch.device) -> Task:
         """Return what a trainer may see: everything but the held-out data and the target."""
 
         def model() -> nn.Module:
@@ -131,38 +144,62 @@ class Workload:
                 built = self.model().to(device)
                 if any(map(is_lazy, built.parameters())):
                     with torch.no_grad(), evaluating(built):
-                        built(x[:1])  # lazy layers learn their sizes, and draw their weights by this seed
+                        built(source[slice(0, 1)][0])  # lazy layers learn their sizes, and draw by this seed
                 return built
 
-        x, y = train.to(device)
-        return Task(model, x, y, self.loss, seed, device)
+        source = train.source(device)
+        if isinstance(source, InMemory):
+            return Task(model, source.x, source.y, self.loss, seed, device, self.weight)
+        return Task(model, None, None, self.loss, seed, device, self.weight, source)
 
     @torch.no_grad()
-    def evaluate(self, model: nn.Module, x: Tensor, y: Tensor, at_once: int = SCORED_AT_ONCE) -> float:
-        """Return the score of ``model`` on ``(x [M, ...], y [M, ...])``, ``at_once`` samples at a time.
+    def evaluate(self, model: nn.Module, *parts: Samples, at_once: int = SCORED_AT_ONCE) -> float:
+        """Return the score of ``model`` on ``parts``, ``at_once`` samples at a time; its mode is left as found.
 
-        The model's mode is left as found.
+        Raises:
+            ValueError: if the score needs all outputs at once and they are not of one shape; one line.
         """
-        parts = list(zip(x.split(at_once), y.split(at_once), strict=True))
+        pieces = [piece for part in parts for piece in part.split(at_once)]
         with evaluating(model):
-            if len(parts) > 1 and getattr(self.score, "mean_over_samples", False):
-                sums = [float(self.score(model(some_x), some_y)) * len(some_x) for some_x, some_y in parts]
-                return float(f"{math.fsum(sums) / len(x):.14g}")  # as the mean of all in one, whatever the parts are
-            outputs = torch.cat([model(some_x) for some_x, _ in parts])
-        return float(self.score(outputs, y))
+            if len(pieces) > 1 and getattr(self.score, "mean_over_samples", False):
+                weights = [float(self._weight(piece)) for piece in pieces]
+                scores = [float(self.score(model(x), y)) for x, y in pieces]
+                sums = [score * weight for score, weight in zip(scores, weights, strict=True)]
+                # As the mean of all in one, whatever the pieces are.
+                return float(f"{math.fsum(sums) / math.fsum(weights):.14g}")
+            outputs = [model(x) for x, _ in pieces]
+        return float(self.score(_joined(outputs), _joined([y for _, y in pieces])))
 
     @torch.no_grad()
-    def mean_loss(self, model: nn.Module, x: Tensor, y: Tensor, at_once: int = SCORED_AT_ONCE) -> float:
-        """Return the mean per-sample loss of ``model`` on ``(x [M, ...], y [M, ...])``; its mode is left as found."""
-        parts = zip(x.split(at_once), y.split(at_once), strict=True)
+    def mean_loss(self, model: nn.Module, *parts: Samples, at_once: int = SCORED_AT_ONCE) -> float:
+        """Return the mean loss of ``model`` on ``parts``, by weight; its mode is left as found."""
+        pieces = [piece for part in parts for piece in part.split(at_once)]
         with evaluating(model):
-            losses = torch.cat([self.loss(model(some_x), some_y) for some_x, some_y in parts])
-        return losses.double().mean().item()
+            losses = torch.cat([self.loss(model(x), y) for x, y in pieces])
+        if self.weight is None:
+            return losses.double().mean().item()
+        return losses.double().sum().item() / math.fsum(self._weight(piece) for piece in pieces)
+
+    def _weight(self, samples: Samples) -> float:
+        return samples.n if self.weight is None else self.weight(samples.y).double().sum().item()
 
     def without_data(self) -> "Workload":
         """Return what a trial needs of this: its samples are in a file, and what builds them stays behind."""
         return replace(self, data=_left_behind)
 
 
-def _left_behind() -> tuple[Tensor, ...]:
+def _joined(trees: list[Tree]) -> Tree:
+    if len(trees) == 1:
+        return trees[0]
+    columns = list(zip(*map(tensors, trees), strict=True))
+    if any(len({tensor.shape[1:] for tensor in column}) > 1 for column in columns):
+        raise ValueError(
+            "held-out samples come in batches of several shapes, and cannot be scored as one: write @mean_over_samples "
+            "above the score if it is a mean over samples, or pad all to one length"
+        )
+    left = iter([torch.cat(column) for column in columns])
+    return mapped(lambda _: next(left), trees[0])
+
+
+def _left_behind() -> tuple[Any, ...]:
     raise RuntimeError("a trial reads its workload's samples from the file they were prepared in")

@@ -18,7 +18,7 @@ from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.harness import windows
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.records.quantities import seconds_per_step
-from paceline.bench.workloads.data import Data
+from paceline.bench.workloads.data import Data, Samples
 from paceline.bench.workloads.user_code import WARNINGS
 from paceline.bench.workloads.workload import accuracy, mean_over_samples
 from paceline.trainers import Accumulate, Ddp, FullBatch, MiniBatch, Online, Sgd, Step, Steps, Task
@@ -329,9 +329,9 @@ class TestScore:
 
     def test_a_mean_over_samples_is_taken_part_by_part_and_is_the_same(self):
         x, y = self.outputs()
-        whole = GAUSSIANS.evaluate(nn.Identity(), x, y)
+        whole = GAUSSIANS.evaluate(nn.Identity(), Samples(x, y))
         for at_once in (1, 7, 64, 999, 1000):
-            assert GAUSSIANS.evaluate(nn.Identity(), x, y, at_once) == whole == accuracy(x, y)
+            assert GAUSSIANS.evaluate(nn.Identity(), Samples(x, y), at_once=at_once) == whole == accuracy(x, y)
 
     def test_the_outputs_of_a_part_are_all_that_is_kept(self):
         seen = []
@@ -342,13 +342,13 @@ class TestScore:
             return outputs.mean().item()
 
         x, y = self.outputs()
-        replace(GAUSSIANS, score=score).evaluate(nn.Identity(), x, y, 300)
+        replace(GAUSSIANS, score=score).evaluate(nn.Identity(), Samples(x, y), at_once=300)
         assert seen == [300, 300, 300, 100]
 
     def test_another_score_sees_all_outputs_at_once(self):
         x, y = self.outputs()
         spread = replace(GAUSSIANS, score=lambda outputs, targets: outputs.std().item())
-        assert spread.evaluate(nn.Identity(), x, y, 64) == pytest.approx(x.std().item())
+        assert spread.evaluate(nn.Identity(), Samples(x, y), at_once=64) == pytest.approx(x.std().item())
 
     @pytest.mark.parametrize(
         ("trainer", "width", "most"),

@@ -10,7 +10,7 @@ import torch
 
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
-from paceline.bench.harness.measure import EVALUATIONS
+from paceline.bench.harness.ending import EVALUATIONS
 from paceline.bench.harness.windows import LEAST_APART
 from paceline.trainers import MiniBatch, Sgd, Step, Steps, Task
 from tests.problems import GAUSSIANS, POINTS, Sleeper

@@ -33,7 +33,7 @@ class TestExact:
         model = task.model()
         sizes = []
         per_sample = Frozen.per_sample
-        monkeypatch.setattr(Frozen, "per_sample", lambda self, i: sizes.append(len(i)) or per_sample(self, i))
+        monkeypatch.setattr(Frozen, "per_sample", lambda self, i, w: sizes.append(len(i)) or per_sample(self, i, w))
         found = of_samples(Frozen.of(task, model), np.random.default_rng(0), samples=len(task))
         each = torch.stack([by_hand(task, model, torch.tensor([i])) for i in range(len(task))])
         assert found["exact_n"] == found["exact_big_batch"] == len(task)

@@ -6,7 +6,7 @@ over repetitions, so that the gradient of each is its own, and a trainer makes o
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.workloads import find_workload
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.least_squares import LeastSquares
 from paceline.bench.workloads.streaming_least_squares import PROBLEM, SHARE, optimum, stream, streaming_least_squares
 from paceline.bench.workloads.workload import accuracy, per_sample_cross_entropy
@@ -27,14 +28,21 @@ from paceline.trainers import Averaged, FullBatch, MiniBatch, Sgd, Step, Task, T
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Stream(Task):
-    """A task whose samples are drawn when they are asked for, and never twice; ``x`` and ``y`` only count them."""
+@dataclass
+class Drawn:
+    """Samples that are drawn when they are asked for, and never twice; an index only counts them."""
 
     draw: Callable[[int], tuple[Tensor, Tensor]]
+    waited: float = 0.0
+
+    def __len__(self) -> int:
+        return 100_000
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         return self.draw(len(index))
+
+    def fetch(self, order: Iterable[Tensor], ahead: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        return map(self.__getitem__, order)
 
 
 class Repeated(nn.Module):
@@ -48,7 +56,7 @@ class Repeated(nn.Module):
         return (x * self.weight).sum(dim=2)
 
 
-def repeated(problem: LeastSquares, repetitions: int, start: float = 1.0, seed: int = 0) -> Stream:
+def repeated(problem: LeastSquares, repetitions: int, start: float = 1.0, seed: int = 0) -> Task:
     """Return ``repetitions`` of ``problem`` with the optimum at zero and ``|e_0|^2 = start``, as a task."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.full((repetitions, problem.features), (start / problem.features) ** 0.5)
@@ -60,8 +68,7 @@ def repeated(problem: LeastSquares, repetitions: int, start: float = 1.0, seed: 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return ((outputs - targets) ** 2 / 2).sum(dim=1)
 
-    endless = torch.empty(100_000)
-    return Stream(partial(Repeated, weight), endless, endless, loss, seed, CPU, draw)
+    return Task(partial(Repeated, weight), None, None, loss, seed, CPU, source=Drawn(draw))
 
 
 def squared_distances(step: Step) -> Tensor:
@@ -197,10 +204,11 @@ def test_the_workload_holds_what_its_problem_says():
     assert (x.T @ x / len(x) - torch.eye(PROBLEM.features)).abs().max() < 0.03
     assert (y - x @ optimum(PROBLEM).T).std().item() == pytest.approx(PROBLEM.noise, rel=0.01)
     model = workload.model()
-    assert workload.evaluate(model, held_out_x, held_out_y) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
+    held_out = Samples(held_out_x, held_out_y)
+    assert workload.evaluate(model, held_out) == pytest.approx(0.5, rel=1e-6)  # |w*|^2 / 2
     e = torch.randn(1, PROBLEM.features)
     model.weight.data = optimum(PROBLEM) + e
-    assert workload.evaluate(model, held_out_x, held_out_y) == pytest.approx(e.square().sum().item() / 2, rel=1e-5)
+    assert workload.evaluate(model, held_out) == pytest.approx(e.square().sum().item() / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])
@@ -224,7 +232,6 @@ def test_additive_noise_settles_at_its_variance():
     """``x' = (1 - lr k) x - lr sigma xi / sqrt(B)``: variance ``lr sigma^2 / (k (2 - lr k) B)``, within 2 %."""
     curvatures, repetitions, sigma, batch_size, lr = torch.tensor([0.5, 1.0, 1.8]), 40_000, 0.7, 4, 0.8
     generator = torch.Generator().manual_seed(0)
-    endless = torch.empty(100_000)
 
     class Points(nn.Module):
         def __init__(self):
@@ -237,7 +244,7 @@ def test_additive_noise_settles_at_its_variance():
     def draw(batch_size: int) -> tuple[Tensor, Tensor]:
         return sigma * torch.randn(batch_size, 3, repetitions, generator=generator), torch.zeros(batch_size)
 
-    task = Stream(Points, endless, endless, lambda outputs, _: outputs, 0, CPU, draw)
+    task = Task(Points, None, None, lambda outputs, _: outputs, 0, CPU, source=Drawn(draw))
     *_, last = itertools.islice(MiniBatch(Sgd(lr), batch_size)(task), 30)
     expected = lr * sigma**2 / (curvatures * (2 - lr * curvatures) * batch_size)
     torch.testing.assert_close(last.model.x.detach().var(dim=1), expected, rtol=0.02, atol=0)

@@ -28,10 +28,10 @@ def coins():
 
 
 def test_a_held_out_set_is_halved_always_in_the_same_way():
-    _, validation, test = Data.of(coins())
+    _, [validation], [test] = Data.of(coins())
     assert len(validation.x) == len(test.x) == HELD_OUT // 2
     assert sorted([*validation.x.flatten().tolist(), *test.x.flatten().tolist()]) == list(range(N, N + HELD_OUT))
-    assert torch.equal(Data.of(coins()).test.x, test.x)
+    assert torch.equal(Data.of(coins()).test[0].x, test.x)
     assert torch.equal(test.y, COINS[test.x.flatten().long()])  # inputs and targets stay together
     # Not the first half, for sets come sorted.
     assert (validation.x < N + HELD_OUT // 2).sum().item() == pytest.approx(HELD_OUT // 4, abs=25)
@@ -40,7 +40,7 @@ def test_a_held_out_set_is_halved_always_in_the_same_way():
 def test_three_parts_that_a_workload_gives_are_taken_as_they_are():
     x, y, held_out_x, held_out_y = coins()
     parts = Data.of((x, y, held_out_x[:1], held_out_y[:1], held_out_x[1:], held_out_y[1:]))
-    assert [len(part.x) for part in parts] == [100, 1, 399]
+    assert [part.n for part in (parts.train, *parts.validation, *parts.test)] == [100, 1, 399]
 
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS.keys() - {"streaming-least-squares"}))
@@ -55,7 +55,7 @@ def test_the_parts_of_the_built_in_workloads_share_no_sample(name, monkeypatch):
             fashion_mnist, "_idx", lambda file: pixels + 100 * ("t10k" in file.name) if "images" in file.name else COINS
         )
     data = Data.of(WORKLOADS[name].data())
-    parts = [{sample.numpy().tobytes() for sample in part.x} for part in data]
+    parts = [{x.numpy().tobytes() for x in part.x} for part in (data.train, *data.validation, *data.test)]
     assert all(parts)
     assert sum(map(len, parts)) == len(set.union(*parts))
 
@@ -68,7 +68,7 @@ class Guesses(nn.Module):
         self.unused = nn.Parameter(torch.zeros(()))
         self.said = torch.randint(2, (N + HELD_OUT,), generator=torch.Generator().manual_seed(1))
         if cheats:
-            known = Data.of(coins()).validation
+            [known] = Data.of(coins()).validation
             self.said[known.x.flatten().long()] = known.y
 
     def forward(self, x):

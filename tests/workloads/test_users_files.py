@@ -14,7 +14,7 @@ from paceline.bench import Workload
 from paceline.bench.harness.data_files import DataFiles
 from paceline.bench.workloads import find_workload, from_file, torch_settings
 from paceline.bench.workloads.check import problem_of
-from paceline.bench.workloads.data import Data
+from paceline.bench.workloads.data import Data, Samples
 from paceline.bench.workloads.user_code import WARNINGS, heard
 from paceline.bench.workloads.workload import (
     accuracy,
@@ -269,7 +269,11 @@ class TestTheCheck:
 
     @pytest.mark.parametrize(
         ("outputs", "said"),
-        [(lambda o: (o, o), "a tuple of 2"), (lambda o: {"logits": o}, "a dict of 1"), (lambda _: None, "a NoneType")],
+        [
+            (lambda o: (o, o), "a tuple of 2"),
+            (lambda o: {"logits": o}, "{logits: [3, 4] float32}"),
+            (lambda _: None, "a NoneType"),
+        ],
     )
     def test_a_model_must_return_a_tensor(self, outputs, said):
         class Odd(nn.Linear):
@@ -287,9 +291,9 @@ def test_evaluation_leaves_each_part_in_its_own_mode():
     modes = [module.training for module in model.modules()]
     assert modes == [True, False, True, True, True]
     x, y, _, _ = gaussians()
-    GAUSSIANS.evaluate(model, x, y)
+    GAUSSIANS.evaluate(model, Samples(x, y))
     assert [module.training for module in model.modules()] == modes
-    GAUSSIANS.mean_loss(model, x, y)
+    GAUSSIANS.mean_loss(model, Samples(x, y))
     assert [module.training for module in model.modules()] == modes
     with evaluating(model):
         assert not any(module.training for module in model.modules())

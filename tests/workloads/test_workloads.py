@@ -11,6 +11,7 @@ from torch import nn
 from paceline.bench import Trial, Workload, run_trial
 from paceline.bench.harness.data_files import DataFiles
 from paceline.bench.workloads import BUILT_IN, fashion_mnist, find_workload, linear
+from paceline.bench.workloads.data import Samples
 from paceline.bench.workloads.fashion_mnist import clothes
 from paceline.bench.workloads.mnist5k import digits
 from paceline.bench.workloads.workload import (
@@ -95,7 +96,7 @@ BAD = {
         data=lambda: (*gaussians(), gaussians()[2][1:], gaussians()[3])
     ),
     "one held-out sample cannot be halved": changed(data=lambda: (*gaussians()[:2], *(t[:1] for t in gaussians()[2:]))),
-    "x is a list": changed(data=lambda: ([1], *gaussians()[1:])),
+    "it returned a list of 1, ": changed(data=lambda: ([1], *gaussians()[1:])),
     "KeyError: 'planted'": changed(data=lambda: {}["planted"]),
     "already reaches the target 0.01": changed(target=0.01),
     "higher_is_better": changed(higher_is_better=False),
@@ -127,7 +128,7 @@ def test_evaluation_leaves_the_mode_as_found_and_drops_nothing(training):
     model = nn.Sequential(nn.Linear(20, 4), nn.Dropout(0.9)).train(training)
     x, y = torch.randn(5000, 20), torch.randint(4, (5000,))
     expected = (model[0](x).argmax(dim=1) == y).double().mean().item()
-    assert GAUSSIANS.evaluate(model, x, y) == expected
+    assert GAUSSIANS.evaluate(model, Samples(x, y)) == expected
     assert model.training is training
 
 
