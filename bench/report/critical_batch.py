@@ -60,8 +60,8 @@ def _price(fastest: Best, size: float) -> str:
         return MISSING
     if size not in fastest.others:
         return "fastest"
-    found = fastest.others[size]
-    return f"{ratio(found)}{' (not resolved)' if size in fastest.tied and found.verdict == 'undecided' else ''}"
+    open_ = size in fastest.tied and fastest.others[size].verdict == "undecided"
+    return f"{ratio(fastest.prices[size])}{' (not resolved)' if open_ else ''}"
 
 
 def fits(results: Results) -> pd.DataFrame:
@@ -147,6 +147,7 @@ def best_sizes(results: Results) -> pd.DataFrame:
             row[f"fewest {counted}"] = _choice(best(sweep, f"{counted}_to_target"))
         for price in prices(sweep):
             cost = "fastest" if price.seconds is None else f"{ratio(price.seconds)} the seconds"
+            cost += " (not resolved)" if price.verdict == "undecided" else ""
             row[f"price of {price.rule}"] = f"B={price.batch_size:g}: {cost}"
         rows.append(row)
     return pd.DataFrame(rows).fillna(MISSING)
@@ -181,9 +182,9 @@ def _decision(sweep: Sweep, found: Best) -> tuple[str, str]:
     size = float(found.cell["batch_size"])
     spent = f"{median_of(found.cell, found.metric)}{' samples' if found.metric == 'samples_to_target' else ''}"
     sentences = [f"B={size:g}, at a learning rate of {sweep.rates[size].best:g}: median {spent}."]
-    ties = {tied: found.others[tied] for tied in found.tied}
-    sentences += [_tie(tied, pair_) for tied, pair_ in sorted(ties.items(), key=_distance)]
-    worse = {s: p for s, p in found.others.items() if s not in found.tied and s not in found.excluded}
+    ties = {tied: found.prices[tied] for tied in found.tied}
+    sentences += [_tie(tied, found.others[tied], price) for tied, price in sorted(ties.items(), key=_distance)]
+    worse = {s: p for s, p in found.prices.items() if s not in found.tied and s not in found.excluded}
     if worse:
         nearest = min(worse.items(), key=_distance)
         sentences.append(f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
@@ -201,18 +202,18 @@ def _distance(item: tuple[float, Pair]) -> float:
     return item[1].comparison.ratio
 
 
-def _tie(size: float, found: Pair) -> str:
+def _tie(size: float, found: Pair, price: Pair) -> str:
     if found.verdict == "equivalent":
         return f"B={size:g} is equivalent: {times(found)} as much."
     more = "; at least 3 seeds are needed" if found.comparison.n < 3 else ""
-    return f"B={size:g} takes {times(found)} as much: not resolved{more}."
+    return f"B={size:g} takes {times(price)} as much: not resolved{more}."
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    """Return what the rules cost that are not the fastest, each batch size once."""
+    """Return what the rules cost that are resolved not to be the fastest, each batch size once."""
     by_size: dict[float, list[Price]] = {}
     for price in prices(sweep):
-        if price.seconds is not None:
+        if price.seconds is not None and price.verdict == "slower":
             by_size.setdefault(price.batch_size, []).append(price)
     return [
         f"B={size:g} ({listed(price.rule for price in same)}) would take {times(same[0].seconds)} the seconds."

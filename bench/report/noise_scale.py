@@ -146,8 +146,8 @@ def _held_against(found: Prediction) -> dict[str, str]:
     size = float(measured.cell["batch_size"])
     if found.fastest == size:
         regret = "none: it is the fastest"
-    elif found.fastest in measured.others:
-        regret = f"{ratio(measured.others[found.fastest])} the seconds"
+    elif found.fastest in measured.prices:
+        regret = f"{ratio(measured.prices[found.fastest])} the seconds"
     else:
         regret = f"not known: B={number_of(found.fastest)} is not in the sweep"
     return {"fastest in the sweep": number_of(size) + also, "regret": regret}

@@ -1,5 +1,7 @@
 """What is said of the sweep turns with what was planted, and abstains where the trials do not tell."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,18 @@ def test_the_row_on_throughput_points_to_the_sweep() -> None:
     table = decide(results(batch_sizes({16: 1e4, 64: 1e5}), swept()))
     why = table.loc[table["constraint"].str.contains("saturates"), "why"].iloc[0]
     assert "batch size fastest to target" in why
+
+
+def test_what_a_rule_would_cost_is_said_only_where_it_is_resolved_to_cost_more() -> None:
+    said = 0
+    for critical in (16.0, 64.0, 256.0):
+        run = results(swept(spread=0.3, blocks=6, critical=critical))
+        row = decide(run).set_index("constraint").loc["digits: batch size fastest to target"]
+        tied = re.findall(r"B=\d+", row["choice"])
+        warned = re.findall(r"(B=\d+) \([^)]*\) would take", row["why"])
+        assert not set(warned) & set(tied)
+        [sizes] = critical_batch.best_sizes(run).to_dict("records")
+        priced = [str(text) for name, text in sizes.items() if name.startswith("price of")]
+        assert all(("not resolved" in text) == (text.split(":")[0] in tied) for text in priced if "seconds" in text)
+        said += len(tied) > 1
+    assert said
