@@ -152,8 +152,12 @@ def _untrained(results: Results, trials: pd.DataFrame) -> float:
 
 
 def _searched(rows: pd.DataFrame, where: tuple[str, str, str, str], metric: str, higher: bool) -> Searched | None:
-    """Return one search, of the rates that were tried with all seeds; None if there is no such rate."""
-    tables = {name: rows.pivot_table(name, "lr", "seed", aggfunc="last") for name in ("chosen_by", "cost", "failed")}
+    """Return one search, of the rates that were tried with all seeds; None if there is no such rate.
+
+    A seed that ran twice at a rate counts once, with the median of its trials; it failed if any of them did.
+    """
+    once = {"chosen_by": "median", "cost": "median", "failed": "max"}
+    tables = {name: rows.pivot_table(name, "lr", "seed", aggfunc=how) for name, how in once.items()}
     complete = tables["cost"].dropna().index
     if not len(complete):
         return None

@@ -12,9 +12,6 @@ from paceline.bench.analysis.statistics import CONFIDENCE, Floats
 # A basin holds the rates that lose no more than this share of the best: of a time to target, of a score.
 LOSS_OF_TIME, LOSS_OF_SCORE = 0.20, 0.01
 
-# A basin holds the rates that lose no more than this share of the best: of a time to target, of a score.
-LOSS_OF_TIME, LOSS_OF_SCORE = 0.20, 0.01
-
 # So many times the best rate's time to target needs no test to be called worse.
 FAR = 3.0
 
