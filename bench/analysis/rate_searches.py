@@ -156,8 +156,8 @@ def _searched(rows: pd.DataFrame, where: tuple[str, str, str, str], metric: str,
 
     A seed that ran twice at a rate counts once, with the median of its trials; it failed if any of them did.
     """
-    once = {"chosen_by": "median", "cost": "median", "failed": "max"}
-    tables = {name: rows.pivot_table(name, "lr", "seed", aggfunc=how) for name, how in once.items()}
+    once = rows.groupby(["lr", "seed"]).agg({"chosen_by": "median", "cost": "median", "failed": "max"})
+    tables = {name: once[name].unstack("seed") for name in ("chosen_by", "cost", "failed")}
     complete = tables["cost"].dropna().index
     if not len(complete):
         return None
