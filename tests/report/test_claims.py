@@ -240,6 +240,32 @@ def test_an_adaptive_method_that_never_arrives_is_slower_by_at_least_what_it_spe
     assert claim(8, unmeasured).verdict == "not measured"
 
 
+def sooner_at(name: str, rate: float, records: list[Record]) -> list[Record]:
+    """Return the trials of ``name`` with those of the search at ``rate`` at the target in 320 samples."""
+    found = []
+    for record in records:
+        if record.search == f"digits-{name}" and record.hyperparameters["optimizer"]["lr"] == rate:
+            early = {"step": 5, "samples": 320, "loss": 1.0, "score": 0.9, "seconds": 0.005}
+            curve = {column: [values[0], early[column], *values[1:]] for column, values in record.curve.items()}
+            record = replace(record, curve=curve)
+        found.append(record)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("score", "mistuned", "verdict"),
+    [(0.97, "Sgd", "undecided"), (0.97, "Adam", "holds"), (0.92, "Adam", "undecided"), (0.92, "Sgd", "fails")],
+)
+def test_a_method_is_not_behind_at_a_rate_that_was_tuned_for_something_else(
+    score: float, mistuned: str, verdict: str
+) -> None:
+    """Rates are those of the best final score. One that wins although another rate is sooner wins all the more."""
+    run = sooner_at(mistuned, 1.0, [*tuned("Sgd", 0.95), *tuned("Adam", score)])
+    found = claim(8, results(run))
+    assert found.verdict == verdict
+    assert (f"{mistuned} ran at 0.1, and gets there sooner at 1" in found.why) == (verdict == "undecided")
+
+
 @pytest.mark.parametrize(
     ("number", "trainer"),
     [(1, "FullBatch"), (2, "Online"), (3, "Online"), (5, "MiniBatch"), (12, "Ddp"), (14, "Accumulate")],
