@@ -41,6 +41,7 @@ class ScoreGap:
         verdict: on it.
         converged: whether both had reached the target by their end, in the median: else they were compared on the way.
         steps: after how many they were compared, in the median.
+        margin: within which a difference counts as none: see ``margin_of``.
         judged: the verdict at another error rate than 5 %.
     """
 
@@ -48,6 +49,7 @@ class ScoreGap:
     verdict: ScoreVerdict
     converged: bool
     steps: float
+    margin: float
     judged: Callable[[float], ScoreVerdict] = field(repr=False, compare=False)
 
     @property
@@ -78,7 +80,7 @@ def score_gap(results: Results, a: Cell, b: Cell) -> ScoreGap:
     converged = all(sign * (float(each.median()) - record.target) >= 0 for each in scores)
     steps = float(own[0]["steps"].median())
     # Blocks are added by what trials take, not by their scores: looking often does not favour any score.
-    return ScoreGap(interval(ERROR), judged(ERROR), converged, steps, judged)
+    return ScoreGap(interval(ERROR), judged(ERROR), converged, steps, margin, judged)
 
 
 def grain_of(results: Results, workload: str) -> float:
