@@ -15,14 +15,18 @@ ScoreVerdict = Literal["better", "worse", "equivalent", "undecided"]
 MARGIN_IN_WORDS = f"within {100 * MARGIN:g} % of the error (1 - score where more is better) counts as none"
 
 
-def margin_of(score: float, higher: bool) -> float:
-    """Return how far apart two scores may be and still count as equal: a share of the error, not of the score.
+def error_of(score: float, higher: bool) -> float:
+    """Return what of a score is error: 1 - score of a share that is better the higher, else its size.
 
-    So an accuracy of 0.94 and an error of 0.06 have the same margin. A score that is better the higher and is no share
-    has no error: the share is then of itself.
+    Shares of it are the same whether an accuracy of 0.94 is reported, or an error of 0.06. A score that is better the
+    higher and is no share has no error: it stands for itself.
     """
-    error = 1 - score if higher and 0 <= score <= 1 else abs(score)
-    return MARGIN * error
+    return 1 - score if higher and 0 <= score <= 1 else abs(score)
+
+
+def margin_of(score: float, higher: bool) -> float:
+    """Return how far apart two scores may be and still count as equal: a share of the error, not of the score."""
+    return MARGIN * error_of(score, higher)
 
 
 def score_verdict(low: float, high: float, margin: float) -> ScoreVerdict:

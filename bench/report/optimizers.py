@@ -14,7 +14,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.noise_prediction import ADAPTIVE
 from paceline.bench.analysis.paired import pair, score_difference
 from paceline.bench.analysis.rate_searches import SCORE, searches
-from paceline.bench.analysis.rate_sensitivity import LOSS_OF_SCORE, basin
+from paceline.bench.analysis.rate_sensitivity import LOSS_OF_ERROR, basin
 from paceline.bench.analysis.scores import MARGIN_IN_WORDS, score_gap
 from paceline.bench.report import rate_searches
 from paceline.bench.report.judging import Judged, Point, Said, on_the_way, over_sweep, scores_better, takes_less
@@ -104,7 +104,7 @@ def _adaptive_measure(results: Results) -> str:
         widths = [f"{one.name} {width(basin(one))} (of {len(one.rates)} rates)" for one in own]
         said.append(
             f"On {base['workload']} final scores are better than that of plain SGD by {listed(better)}; rates that "
-            f"lose no more than {100 * LOSS_OF_SCORE:g} % of the best score span {listed(widths)}"
+            f"lose no more than {100 * LOSS_OF_ERROR:g} % of the best one's error span {listed(widths)}"
         )
     return ". ".join(said)
 
