@@ -18,7 +18,7 @@ from paceline.bench.analysis.cells import Cell
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import RESIDENT, Pair, looked_at_often, pair
 from paceline.bench.analysis.seeds import each_once
-from paceline.bench.analysis.statistics import ERROR, MARGIN, Floats, student, verdict_of
+from paceline.bench.analysis.statistics import ERROR, MARGIN, Comparison, Floats, student, verdict_of
 
 DRAWS = 4000
 
@@ -115,6 +115,23 @@ def over_the_best(logs: Floats) -> Floats:
             total[..., own, :] += mine - np.take_along_axis(mine, best[..., np.newaxis, np.newaxis], axis=-1)
             count[own] += 1
     return np.asarray(total / count)
+
+
+def shares_of_best(results: Results, cells: Sequence[Cell], metric: str) -> list[Comparison]:
+    """Return what each of ``cells`` has of a metric of which more is better, over the best: see ``over_the_best``.
+
+    Where fewer than three seeds know all cells, or blocks were added until verdicts fell, over the best of the same
+    trials.
+    """
+    logs = _logs(results, cells, metric)
+    if len(logs) < 3 or looked_at_often(results, cells[0]["comparison"]):
+        best = max(cells, key=lambda cell: float(cell[metric]))
+        return [pair(results, cell, best, metric).comparison for cell in cells]
+    found = []
+    for own in -over_the_best(-logs).T:
+        ratio, low, high = (float(np.exp(log)) for log in (own.mean(), *student(own)))
+        found.append(Comparison(ratio, low, high, verdict_of(low, high, MARGIN, metric), len(own), len(own)))
+    return found
 
 
 @cache
