@@ -27,7 +27,6 @@ class Best:
         prices: what each of the others takes over the best, by batch size, without the luck that made it the best.
         tied: those of the others that are not resolved to take more, and reached the target in every trial.
         excluded: those that did not reach the target in every trial.
-        regret: what choosing a batch size is expected to cost over the best one, as a share; NaN below three seeds.
     """
 
     metric: str
@@ -36,7 +35,6 @@ class Best:
     tied: tuple[float, ...]
     excluded: tuple[float, ...]
     prices: Mapping[float, Pair] = field(default_factory=dict)
-    regret: Mapping[float, float] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:
@@ -60,10 +58,8 @@ def best(sweep: Sweep, metric: str) -> Best:
     prices = {float(cell["batch_size"]): price for (cell, _), price in zip(found.others, found.prices, strict=True)}
     late = {float(cell["batch_size"]): pair(sweep.measured, cell, found.cell, metric) for cell in missed}
     others, prices = others | late, prices | late
-    sizes = [float(cell["batch_size"]) for cell in (found.cell, *(cell for cell, _ in found.others))]
-    regret = dict(zip(sizes, found.regret, strict=True))
     tied = tuple(sorted(float(cell["batch_size"]) for cell, _ in found.tied))
-    return Best(metric, found.cell, dict(sorted(others.items())), tied, excluded, dict(sorted(prices.items())), regret)
+    return Best(metric, found.cell, dict(sorted(others.items())), tied, excluded, dict(sorted(prices.items())))
 
 
 @dataclass(frozen=True)

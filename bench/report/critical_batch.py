@@ -11,6 +11,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair
 from paceline.bench.analysis.rate_exponent import Exponent, exponent
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
+from paceline.bench.report.contention import touched
 from paceline.bench.report.judging import Finding, Judged, over_workloads
 from paceline.bench.report.metrics import columns, median_of
 from paceline.bench.report.plots import critical_batch as plots
@@ -171,7 +172,8 @@ def decisions(results: Results) -> list[Decision]:
         whose = f" ({sweep.trainer})" if names.count(sweep.workload) > 1 else ""
         for metric, what in (("seconds_to_target", "fastest to target"), ("samples_to_target", "fewest samples")):
             constraint = f"{sweep.workload}: batch size {what}{whose}"
-            rows.append(Decision(constraint, *_decision(sweep, best(sweep, metric))))
+            choice, why = _decision(sweep, best(sweep, metric))
+            rows.append(Decision(constraint, choice, f"{touched(results, *sweep.cells)} {why}".strip()))
     return rows or not_run("batch size at its own best learning rate", BENCHMARK)
 
 
@@ -185,15 +187,16 @@ def _decision(sweep: Sweep, found: Best) -> tuple[str, str]:
     ties = {tied: found.prices[tied] for tied in found.tied}
     sentences += [_tie(tied, found.others[tied], price) for tied, price in sorted(ties.items(), key=_distance)]
     worse = {s: p for s, p in found.prices.items() if s not in found.tied and s not in found.excluded}
+    warned = _warnings(sweep) if found.metric == "seconds_to_target" else {}
     if worse:
         nearest = min(worse.items(), key=_distance)
-        sentences.append(f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
-    if found.metric == "seconds_to_target":
-        sentences += _warnings(sweep)
+        sentences.append("" if nearest[0] in warned else f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
+    sentences += warned.values()
     default = [size for size, rate in sweep.rates.items() if not rate.tried]
     unequal = f" No rate was searched for B={_sizes(default)}." if default else ""
     sentences.append(f"Each batch size at the learning rate found for it, on other seeds.{unequal}")
     sizes = sorted([size, *found.tied])
+    sentences.append(_next_to(sweep, sizes))
     choice = listed([f"B={s:g}" for s in sizes], "or") if found.decided else NOT_DECIDED
     return choice, " ".join(filter(None, [*sentences, excluded, _critical(sweep)]))
 
@@ -209,17 +212,25 @@ def _tie(size: float, found: Pair, price: Pair) -> str:
     return f"B={size:g} takes {times(price)} as much: not resolved{more}."
 
 
-def _warnings(sweep: Sweep) -> list[str]:
-    """Return what the rules cost that are resolved not to be the fastest, each batch size once."""
+def _next_to(sweep: Sweep, sizes: Sequence[float]) -> str:
+    """Return which batch sizes were tried next to those chosen: the best may lie anywhere up to there."""
+    tried = sorted(float(cell["batch_size"]) for cell in sweep.cells)
+    below, above = [s for s in tried if s < min(sizes)], [s for s in tried if s > max(sizes)]
+    ends = [*below[-1:], *above[:1]]
+    return f"Tried next to {'it' if len(sizes) == 1 else 'these'}: {listed(f'B={s:g}' for s in ends)}." if ends else ""
+
+
+def _warnings(sweep: Sweep) -> dict[float, str]:
+    """Return what the rules cost that are resolved not to be the fastest, by batch size."""
     by_size: dict[float, list[Price]] = {}
     for price in prices(sweep):
         if price.seconds is not None and price.verdict == "slower":
             by_size.setdefault(price.batch_size, []).append(price)
-    return [
-        f"B={size:g} ({listed(price.rule for price in same)}) would take {times(same[0].seconds)} the seconds."
+    return {
+        size: f"B={size:g} ({listed(price.rule for price in same)}) would take {times(same[0].seconds)} the seconds."
         for size, same in by_size.items()
         if same[0].seconds is not None
-    ]
+    }
 
 
 def _excluded(sweep: Sweep, found: Best) -> str:

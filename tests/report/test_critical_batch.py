@@ -61,3 +61,13 @@ def test_what_a_rule_would_cost_is_said_only_where_it_is_resolved_to_cost_more()
         assert all(("not resolved" in text) == (text.split(":")[0] in tied) for text in priced if "seconds" in text)
         said += len(tied) > 1
     assert said
+
+
+def test_what_was_tried_next_to_the_chosen_is_said_and_no_batch_size_is_priced_twice() -> None:
+    """Between them nothing is known: B=64 of a grid of powers of four is anything from 16 to 256."""
+    run = results(swept((4, 16, 64, 256, 1024)))
+    row = decide(run).set_index("constraint").loc["digits: batch size fastest to target"]
+    assert row["choice"] == "B=64"
+    assert "Tried next to it: B=16 and B=256." in row["why"]
+    priced = re.findall(r"(B=\d+)[^.]*? times \[", row["why"])
+    assert len(priced) == len(set(priced))
