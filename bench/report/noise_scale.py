@@ -1,7 +1,7 @@
 """What the report shows of ``bench_noise_scale.py``: along the run, beside the critical batch size, and as advice."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -44,6 +44,7 @@ def table(results: Results) -> pd.DataFrame:
         along = [series(record) for record in records]
         for method in along[0]:
             of = [each[method] for each in along if method in each]
+            over_seeds = _over([record.seed for record, each in zip(records, along, strict=True) if method in each])
             reference = [each.get("samples", each[method]) for each in along if method in each]
             ratios = [a.average() / b.average() for a, b in zip(of, reference, strict=True)]
             middles = [each.at(each.steps[-1] / 2) for each in of]
@@ -54,11 +55,11 @@ def table(results: Results) -> pd.DataFrame:
                     "optimizer": optimizer_of(records[0]) or MISSING,
                     "learning rate": _rate(records[0]),
                     "measured by": method_name(method, records[0]),
-                    "start": _over_seeds([float(each.values[0]) for each in of]),
-                    "middle": _over_seeds(middles),
-                    "end": _over_seeds([float(each.values[-1]) for each in of]),
-                    "mean over its progress": _over_seeds([each.average() for each in of]),
-                    "of that by single samples": MISSING if method == "samples" else _over_seeds(ratios),
+                    "start": over_seeds([float(each.values[0]) for each in of]),
+                    "middle": over_seeds(middles),
+                    "end": over_seeds([float(each.values[-1]) for each in of]),
+                    "mean over its progress": over_seeds([each.average() for each in of]),
+                    "of that by single samples": MISSING if method == "samples" else over_seeds(ratios),
                     "without a value": _without(of),
                 }
             )
@@ -70,8 +71,9 @@ def _rate(record: Record) -> str:
     return MISSING if rate is None else f"{rate:g}"
 
 
-def _over_seeds(values: Sequence[float]) -> str:
-    return interval(median_interval(values))
+def _over(seeds: Sequence[int]) -> Callable[[Sequence[float]], str]:
+    """Return what puts values of trials of these seeds into words; a seed that ran twice counts once."""
+    return lambda values: interval(median_interval(values, seeds=seeds))
 
 
 def _without(of: Sequence[Series]) -> str:
@@ -171,7 +173,8 @@ def sampling_law(results: Results) -> str:
         if first.workload in seen:
             continue  # strategies that make the same steps say the same
         seen.add(first.workload)
-        found = median_interval([variance_exponent(record) for record in records], positive=False)
+        powers, seeds = [variance_exponent(record) for record in records], [record.seed for record in records]
+        found = median_interval(powers, positive=False, seeds=seeds)
         if math.isnan(found.low):
             continue
         off = found.high + OF_FEW_BATCHES < -1 or found.low - OF_FEW_BATCHES > -1

@@ -13,6 +13,7 @@ from paceline.bench.analysis.cells import cells_of, find
 from paceline.bench.analysis.critical_batch_fit import fit
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.leave_one_out import leave_one_out
+from paceline.bench.analysis.noise_along_run import averages, observed
 from paceline.bench.analysis.paired import compared, score_difference
 from paceline.bench.analysis.rate_exponent import exponent
 from paceline.bench.analysis.rate_searches import searches
@@ -21,9 +22,10 @@ from paceline.bench.analysis.seeds import each_once
 from paceline.bench.analysis.statistics import compare, median_interval
 from paceline.bench.analysis.time_to_target import crossings
 from paceline.bench.records.record import Record
+from paceline.bench.report import noise_scale
 from paceline.bench.report.merge import merge
 from paceline.bench.report.wording import ratio, times
-from tests.synthetic import raced, results, searched, swept, write
+from tests.synthetic import noises, raced, results, searched, swept, write
 
 
 def test_a_seed_counts_once_with_the_median_of_its_trials() -> None:
@@ -156,3 +158,16 @@ def test_the_search_of_a_rate_is_found_after_a_rerun_of_one_seed() -> None:
     once = pd.DataFrame(rows, columns=["lr", "seed", "samples_to_target"])
     more = pd.concat([once, once[once["seed"] == 1]])
     assert _best(once) == _best(more) == 0.1
+
+
+def test_noise_scales_know_no_more_after_a_rerun_of_the_same_seeds() -> None:
+    first = noises([40.0, 44.0, 36.0])
+    once, more = results(first), results(again(first))
+    [own], [both] = observed(once).values(), observed(more).values()
+    assert len(both) == 2 * len(own)
+    assert averages(both) == averages(own)
+    assert (
+        noise_scale.table(more)
+        .drop(columns="without a value")
+        .equals(noise_scale.table(once).drop(columns="without a value"))
+    )
