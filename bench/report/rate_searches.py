@@ -14,11 +14,15 @@ from paceline.bench.analysis.tuning_effort import EFFORTS, Standing, best_of, op
 from paceline.bench.report.metrics import columns
 from paceline.bench.report.wording import MISSING, in_seconds, listed, number, number_of, percent
 
+# The columns that tell what more or less tuning would do.
+OF_EFFORT = (*(f"best of {k}" for k in EFFORTS[1:]), "optimism")
+
 
 def table(results: Results, comparison: str, metric: str | None = None) -> pd.DataFrame:
     """Return the searches of a comparison: the best rate, how sure it is, and what it is worth.
 
-    Scores and ways to the target are those measured at the best rate; all else is told by the search's own trials.
+    Scores and ways to the target are those measured at the best rate; all else is told by the search's own trials. What
+    no search can tell has no column.
 
     Args:
         results: see ``searches``.
@@ -26,13 +30,14 @@ def table(results: Results, comparison: str, metric: str | None = None) -> pd.Da
         metric: see ``searches``.
     """
     measured = {(cell["cell"], cell["environment"]): cell for cell in cells_of(results, comparison)}
-    return pd.DataFrame(
-        [
-            _row(one, standing, measured.get((one.search, one.environment)))
-            for standing in standings(results, comparison, metric)
-            for one in standing.searches
-        ]
-    )
+    rows = [
+        _row(one, standing, measured.get((one.search, one.environment)))
+        for standing in standings(results, comparison, metric)
+        for one in standing.searches
+    ]
+    # Few rates, or one seed, say nothing of these.
+    untold = [name for name in OF_EFFORT if all(row[name] == MISSING for row in rows)]
+    return pd.DataFrame(rows).drop(columns=untold, errors="ignore")
 
 
 def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str, str]:
