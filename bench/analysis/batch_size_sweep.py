@@ -1,7 +1,8 @@
 """The sweep over batch sizes, each at the best of the learning rates that were searched for it.
 
 Samples and steps to target over batch size follow a hyperbola (``analysis.critical_batch_fit``), seconds do not: they
-add what a step costs on this machine.
+add what a step costs on this machine. That the training set ends, at N samples, leaves a hyperbola: batches without
+replacement have a noise of 1/B - 1/N, and 1/B_crit is less by 1/N.
 """
 
 from dataclasses import dataclass, replace

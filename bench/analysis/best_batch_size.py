@@ -24,9 +24,9 @@ class Best:
         cell: the best of those that reached the target in every trial; None if there is none.
         others: every other batch size against it, by batch size: also those that missed the target. Undecided unless
             the difference stands among all: see ``best_of``.
+        prices: what each of the others takes over the best, by batch size, without the luck that made it the best.
         tied: those of the others that are not resolved to take more, and reached the target in every trial.
         excluded: those that did not reach the target in every trial.
-        regret: what choosing a batch size is expected to cost over the best one, as a share; NaN below three seeds.
     """
 
     metric: str
@@ -34,7 +34,7 @@ class Best:
     others: dict[float, Pair]
     tied: tuple[float, ...]
     excluded: tuple[float, ...]
-    regret: Mapping[float, float] = field(default_factory=dict)
+    prices: Mapping[float, Pair] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:
@@ -55,11 +55,11 @@ def best(sweep: Sweep, metric: str) -> Best:
         return Best(metric, None, {}, (), excluded)
     found = best_of(sweep.measured, in_order(eligible, metric), metric)
     others = {float(cell["batch_size"]): one for cell, one in found.others}
-    others |= {float(cell["batch_size"]): pair(sweep.measured, cell, found.cell, metric) for cell in missed}
-    sizes = [float(cell["batch_size"]) for cell in (found.cell, *(cell for cell, _ in found.others))]
-    regret = dict(zip(sizes, found.regret, strict=True))
+    prices = {float(cell["batch_size"]): price for (cell, _), price in zip(found.others, found.prices, strict=True)}
+    late = {float(cell["batch_size"]): pair(sweep.measured, cell, found.cell, metric) for cell in missed}
+    others, prices = others | late, prices | late
     tied = tuple(sorted(float(cell["batch_size"]) for cell, _ in found.tied))
-    return Best(metric, found.cell, dict(sorted(others.items())), tied, excluded, regret)
+    return Best(metric, found.cell, dict(sorted(others.items())), tied, excluded, dict(sorted(prices.items())))
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,13 @@ class Price:
         rule: in words.
         batch_size: that it names here.
         seconds: its seconds to target over those of the fastest batch size; None if it is the fastest.
+        verdict: whether it is resolved to take more than the fastest, among all.
     """
 
     rule: str
     batch_size: float
     seconds: Pair | None
+    verdict: str = ""
 
 
 def prices(sweep: Sweep) -> list[Price]:
@@ -90,4 +92,8 @@ def prices(sweep: Sweep) -> list[Price]:
     rules["the largest that was run"] = max(float(c["batch_size"]) for c in sweep.cells if c["samples_per_second"] > 0)
     if COMMON in sweep.rates:
         rules["a common default"] = COMMON
-    return [Price(rule, size, fastest.others.get(size)) for rule, size in rules.items()]
+    return [
+        Price(rule, size, fastest.prices[size], fastest.others[size].verdict) if size in fastest.prices
+        else Price(rule, size, None)
+        for rule, size in rules.items()
+    ]  # fmt: skip

@@ -175,6 +175,6 @@ def method_name(method: str, record: Record) -> str:
 
 
 def averages(records: Sequence[Record]) -> Interval:
-    """Return the noise scale, a mean over each run's progress, over trials, by the most exact method of each."""
+    """Return the noise scale, a mean over each run's progress, over seeds, by the most exact method of each."""
     best = [next(iter(series(record).values())) for record in records]
-    return median_interval([each.average() for each in best])
+    return median_interval([each.average() for each in best], seeds=[record.seed for record in records])

@@ -49,15 +49,14 @@ def exponent(sweep: Sweep) -> Exponent:
     """Fit all trials of the searches at once: samples to target over rate and batch size; see ``fit``.
 
     Rates at which a trial failed say nothing of how many samples they take, and are left out, as are batch sizes whose
-    best rate is at the edge of those that were tried: it may lie beyond.
+    best rate is at the edge of those that were tried: it may lie beyond. A seed that ran twice counts once.
     """
     found, rates = sweep.searched, sweep.rates
     failed = found["samples_to_target"].isna().groupby([found["batch_size"], found["lr"]]).transform("any")
     inside = {size for size, rate in rates.items() if not rate.outermost}
     used = found[~failed & found["batch_size"].isin(inside)]
-    return fit(
-        used["batch_size"].to_numpy(float), used["lr"].to_numpy(float), used["samples_to_target"].to_numpy(float)
-    )
+    once = used.groupby(["batch_size", "lr", "seed"])["samples_to_target"].median().reset_index()
+    return fit(*(once[name].to_numpy(float) for name in ("batch_size", "lr", "samples_to_target")))
 
 
 def fit(batch_sizes: npt.ArrayLike, rates: npt.ArrayLike, samples: npt.ArrayLike) -> Exponent:

@@ -154,8 +154,12 @@ def _untrained(results: Results, trials: pd.DataFrame) -> float:
 
 
 def _searched(rows: pd.DataFrame, where: tuple[str, str, str, str], metric: str, higher: bool) -> Searched | None:
-    """Return one search, of the rates that were tried with all seeds; None if there is no such rate."""
-    tables = {name: rows.pivot_table(name, "lr", "seed", aggfunc="last") for name in ("chosen_by", "cost", "failed")}
+    """Return one search, of the rates that were tried with all seeds; None if there is no such rate.
+
+    A seed that ran twice at a rate counts once, with the median of its trials; it failed if any of them did.
+    """
+    once = rows.groupby(["lr", "seed"]).agg({"chosen_by": "median", "cost": "median", "failed": "max"})
+    tables = {name: once[name].unstack("seed") for name in ("chosen_by", "cost", "failed")}
     complete = tables["cost"].dropna().index
     if not len(complete):
         return None

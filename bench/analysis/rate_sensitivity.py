@@ -7,13 +7,11 @@ import numpy as np
 from scipy import stats
 
 from paceline.bench.analysis.rate_searches import SCORE, Searched
+from paceline.bench.analysis.scores import error_of
 from paceline.bench.analysis.statistics import CONFIDENCE, Floats
 
-# A basin holds the rates that lose no more than this share of the best: of a time to target, of a score.
-LOSS_OF_TIME, LOSS_OF_SCORE = 0.20, 0.01
-
-# A basin holds the rates that lose no more than this share of the best: of a time to target, of a score.
-LOSS_OF_TIME, LOSS_OF_SCORE = 0.20, 0.01
+# A basin holds the rates that lose no more than this share of the best: of its time to target, of its score's error.
+LOSS_OF_TIME, LOSS_OF_ERROR = 0.20, 0.10
 
 # So many times the best rate's time to target needs no test to be called worse.
 FAR = 3.0
@@ -76,7 +74,7 @@ class Basin:
 
 
 def basin(found: Searched) -> Basin:
-    """Return the rates around the best within 20 % of its time to target, or within 1 % of its score.
+    """Return the rates around the best within 20 % of its time to target, or within 10 % of its score's error.
 
     By the means over all seeds, joined by straight lines over the logarithm of the rate. NaN where the best rate
     always failed.
@@ -85,7 +83,7 @@ def basin(found: Searched) -> Basin:
     if found.failed[best].all():
         return Basin(np.nan, np.nan, False, False)
     if found.metric == SCORE:
-        most = cost[best] + LOSS_OF_SCORE * abs(cost[best])
+        most = cost[best] + LOSS_OF_ERROR * error_of(found.sign * float(cost[best]), found.higher)
     else:
         cost, most = np.log(cost), math.log(cost[best] * (1 + LOSS_OF_TIME))
     logs = np.log10(found.rates)

@@ -15,7 +15,7 @@ from paceline.bench.analysis.cells import cells_of, find
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.noise_along_run import averages, observed, optimizer_of
 from paceline.bench.analysis.noise_prediction import ratio_to
-from paceline.bench.analysis.paired import score_difference
+from paceline.bench.analysis.scores import ScoreGap, score_gap
 from paceline.bench.analysis.statistics import Interval
 
 COMPARISON = "reproductions"
@@ -28,9 +28,6 @@ MNIST1D = ("mnist1d-linear", "mnist1d-mlp", "mnist1d-cnn", "mnist1d-gru")
 
 # The batch size that batch size 1 is compared with.
 LARGER = {"mnist5k": 64, LANGUAGE: 16}
-
-# A score is no worse if it falls short by less than this share of it.
-NO_WORSE = 0.01
 
 # Trials below which there is no interval, and so no verdict.
 FEWEST = 3
@@ -199,7 +196,7 @@ class Judged:
         workload: its name.
         what: the statement.
         difference: by how much ``a`` scored better than ``b`` on the same seed, with interval.
-        score: the median score of ``b``, in which the margin is counted.
+        score: the median score of ``b``.
         verdict: "holds", "fails", "equivalent" (that it is better, where no difference is as large as the margin), "not
             resolved", or "no verdict at n=2".
     """
@@ -221,23 +218,23 @@ def statements(results: Results) -> list[Judged]:
             a, b = (find(cells, labels.get(label, label)) for label in (statement.a, statement.b))
             if a is None or b is None:
                 continue
-            difference = Interval(*score_difference(results, a, b))
-            verdict = _verdict(statement, difference, NO_WORSE * abs(b["final_score"]))
+            gap = score_gap(results, a, b)
+            verdict = _verdict(statement, gap)
             if verdict == "fails" and workload in TOO_FEW_RATES:
                 verdict = "not resolved"
             found.append(
-                Judged(workload, statement.what.format(larger=larger), difference, float(b["final_score"]), verdict)
+                Judged(workload, statement.what.format(larger=larger), gap.interval, float(b["final_score"]), verdict)
             )
     return found
 
 
-def _verdict(statement: Statement, difference: Interval, margin: float) -> str:
+def _verdict(statement: Statement, gap: ScoreGap) -> str:
+    """Return what a difference says of a statement; first whether it is one at all."""
+    difference = gap.interval
     if difference.n < FEWEST or math.isnan(difference.low):
         return f"no verdict at n={difference.n}"
     if not statement.better:
-        worse, no_worse = difference.high < -margin, difference.low > -margin
+        worse, no_worse = difference.high < -gap.margin, difference.low > -gap.margin
         return "holds" if no_worse else "fails" if worse else "not resolved"
-    # First whether it is a difference at all: an end of the interval a hair above or below 0 is not what decides.
-    if -margin <= difference.low and difference.high <= margin:
-        return "equivalent"
-    return "holds" if difference.low > 0 else "fails" if difference.high < 0 else "not resolved"
+    words = {"equivalent": "equivalent", "better": "holds", "worse": "fails"}
+    return words.get(gap.verdict, "not resolved")

@@ -92,9 +92,13 @@ def search_of(results: Results, cell: Cell, tuning: Path = TUNING) -> pd.DataFra
 
 
 def _best(searched: pd.DataFrame) -> float:
-    """Return the rate that a search chose: fewest misses, then fewest samples; NaN where none reached the target."""
+    """Return the rate that a search chose: fewest misses, then fewest samples; NaN where none reached the target.
+
+    A seed that ran twice counts once.
+    """
     reached = searched["samples_to_target"].replace(np.inf, np.nan)
-    samples = reached.groupby(searched["lr"]).agg(["size", "count", "mean"])
+    once = reached.groupby([searched["lr"], searched["seed"]]).agg(lambda own: own.median(skipna=False))
+    samples = once.groupby(level="lr").agg(["size", "count", "mean"])
     samples = samples[samples["count"] > 0]
     ranked = samples.assign(missed=samples["size"] - samples["count"]).sort_values(["missed", "mean"])
     return float(ranked.index[0]) if len(ranked) else np.nan

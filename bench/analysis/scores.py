@@ -15,14 +15,18 @@ ScoreVerdict = Literal["better", "worse", "equivalent", "undecided"]
 MARGIN_IN_WORDS = f"within {100 * MARGIN:g} % of the error (1 - score where more is better) counts as none"
 
 
-def margin_of(score: float, higher: bool) -> float:
-    """Return how far apart two scores may be and still count as equal: a share of the error, not of the score.
+def error_of(score: float, higher: bool) -> float:
+    """Return what of a score is error: 1 - score of a share that is better the higher, else its size.
 
-    So an accuracy of 0.94 and an error of 0.06 have the same margin. A score that is better the higher and is no share
-    has no error: the share is then of itself.
+    Shares of it are the same whether an accuracy of 0.94 is reported, or an error of 0.06. A score that is better the
+    higher and is no share has no error: it stands for itself.
     """
-    error = 1 - score if higher and 0 <= score <= 1 else abs(score)
-    return MARGIN * error
+    return 1 - score if higher and 0 <= score <= 1 else abs(score)
+
+
+def margin_of(score: float, higher: bool) -> float:
+    """Return how far apart two scores may be and still count as equal: a share of the error, not of the score."""
+    return MARGIN * error_of(score, higher)
 
 
 def score_verdict(low: float, high: float, margin: float) -> ScoreVerdict:
@@ -41,6 +45,7 @@ class ScoreGap:
         verdict: on it.
         converged: whether both had reached the target by their end, in the median: else they were compared on the way.
         steps: after how many they were compared, in the median.
+        margin: within which a difference counts as none: see ``margin_of``.
         judged: the verdict at another error rate than 5 %.
     """
 
@@ -48,6 +53,7 @@ class ScoreGap:
     verdict: ScoreVerdict
     converged: bool
     steps: float
+    margin: float
     judged: Callable[[float], ScoreVerdict] = field(repr=False, compare=False)
 
     @property
@@ -78,7 +84,7 @@ def score_gap(results: Results, a: Cell, b: Cell) -> ScoreGap:
     converged = all(sign * (float(each.median()) - record.target) >= 0 for each in scores)
     steps = float(own[0]["steps"].median())
     # Blocks are added by what trials take, not by their scores: looking often does not favour any score.
-    return ScoreGap(interval(ERROR), judged(ERROR), converged, steps, judged)
+    return ScoreGap(interval(ERROR), judged(ERROR), converged, steps, margin, judged)
 
 
 def grain_of(results: Results, workload: str) -> float:

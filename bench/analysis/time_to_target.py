@@ -162,18 +162,29 @@ def times_within(records: Iterable[Record], budget: float, penalty: float = 1.0)
 
 
 def fixed_budget(records: Iterable[Record], column: str = "seconds") -> float:
-    """Return the largest budget at which every trial that trained was still training, in the unit of ``column``.
+    """Return when the fastest cell typically reached the target, in the unit of ``column``: the least median of any.
 
-    Trials stop at the target, so there is no later score of the first to get there: the budget ends with it.
+    That is a budget one might give to all. When the very first trial of any got there would be none: the more trials,
+    the sooner it would come. Where no cell reached the target in half of its trials, it is the least that one spent.
+
+    Args:
+        records: the trials of all cells that are compared.
+        column: of their curves.
     """
-    ends = [record.curve[column][-1] for record in records if record.curve["step"]]
-    return float(min(ends, default=np.nan))
+    spent, reached = [], dict[str, list[float]]()
+    for record in records:
+        if record.curve["step"]:
+            spent.append(float(record.curve[column][-1]))
+            reached.setdefault(record.cell, []).append(spent[-1] if record.status == "reached" else np.inf)
+    typical = min((float(np.median(own)) for own in reached.values()), default=np.inf)
+    return typical if np.isfinite(typical) else min(spent, default=np.nan)
 
 
 def quality_at(records: Iterable[Record], budget: float, column: str = "seconds") -> Interval:
     """Return the median validation score at a budget, as of the last evaluation *before* it.
 
-    Before it, so that no trial is judged by the very evaluation that ended it, which may have been a lucky one. NaN
+    Before it, so that no trial is judged by the very evaluation that ended it, which may have been a lucky one. A trial
+    that ended at the target sooner counts with its last score before that hit, at the least: it has no later one. NaN
     if a trial had not been scored by then: the others would be no fair sample.
     """
     seeds, scores = [], []
@@ -181,6 +192,8 @@ def quality_at(records: Iterable[Record], budget: float, column: str = "seconds"
         if record.curve["step"]:
             seeds.append(record.seed)
             places, better = scored(record, column)
+            if record.status == "reached" and record.stop_at_target:
+                places, better = places[:-1], better[:-1]
             earlier = better[places < budget]
             sign = 1 if record.higher_is_better else -1
             scores.append(record.target + sign * earlier[-1] if len(earlier) else np.nan)

@@ -1,14 +1,14 @@
 """What the report shows of ``bench_batch_size.py``: throughput and memory over batch size."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from paceline.bench.analysis.best_of import shares_of_best
 from paceline.bench.analysis.cells import Cell, cells_of, in_order
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import pair
-from paceline.bench.analysis.statistics import Comparison
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.metrics import columns, median_of
 from paceline.bench.report.plots import batch_size as plots
@@ -60,11 +60,16 @@ def decisions(results: Results) -> list[Decision]:
 
 
 def _saturating(results: Results, constraint: str, cells: list[Cell]) -> Decision:
-    """Choose the smallest batch within ``SATURATED`` of the best throughput, if one can be told."""
+    """Choose the smallest batch within ``SATURATED`` of the best throughput, if one can be told.
+
+    The best of many was lucky too: shares are of the best of other seeds.
+    """
     best = max(cells, key=lambda cell: float(cell["samples_per_second"]))
     top = f"Best at B={_b(best)}: {median_of(best, 'samples_per_second')}."
     smaller = [cell for cell in cells if cell["batch_size"] <= best["batch_size"]]
-    shares = {_b(cell): _share(results, cell, best) for cell in smaller}
+    of_best = shares_of_best(results, cells, "samples_per_second")
+    shares = {_b(cell): share for cell, share in zip(cells, of_best, strict=True) if cell in smaller}
+    shares[_b(best)] = replace(shares[_b(best)], ratio=1.0, low=1.0, high=1.0)
     fewest = min(share.n for share in shares.values())
     if fewest < 3:
         return Decision(constraint, NOT_DECIDED, f"No interval at n={fewest}: run at least 3 seeds. {top}")
@@ -94,12 +99,6 @@ def _time_to_target(results: Results, cell: Cell) -> str:
     if any(swept["workload"] == cell["workload"] for swept in cells_of(results, "critical_batch")):
         return f'the time to the target is another matter: see "{cell["workload"]}: batch size fastest to target"'
     return "run bench_critical_batch.py for the samples and seconds that the target takes at each batch size"
-
-
-def _share(results: Results, cell: Cell, best: Cell) -> Comparison:
-    if cell is best:
-        return Comparison(1.0, 1.0, 1.0, "equivalent", int(best["n"]))
-    return pair(results, cell, best, "samples_per_second").comparison
 
 
 def _b(cell: Cell) -> str:

@@ -3,7 +3,8 @@
 A claim **holds** or **fails** where the interval of the comparison decides it, is **equivalent** where the interval
 lies within the margin, **depends** where it turns on something that was measured, and is **undecided** where what was
 measured does not decide it, with how many more seeds might. What has no benchmark, or was not run, is **not measured**.
-All comparisons are of trials in the same block; those of one claim are corrected together.
+All comparisons are of trials in the same block; those of one claim are corrected together. That larger batches reduce
+the variance of updates is no claim but arithmetic: the report has it among the checks (``noise_scale.sampling_law``).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ import pandas as pd
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     critical_batch,
-    noise_scale,
     optimizers,
     precision,
     regularization,
@@ -76,10 +76,6 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
         _none_yet("data that drift, scored before they are learned from, against retraining"),
     ),
     ("Mini-batches save computation and memory against full batch", strategy_claims.mini_batches_save),
-    (
-        "Larger batches reduce the variance of the updates",
-        noise_scale.larger_batches_vary_less,
-    ),
     (
         "The learning rate should grow with the batch size (linearly; as the square root)",
         critical_batch.rate_should_grow,

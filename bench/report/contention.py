@@ -1,5 +1,6 @@
 """How many trials had to share their cores, and what became of them."""
 
+from paceline.bench.analysis.cells import Cell, name_of
 from paceline.bench.analysis.frames import Results
 from paceline.bench.records.contamination import LARGEST_CLEAN_SHARE
 from paceline.bench.report.wording import listed
@@ -28,3 +29,14 @@ def sentence(results: Results) -> str:
         f"{repeated} of them were repeated and do not count."
         + (f" {len(still)} count although they are contaminated: of {cells}." if len(still) else "")
     )
+
+
+def touched(results: Results, *cells: Cell) -> str:
+    """Return a sentence that names those of ``cells`` of which contaminated trials count; or ""."""
+    said = []
+    for cell in cells:
+        trials = results.trials[(results.trials["search"] == "") & (results.trials["cell"] == cell["cell"])]
+        own = trials[(trials["comparison"] == cell["comparison"]) & (trials["environment"] == cell["environment"])]
+        if count := int(own["contaminated"].astype(bool).sum()):
+            said.append(f"{name_of(cell)} ({count} of {len(own)})")
+    return f"Contaminated trials count in {listed(dict.fromkeys(said))}." if said else ""

@@ -11,6 +11,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair
 from paceline.bench.analysis.rate_exponent import Exponent, exponent
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
+from paceline.bench.report.contention import touched
 from paceline.bench.report.judging import Finding, Judged, over_workloads
 from paceline.bench.report.metrics import columns, median_of
 from paceline.bench.report.plots import critical_batch as plots
@@ -60,8 +61,8 @@ def _price(fastest: Best, size: float) -> str:
         return MISSING
     if size not in fastest.others:
         return "fastest"
-    found = fastest.others[size]
-    return f"{ratio(found)}{' (not resolved)' if size in fastest.tied and found.verdict == 'undecided' else ''}"
+    open_ = size in fastest.tied and fastest.others[size].verdict == "undecided"
+    return f"{ratio(fastest.prices[size])}{' (not resolved)' if open_ else ''}"
 
 
 def fits(results: Results) -> pd.DataFrame:
@@ -147,6 +148,7 @@ def best_sizes(results: Results) -> pd.DataFrame:
             row[f"fewest {counted}"] = _choice(best(sweep, f"{counted}_to_target"))
         for price in prices(sweep):
             cost = "fastest" if price.seconds is None else f"{ratio(price.seconds)} the seconds"
+            cost += " (not resolved)" if price.verdict == "undecided" else ""
             row[f"price of {price.rule}"] = f"B={price.batch_size:g}: {cost}"
         rows.append(row)
     return pd.DataFrame(rows).fillna(MISSING)
@@ -170,7 +172,8 @@ def decisions(results: Results) -> list[Decision]:
         whose = f" ({sweep.trainer})" if names.count(sweep.workload) > 1 else ""
         for metric, what in (("seconds_to_target", "fastest to target"), ("samples_to_target", "fewest samples")):
             constraint = f"{sweep.workload}: batch size {what}{whose}"
-            rows.append(Decision(constraint, *_decision(sweep, best(sweep, metric))))
+            choice, why = _decision(sweep, best(sweep, metric))
+            rows.append(Decision(constraint, choice, f"{touched(results, *sweep.cells)} {why}".strip()))
     return rows or not_run("batch size at its own best learning rate", BENCHMARK)
 
 
@@ -181,18 +184,19 @@ def _decision(sweep: Sweep, found: Best) -> tuple[str, str]:
     size = float(found.cell["batch_size"])
     spent = f"{median_of(found.cell, found.metric)}{' samples' if found.metric == 'samples_to_target' else ''}"
     sentences = [f"B={size:g}, at a learning rate of {sweep.rates[size].best:g}: median {spent}."]
-    ties = {tied: found.others[tied] for tied in found.tied}
-    sentences += [_tie(tied, pair_) for tied, pair_ in sorted(ties.items(), key=_distance)]
-    worse = {s: p for s, p in found.others.items() if s not in found.tied and s not in found.excluded}
+    ties = {tied: found.prices[tied] for tied in found.tied}
+    sentences += [_tie(tied, found.others[tied], price) for tied, price in sorted(ties.items(), key=_distance)]
+    worse = {s: p for s, p in found.prices.items() if s not in found.tied and s not in found.excluded}
+    warned = _warnings(sweep) if found.metric == "seconds_to_target" else {}
     if worse:
         nearest = min(worse.items(), key=_distance)
-        sentences.append(f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
-    if found.metric == "seconds_to_target":
-        sentences += _warnings(sweep)
+        sentences.append("" if nearest[0] in warned else f"B={nearest[0]:g} takes {times(nearest[1])} as much.")
+    sentences += warned.values()
     default = [size for size, rate in sweep.rates.items() if not rate.tried]
     unequal = f" No rate was searched for B={_sizes(default)}." if default else ""
     sentences.append(f"Each batch size at the learning rate found for it, on other seeds.{unequal}")
     sizes = sorted([size, *found.tied])
+    sentences.append(_next_to(sweep, sizes))
     choice = listed([f"B={s:g}" for s in sizes], "or") if found.decided else NOT_DECIDED
     return choice, " ".join(filter(None, [*sentences, excluded, _critical(sweep)]))
 
@@ -201,24 +205,32 @@ def _distance(item: tuple[float, Pair]) -> float:
     return item[1].comparison.ratio
 
 
-def _tie(size: float, found: Pair) -> str:
+def _tie(size: float, found: Pair, price: Pair) -> str:
     if found.verdict == "equivalent":
         return f"B={size:g} is equivalent: {times(found)} as much."
     more = "; at least 3 seeds are needed" if found.comparison.n < 3 else ""
-    return f"B={size:g} takes {times(found)} as much: not resolved{more}."
+    return f"B={size:g} takes {times(price)} as much: not resolved{more}."
 
 
-def _warnings(sweep: Sweep) -> list[str]:
-    """Return what the rules cost that are not the fastest, each batch size once."""
+def _next_to(sweep: Sweep, sizes: Sequence[float]) -> str:
+    """Return which batch sizes were tried next to those chosen: the best may lie anywhere up to there."""
+    tried = sorted(float(cell["batch_size"]) for cell in sweep.cells)
+    below, above = [s for s in tried if s < min(sizes)], [s for s in tried if s > max(sizes)]
+    ends = [*below[-1:], *above[:1]]
+    return f"Tried next to {'it' if len(sizes) == 1 else 'these'}: {listed(f'B={s:g}' for s in ends)}." if ends else ""
+
+
+def _warnings(sweep: Sweep) -> dict[float, str]:
+    """Return what the rules cost that are resolved not to be the fastest, by batch size."""
     by_size: dict[float, list[Price]] = {}
     for price in prices(sweep):
-        if price.seconds is not None:
+        if price.seconds is not None and price.verdict == "slower":
             by_size.setdefault(price.batch_size, []).append(price)
-    return [
-        f"B={size:g} ({listed(price.rule for price in same)}) would take {times(same[0].seconds)} the seconds."
+    return {
+        size: f"B={size:g} ({listed(price.rule for price in same)}) would take {times(same[0].seconds)} the seconds."
         for size, same in by_size.items()
         if same[0].seconds is not None
-    ]
+    }
 
 
 def _excluded(sweep: Sweep, found: Best) -> str:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from paceline.bench.analysis.cells import Cell, name_of
 from paceline.bench.analysis.frames import Results, not_equivalent
+from paceline.bench.report.contention import touched
 from paceline.bench.report.wording import MISSING, number
 
 
@@ -39,9 +40,13 @@ def no_equal(results: Results, cell: Cell) -> str:
 
 
 def reservations(results: Results, *cells: Cell) -> str:
-    """Return a sentence for each strategy of ``cells`` that is no equal of the others, which says why; or ""."""
+    """Return what speaks against a plain reading of ``cells``; or "".
+
+    A sentence for each strategy that is no equal of the others, which says why; and which count contaminated trials.
+    """
     said = dict.fromkeys((_called(cell), no_equal(results, cell)) for cell in cells)
-    return " ".join(f"Beware: {name} {why}." for name, why in said if why)
+    sentences = [f"Beware: {name} {why}." for name, why in said if why]
+    return " ".join(filter(None, [*sentences, touched(results, *cells)]))
 
 
 def _called(cell: Cell) -> str:

@@ -1,6 +1,7 @@
 """What the report shows of ``bench_noise_scale.py``: along the run, beside the critical batch size, and as advice."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -19,11 +20,16 @@ from paceline.bench.analysis.noise_along_run import (
 from paceline.bench.analysis.noise_prediction import ADAPTIVE, Prediction, predictions, ratio_to
 from paceline.bench.analysis.statistics import Interval, median_interval
 from paceline.bench.records.record import Record
-from paceline.bench.report.judging import Finding, Judged, as_verdict, over_workloads
 from paceline.bench.report.plots import noise_scale as plots
 from paceline.bench.report.wording import MISSING, interval, listed, number, number_of, ratio, with_interval
 
 PLOTS = {"noise_scale": plots.noise_scale}
+
+# By how much the power of B comes out too large where a variance is of a few batches: the logarithm of it is too small.
+OF_FEW_BATCHES = 0.05
+
+# An interval that reaches further from the power of 1/B than this tells nothing.
+TELLING = 0.5
 
 UNDER_ADAPTIVE = (
     "it is no critical batch size here: {optimizer} rescales the gradient entry by entry, and under Adam the noise "
@@ -38,6 +44,7 @@ def table(results: Results) -> pd.DataFrame:
         along = [series(record) for record in records]
         for method in along[0]:
             of = [each[method] for each in along if method in each]
+            over_seeds = _over([record.seed for record, each in zip(records, along, strict=True) if method in each])
             reference = [each.get("samples", each[method]) for each in along if method in each]
             ratios = [a.average() / b.average() for a, b in zip(of, reference, strict=True)]
             middles = [each.at(each.steps[-1] / 2) for each in of]
@@ -48,11 +55,11 @@ def table(results: Results) -> pd.DataFrame:
                     "optimizer": optimizer_of(records[0]) or MISSING,
                     "learning rate": _rate(records[0]),
                     "measured by": method_name(method, records[0]),
-                    "start": _over_seeds([float(each.values[0]) for each in of]),
-                    "middle": _over_seeds(middles),
-                    "end": _over_seeds([float(each.values[-1]) for each in of]),
-                    "mean over its progress": _over_seeds([each.average() for each in of]),
-                    "of that by single samples": MISSING if method == "samples" else _over_seeds(ratios),
+                    "start": over_seeds([float(each.values[0]) for each in of]),
+                    "middle": over_seeds(middles),
+                    "end": over_seeds([float(each.values[-1]) for each in of]),
+                    "mean over its progress": over_seeds([each.average() for each in of]),
+                    "of that by single samples": MISSING if method == "samples" else over_seeds(ratios),
                     "without a value": _without(of),
                 }
             )
@@ -64,8 +71,9 @@ def _rate(record: Record) -> str:
     return MISSING if rate is None else f"{rate:g}"
 
 
-def _over_seeds(values: Sequence[float]) -> str:
-    return interval(median_interval(values))
+def _over(seeds: Sequence[int]) -> Callable[[Sequence[float]], str]:
+    """Return what puts values of trials of these seeds into words; a seed that ran twice counts once."""
+    return lambda values: interval(median_interval(values, seeds=seeds))
 
 
 def _without(of: Sequence[Series]) -> str:
@@ -146,33 +154,36 @@ def _held_against(found: Prediction) -> dict[str, str]:
     size = float(measured.cell["batch_size"])
     if found.fastest == size:
         regret = "none: it is the fastest"
-    elif found.fastest in measured.others:
-        regret = f"{ratio(measured.others[found.fastest])} the seconds"
+    elif found.fastest in measured.prices:
+        regret = f"{ratio(measured.prices[found.fastest])} the seconds"
     else:
         regret = f"not known: B={number_of(found.fastest)} is not in the sweep"
     return {"fastest in the sweep": number_of(size) + also, "regret": regret}
 
 
-def larger_batches_vary_less(results: Results) -> Judged:
-    """Judge the claim by the power of the batch size with which the variance of the gradient changes."""
-    findings, seen = [], set()
+def sampling_law(results: Results) -> str:
+    """Return whether the gradients that were observed keep the law of sampling, or "" where none were.
+
+    Their variance over batches of B samples goes as 1/B whatever the gradients are, once what batches lack by being
+    drawn without replacement is divided out. So this says nothing of training: if it fails, they were measured wrongly.
+    """
+    said, seen = [], set()
     for records in observed(results).values():
         first = records[0]
-        if first.workload in seen or optimizer_of(first) != "Sgd":
-            continue  # strategies that make the same steps say the same; only Sgd's updates are in proportion
+        if first.workload in seen:
+            continue  # strategies that make the same steps say the same
         seen.add(first.workload)
-        found = median_interval([variance_exponent(record) for record in records], positive=False)
-        less = True if found.high < 0 else False if found.low > 0 else None
+        powers, seeds = [variance_exponent(record) for record in records], [record.seed for record in records]
+        found = median_interval(powers, positive=False, seeds=seeds)
+        if math.isnan(found.low):
+            continue
+        off = found.high + OF_FEW_BATCHES < -1 or found.low - OF_FEW_BATCHES > -1
+        known = max(-1 - found.low, found.high + 1) < TELLING
+        law = "1/B, as sampling demands." if known else "too few were drawn to tell that from 1/B."
         sizes = first.noise["batch_sizes"][0]
-        law = "" if less is None else ", which is 1/B" if found.low <= -1 <= found.high else ", which is not 1/B"
-        findings.append(
-            Finding(
-                as_verdict(less),
-                f"On {first.workload} at weights along the run, the variance of the gradient over batches of "
-                f"{number_of(min(sizes))} to {number_of(max(sizes))} samples, and so of SGD's updates at one rate, "
-                f"goes as the batch size to the power of "
-                f"{interval(found)}{law} (n={found.n}; what batches lack "
-                "by being drawn without replacement is divided out).",
-            )
+        said.append(
+            f"On {first.workload} the variance of the gradient over batches of {number_of(min(sizes))} to "
+            f"{number_of(max(sizes))} samples goes as the batch size to the power of {interval(found)} (n={found.n}): "
+            f"{'not 1/B, so that noise scales here are measured wrongly.' if off else law}"
         )
-    return over_workloads(findings, "bench_noise_scale.py")
+    return " ".join(said)

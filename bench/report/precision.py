@@ -8,6 +8,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair, score_difference, speedup
 from paceline.bench.analysis.precision import precision_pairs
 from paceline.bench.analysis.scores import MARGIN_IN_WORDS, score_gap
+from paceline.bench.analysis.statistics import MARGIN
 from paceline.bench.report.choice import NOT_DECIDED, Decision, not_run
 from paceline.bench.report.equivalence import no_equal, reservations
 from paceline.bench.report.judging import Judged, Point, on_the_way, over_sweep, scores_better, takes_less, where
@@ -35,11 +36,18 @@ def table(results: Results) -> pd.DataFrame:
                 "verdict": gain.verdict,
                 **ratio_column(pair(results, amp, full, "training_memory_bytes"), "training_memory_bytes"),
                 "final score, better by": with_interval(*score_difference(results, amp, full)),
-                "note": no_equal(results, amp),
+                "note": "; ".join(filter(None, [no_equal(results, amp), _turned(amp, full, gain)])),
             }
         )
     found = pd.DataFrame(rows)
     return found if any(row["note"] for row in rows) else found.drop(columns="note", errors="ignore")
+
+
+def _turned(amp: Cell, full: Cell, gain: Pair) -> str:
+    """Return that medians and speed-up point different ways, where they do; or ""."""
+    by_medians, ratio_of_pairs = full["seconds_per_step"] / amp["seconds_per_step"], gain.comparison.ratio
+    turned = (by_medians > 1) != (ratio_of_pairs > 1) and abs(by_medians / ratio_of_pairs - 1) > MARGIN
+    return "the speed-up is taken within blocks: medians over different blocks point the other way" if turned else ""
 
 
 def decisions(results: Results) -> list[Decision]:

@@ -17,11 +17,15 @@ from paceline.bench.report.wording import MISSING, in_seconds, listed, number, n
 
 ALONG = "found along with it"
 
+# The columns that tell what more or less tuning would do.
+OF_EFFORT = (*(f"best of {k}" for k in EFFORTS[1:]), "optimism")
+
 
 def table(results: Results, comparison: str, metric: str | None = None) -> pd.DataFrame:
     """Return the searches of a comparison: the best rate, how sure it is, and what it is worth.
 
-    Scores and ways to the target are those measured at the best rate; all else is told by the search's own trials.
+    Scores and ways to the target are those measured at the best rate; all else is told by the search's own trials. What
+    no search can tell has no column.
 
     Args:
         results: see ``searches``.
@@ -34,8 +38,9 @@ def table(results: Results, comparison: str, metric: str | None = None) -> pd.Da
         for standing in standings(results, comparison, metric)
         for one in standing.searches
     ]
-    found = pd.DataFrame(rows)
-    return found if any(row[ALONG] != MISSING for row in rows) else found.drop(columns=ALONG, errors="ignore")
+    # Few rates, or one seed, say nothing of effort; and most searches are for the rate alone.
+    untold = [name for name in (ALONG, *OF_EFFORT) if all(row[name] == MISSING for row in rows)]
+    return pd.DataFrame(rows).drop(columns=untold, errors="ignore")
 
 
 def _row(found: Searched, standing: Standing, at_best: Cell | None) -> dict[str, str]:

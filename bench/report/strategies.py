@@ -57,7 +57,11 @@ def _rate(results: Results, cell: Cell) -> str:
 
 
 def time_to_target(results: Results) -> pd.DataFrame:
-    """Return each strategy's time to target with its chance of success, both means, and quality at a fixed budget."""
+    """Return what stands beside each strategy's time to target: its chance, quality at a fixed budget, and doubts.
+
+    The time itself stands in ``table``, and in no other way. Where all trials reached the target, both means are left
+    out: they are then the same.
+    """
     found = crossings(results)
     apart, rows = disagreements(found), []
     for cell in in_order(cells_of(results, "strategies"), "workload", "cell"):
@@ -69,7 +73,6 @@ def time_to_target(results: Results) -> pd.DataFrame:
             {
                 "workload": cell["workload"],
                 "strategy": marked(results, cell),
-                "median seconds to target": _time(own.seconds),
                 "success": interval(own.success, "%", 100),
                 "level at the crossing": interval(own.level),
                 "budget": f"{number(own.budget)} s" if own.budget > 0 else MISSING,
@@ -80,11 +83,9 @@ def time_to_target(results: Results) -> pd.DataFrame:
                 "flag": flag(own, apart[key]),
             }
         )
-    return pd.DataFrame(rows)
-
-
-def _time(seconds: Interval) -> str:
-    return "not reached in half of the trials" if math.isinf(seconds.median) else interval(seconds, "s")
+    table = pd.DataFrame(rows)
+    missed = any(own.success.median < 1 for own in found.values())
+    return table if missed else table.drop(columns=["budget", "restricted mean", "PAR-2"], errors="ignore")
 
 
 def _score(score: Interval, at: str) -> str:

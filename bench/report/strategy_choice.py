@@ -87,20 +87,22 @@ def _least(results: Results, constraint: str, cells: list[Cell], metric: str, ex
     apart, same = _of_different_steps(results, measured) if metric == "samples_to_target" else (measured, "")
     found = best_of(results, apart, metric)
     best = found.cell
-    by_ratio = sorted(found.others, key=lambda other: other[1].comparison.ratio)
-    tied = [(name_of(cell), one) for cell, one in by_ratio if one.verdict not in ("slower", "more")]
-    worse = [(name_of(cell), one) for cell, one in by_ratio if one.verdict in ("slower", "more")]
+    others = [(name_of(cell), one, price) for (cell, one), price in zip(found.others, found.prices, strict=True)]
+    by_ratio = sorted(others, key=lambda other: other[2].comparison.ratio)
+    tied = [other for other in by_ratio if other[1].verdict not in ("slower", "more")]
+    worse = [other for other in by_ratio if other[1].verdict in ("slower", "more")]
     reached = f", target reached in {best['n_reached']} of {best['n']} trials" if metric in SPENT else ""
     sentences = [f"{name_of(best)}: median {median_in_words(best, metric)}{reached}."]
-    sentences += [_tie(name, one, len(apart)) for name, one in tied]
+    sentences += [_tie(*other, len(apart)) for other in tied]
     if worse:
-        rest = f"; {listed(name for name, _ in worse[1:])} still more" if len(worse) > 1 else ""
-        sentences.append(f"{worse[0][0]} takes {times(worse[0][1])} as much{rest}.")
+        rest = f"; {listed(name for name, *_ in worse[1:])} still more" if len(worse) > 1 else ""
+        sentences.append(f"{worse[0][0]} takes {times(worse[0][2])} as much{rest}.")
     if not found.others:
         sentences.append("No other strategy qualifies." if not same else "")
-    sentences += [same, _regrets(found) if tied and metric in SPENT else "", _family(len(apart)), excluded]
-    resolvable = all(one.comparison.n >= 3 for _, one in tied)
-    choice = listed([name_of(best), *(name for name, _ in tied)], "or") if resolvable else NOT_DECIDED
+    priced = "What they take is over the best of other seeds." if metric in SPENT and found.others else ""
+    sentences += [same, priced, _regrets(found) if tied and metric in SPENT else "", _family(len(apart)), excluded]
+    resolvable = all(one.comparison.n >= 3 for _, one, _ in tied)
+    choice = listed([name_of(best), *(name for name, *_ in tied)], "or") if resolvable else NOT_DECIDED
     row = Decision(constraint, choice, " ".join(filter(None, sentences)))
     return _with_reservations(results, row, cells, metric in SPENT)
 
@@ -145,17 +147,17 @@ def _family(k: int) -> str:
     return f"The best of {k}, compared with all others at once: in 5 % of runs any verdict here errs." if k > 2 else ""
 
 
-def _tie(name: str, found: Pair, k: int) -> str:
+def _tie(name: str, found: Pair, price: Pair, k: int) -> str:
     if found.verdict == "equivalent":
         return f"{name} is equivalent: {times(found)} as much."
     one = found.comparison
     if one.n < 3:
-        return f"{name} takes {times(found)} as much: their difference is not resolved; at least 3 seeds are needed."
+        return f"{name} takes {times(price)} as much: their difference is not resolved; at least 3 seeds are needed."
     if found.floored:
-        return f"{name} takes {times(found)} as much: below what the measurement can tell, so not resolved."
+        return f"{name} takes {times(price)} as much: below what the measurement can tell, so not resolved."
     if one.low > 1 or one.high < 1:
-        return f"{name} takes {times(found)} as much: apart by itself, but not resolved among {k}."
-    return f"{name} takes {times(found)} as much: their difference is not resolved{more_seeds(seeds_wanted(one))}."
+        return f"{name} takes {times(price)} as much: apart by itself, but not resolved among {k}."
+    return f"{name} takes {times(price)} as much: their difference is not resolved{more_seeds(seeds_wanted(one))}."
 
 
 def _under_a_memory_limit(results: Results, workload: str, cells: list[Cell]) -> Decision:

@@ -6,6 +6,8 @@ import pytest
 
 from paceline.bench.analysis.critical_batch_fit import CriticalBatch, fit, mean_of_middle
 from paceline.bench.analysis.leave_one_out import LeaveOneOut, leave_one_out
+from paceline.bench.harness.rate_search import rate_of
+from tests.analysis.planted_searches import played, samples_at
 from tests.paths import DATA as FOLDER
 
 DATA = pd.read_csv(FOLDER / "mlperf_rcp.csv")
@@ -238,3 +240,42 @@ def test_a_true_hyperbola_is_refused_in_one_of_twenty_at_most() -> None:
 
 def test_without_repeated_runs_there_is_no_test_of_fit() -> None:
     assert np.isnan(fit([1, 4, 16, 64, 256], [100, 104, 116, 164, 356]).lack_of_fit).all()
+
+
+@pytest.mark.parametrize(
+    ("power", "ends", "seeds", "blocks"), [(0.5, np.inf, 1, 3), (0.75, np.inf, 1, 3), (1.0, 64, 1, 3), (1.0, 64, 3, 6)]
+)
+def test_the_interval_covers_through_the_whole_search_for_the_rate(
+    power: float, ends: float, seeds: int, blocks: int
+) -> None:
+    """A search of 5 rates costs 4 to 14 % of the samples at the rate that it finds, another share at each batch size.
+
+    Seeds at that rate know nothing of it; how far the batch sizes lie off the curve does.
+    """
+    random, covered = np.random.default_rng(5), []
+    for _ in range(60):
+        sizes, samples = [], []
+        for size in (1, 4, 16, 64, 256, 1024, 4000):
+            best = 0.25 * (min(size, ends) / 64) ** power
+            search, tried = played(size, best, seeds, random)
+            samples += samples_at(size, rate_of(search.best(tried)), best, random, blocks).tolist()
+            sizes += [size] * blocks
+        found = fit(sizes, samples)
+        covered.append((found.low <= 64 <= found.high, found.seeds[0] <= 64 <= found.seeds[1]))
+    together, alone = np.mean(covered, axis=0)
+    assert together >= 0.9
+    assert alone < together
+
+
+def test_a_training_set_that_ends_bends_no_hyperbola() -> None:
+    """A batch of N of N samples has no noise left: S = S_min (1 + B_crit (1/B - 1/N)), which is a hyperbola as well.
+
+    That the set ends moves 1 / B_crit by 1 / N, to 104 where it would be 101 of endless data, and lies off at no size.
+    """
+    crit, n = 101.0, 4000.0
+    sizes = np.array([1.0, 4, 16, 64, 256, 1024, n])
+    steps = 50 * (1 + crit * (1 / sizes - 1 / n))
+    found = fit(sizes, steps * sizes)
+    assert found.residual < 1e-8
+    assert found.critical_batch_size == pytest.approx(1 / (1 / crit - 1 / n), rel=1e-6)
+    assert found.samples_at(n) / n == pytest.approx(50, rel=1e-6)  # as many steps as without any noise

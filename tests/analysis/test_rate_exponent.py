@@ -2,19 +2,15 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from paceline.bench.analysis.batch_size_sweep import sweeps
 from paceline.bench.analysis.rate_exponent import Exponent, exponent, fit
-from paceline.bench.bench_critical_batch import FACTOR
-from paceline.bench.harness.rate_search import Search, log_grid, rate_of
-from paceline.bench.harness.trial import Trial
+from paceline.bench.harness.rate_search import rate_of
 from paceline.bench.report import critical_batch
-from paceline.trainers import MiniBatch, Sgd
-from tests.problems import POINTS
+from tests.analysis.planted_searches import played
 from tests.synthetic import results, swept
 
 FINE = tuple(float(rate) for rate in np.geomspace(0.01, 2, 20).round(4))
@@ -51,26 +47,10 @@ def test_a_best_rate_beside_one_that_always_failed_is_marked() -> None:
 
 
 def searched(power: float, seeds: int, random: np.random.Generator, sizes: list[int], ends: float = math.inf):
-    """Search as the benchmark does, and return what is found.
-
-    Trials differ by 20 %; twice the best rate costs 27 % more samples, four times it diverges.
-    """
+    """Search as the benchmark does, and return what is found."""
     trials = []
     for size in sizes:
-        best = 0.25 * (min(size, ends) / 64) ** power
-        search = Search(Trial(POINTS, MiniBatch(Sgd(lr=0.316))), log_grid(0.316, FACTOR, 3), 2, seeds)
-        tried: dict[object, list[SimpleNamespace]] = {}
-
-        def run(trainer, tried=tried, size=size, best=best):
-            apart = math.log(rate_of(trainer) / best)
-            status = "reached" if -3 < apart < 1.3 else "diverged"
-            samples = (64 + size) * np.exp(min(apart**2, 9) / 2 + random.normal(0, 0.2, seeds))
-            tried[trainer] = [SimpleNamespace(status=status, curve={"samples": [n], "score": [1.0]}) for n in samples]
-
-        for trainer in search.first():
-            run(trainer)
-        for _ in range(search.refinements):
-            run(search.following(tried))
+        search, tried = played(size, 0.25 * (min(size, ends) / 64) ** power, seeds, random)
         rates = sorted(map(rate_of, tried))
         if rate_of(search.best(tried)) not in (rates[0], rates[-1]):
             trials += [

@@ -63,8 +63,9 @@ def test_a_basin_that_was_not_seen_to_end_says_so():
     assert math.isnan(basin(search([[1.0]], failed=[[True]])).low)
 
 
-def test_of_a_score_the_basin_loses_one_percent():
-    found = one(
-        searched("A", {0.1: 0.88, 1.0: 0.90, 10.0: 0.86}, comparison="optimizers", spread=0), comparison="optimizers"
-    )
-    assert basin(found).decades == pytest.approx(0.009 / 0.02 + 0.009 / 0.04)
+def test_of_a_score_the_basin_loses_a_tenth_of_the_error_however_it_is_reported():
+    accuracies = {0.1: 0.88, 1.0: 0.90, 10.0: 0.86}
+    found = one(searched("A", accuracies, comparison="optimizers", spread=0), comparison="optimizers")
+    assert basin(found).decades == pytest.approx(0.01 / 0.02 + 0.01 / 0.04)
+    errors = search([[0.12], [0.10], [0.14]], metric="final_score")  # a quarter of a decade apart
+    assert basin(errors).decades == pytest.approx((0.01 / 0.02 + 0.01 / 0.04) / 4, rel=0.01)

@@ -12,6 +12,7 @@ from paceline.bench.analysis.reproductions import (
     _verdict,
     statements,
 )
+from paceline.bench.analysis.scores import ScoreGap, score_verdict
 from paceline.bench.analysis.statistics import Interval
 from paceline.bench.report import reproductions
 from tests.synthetic import results, timed
@@ -93,8 +94,26 @@ def test_a_noisy_difference_is_not_resolved():
 def test_a_hair_does_not_turn_a_verdict(hair):
     """0.0015 [0, 0.003] of 0.94 is a third of the margin at most: whether it ends above 0 decides nothing."""
     statement = next(one for one in STATEMENTS if one.better)
-    assert _verdict(statement, Interval(0.0015 + hair, hair, 0.003 + hair, 6), 0.0094) == "equivalent"
-    assert _verdict(statement, Interval(0.02 + hair, hair, 0.04 + hair, 6), 0.0094) in ("holds", "not resolved")
+    assert _verdict(statement, gap(0.0015 + hair, hair, 0.003 + hair)) == "equivalent"
+    assert _verdict(statement, gap(0.02 + hair, hair, 0.04 + hair)) in ("holds", "not resolved")
+
+
+def gap(middle, low, high, margin=0.0094):
+    found = score_verdict(low, high, margin)
+    return ScoreGap(Interval(middle, low, high, 6), found, True, 100.0, margin, lambda error: found)
+
+
+def test_the_margin_is_a_share_of_the_errors_however_the_score_is_reported():
+    """By 0.6 points of 0.94: less than 1 % of the accuracy, but a tenth of the errors, of which a twentieth is none."""
+    accuracies = {"Adam-B64": 0.94, "Adam-B1": 0.94, "Adam-B1-scaled": 0.934, "Sgd-B1": 0.934}
+    errors = {name: 1 - accuracy for name, accuracy in accuracies.items()}
+    of_error = {"higher_is_better": False, "target": 0.06}
+    said = [
+        verdicts(results(*at_batch_size_one(scores, spread=0.0005, **changes)))
+        for scores, changes in ((accuracies, {}), (errors, of_error))
+    ]
+    assert said[0] == said[1]
+    assert list(said[0].values()) == ["fails", "fails", "holds"]
 
 
 def test_a_claim_is_not_refuted_by_few_rates_of_one_seed():

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from paceline.bench.analysis.batch_size_sweep import sweeps
@@ -12,14 +13,19 @@ from paceline.bench.analysis.cells import cells_of, find
 from paceline.bench.analysis.critical_batch_fit import fit
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.leave_one_out import leave_one_out
+from paceline.bench.analysis.noise_along_run import averages, observed
 from paceline.bench.analysis.paired import compared, score_difference
+from paceline.bench.analysis.rate_exponent import exponent
+from paceline.bench.analysis.rate_searches import searches
+from paceline.bench.analysis.run_costs import _best
 from paceline.bench.analysis.seeds import each_once
 from paceline.bench.analysis.statistics import compare, median_interval
 from paceline.bench.analysis.time_to_target import crossings
 from paceline.bench.records.record import Record
+from paceline.bench.report import noise_scale
 from paceline.bench.report.merge import merge
 from paceline.bench.report.wording import ratio, times
-from tests.synthetic import raced, results, swept, write
+from tests.synthetic import noises, raced, results, searched, swept, write
 
 
 def test_a_seed_counts_once_with_the_median_of_its_trials() -> None:
@@ -117,3 +123,51 @@ def test_the_critical_batch_size_knows_no_more_after_a_rerun() -> None:
 def test_the_sweep_hands_its_seeds_on() -> None:
     [once], [more] = sweeps(results(swept())), sweeps(results(again(swept())))
     assert more.fit == once.fit
+
+
+@pytest.mark.parametrize("repeated", [(0, 1, 2), (2,)])
+def test_a_search_that_ran_a_seed_again_knows_no_more(repeated: tuple[int, ...]) -> None:
+    """Some seeds at all rates twice, with other samples the second time: the mean of both, once."""
+    first = searched("A", {0.1: 3000.0, 0.3: 2000.0, 1.0: 2600.0}, spread=0.2)
+    second = [
+        replace(record, trial=f"{record.trial}/again", block=record.block + 6, curve=longer(record.curve, 1.2))
+        for record in first
+        if record.search and record.seed % 1000 in repeated
+    ]
+    [once], [more] = (searches(results(run), "tuning", "samples_to_target") for run in (first, [*first, *second]))
+    assert (more.rates.tolist(), more.seeds) == (once.rates.tolist(), once.seeds)
+    for i, seed in enumerate(once.seeds):
+        times = 1.1 if seed % 1000 in repeated else 1.0
+        assert more.cost[:, i] == pytest.approx(times * once.cost[:, i], rel=1e-3)
+
+
+def longer(curve: dict, times: float) -> dict:
+    return curve | {"samples": [round(samples * times) for samples in curve["samples"]]}
+
+
+def test_the_exponent_of_the_rate_knows_no_more_after_a_rerun_of_one_seed() -> None:
+    first = swept(spread=0.2, blocks=3)
+    some = [record for record in first if record.search and record.block == 2]
+    [once], [more] = sweeps(results(first)), sweeps(results(first, again(some, 3)))
+    assert exponent(more) == exponent(once)
+
+
+def test_the_search_of_a_rate_is_found_after_a_rerun_of_one_seed() -> None:
+    """0.1 is the better by the mean over its seeds; with the seed at which it is worse twice it would not be."""
+    rows = [(0.1, 0, 1000.0), (0.1, 1, 1900.0), (0.3, 0, 1500.0), (0.3, 1, 1500.0)]
+    once = pd.DataFrame(rows, columns=["lr", "seed", "samples_to_target"])
+    more = pd.concat([once, once[once["seed"] == 1]])
+    assert _best(once) == _best(more) == 0.1
+
+
+def test_noise_scales_know_no_more_after_a_rerun_of_the_same_seeds() -> None:
+    first = noises([40.0, 44.0, 36.0])
+    once, more = results(first), results(again(first))
+    [own], [both] = observed(once).values(), observed(more).values()
+    assert len(both) == 2 * len(own)
+    assert averages(both) == averages(own)
+    assert (
+        noise_scale.table(more)
+        .drop(columns="without a value")
+        .equals(noise_scale.table(once).drop(columns="without a value"))
+    )

@@ -69,14 +69,33 @@ def noisy(level, slope=0.0, seed=0):
     return level + slope * np.arange(2000) + 0.01 * rng.standard_normal(2000)
 
 
-def test_quality_is_that_of_the_last_evaluation_before_the_first_trial_stopped():
-    first, second = scored([0.5, 0.6, 0.95]), scored([0.3, 0.7, 0.8, 0.85, 0.91])
+def test_quality_is_that_of_the_last_evaluation_before_the_fastest_typically_hits():
+    first, second = scored([0.5, 0.6, 0.95], cell="a"), scored([0.3, 0.7, 0.8, 0.85, 0.91], cell="b")
     assert fixed_budget([first, second]) == 3.0
     # At 2 s: the hit at 3 s, chosen because it was high, judges nobody.
     assert quality_at([first], 3.0).median == 0.6
     assert quality_at([second], 3.0).median == 0.7
     assert quality_at([first, second], 2500, "samples").median == pytest.approx(0.65)
     assert math.isnan(quality_at([first, second], 1.0).median)
+    # A trial that ended at the target sooner counts with what it had before the hit.
+    assert quality_at([first], 5.0).median == 0.6
+
+
+def test_the_first_trial_of_many_does_not_choose_the_budget():
+    """One trial of six is there at once; what diverged early has reached nothing."""
+    fast = [scored([0.5, 0.6, 0.7, 0.8, 0.91], seed=i, cell="fast") for i in range(5)]
+    slow = [scored([0.5] * 9 + [0.91], seed=i, cell="slow") for i in range(6)]
+    at_once, lost = scored([0.5, 0.95], seed=5, cell="fast"), scored([0.1, 0.1], status="diverged", cell="other")
+    assert fixed_budget([*fast, at_once, *slow, lost]) == 5.0
+    assert quality_at([*fast, at_once], 5.0).median == 0.8
+    assert fixed_budget([lost, scored([0.5] * 4, status="missed", cell="slow")]) == 2.0
+    # The more trials, the sooner the first of them: the typical one stays where it is.
+    times = np.exp(0.3 * np.random.default_rng(0).standard_normal(60))
+    many = [scored([0.5, 0.91], seed=i, cell="fast") for i in range(60)]
+    for record, time in zip(many, times, strict=True):
+        record.curve["seconds"][:] = [time / 2, time]
+    assert fixed_budget(many) == pytest.approx(1.0, abs=0.1)
+    assert min(record.curve["seconds"][-1] for record in many) < 0.6
 
 
 def test_a_lower_score_is_the_better_where_the_target_is_a_loss():

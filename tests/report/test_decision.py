@@ -11,7 +11,7 @@ from paceline.bench.report.claims import judge
 from paceline.bench.report.decision import decide, decision_text
 from paceline.bench.report.null import headline
 from paceline.bench.report.wording import ratio
-from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results
+from tests.synthetic import batch_sizes, failed_gate, null_test, precisions, raced, ranks, results, swept
 
 
 def row(run: Results, constraint: str) -> tuple[str, str]:
@@ -364,3 +364,14 @@ def test_workers_and_precision_that_solve_another_problem_are_not_chosen_silentl
     for constraint, beware in (("how many workers", of_ranks), ("precision", of_amp)):
         choice, why = row(marked, constraint)
         assert (choice, why) == (row(run, constraint)[0], f"{beware} {row(run, constraint)[1]}")
+
+
+def test_rows_name_the_cells_of_which_contaminated_trials_count() -> None:
+    run = results(raced("MiniBatch", seconds=1.0), raced("Amp", seconds=2.0), swept((4, 16, 64)))
+    assert not decide(run)["why"].str.contains("Contaminated").any()
+    cells, blocks = run.trials["cell"], run.trials["block"]
+    touched = cells.isin(["digits-MiniBatch", "digits-MiniBatch-B16"]) & (blocks < 2) & (run.trials["search"] == "")
+    run.trials.loc[touched, "contaminated"] = True
+    why = decide(run).set_index("constraint")["why"]
+    assert "Contaminated trials count in MiniBatch (2 of 6)." in why["digits: fastest to target"]
+    assert "Contaminated trials count in MiniBatch-B16 (2 of 3)." in why["digits: batch size fastest to target"]

@@ -1,5 +1,7 @@
 """The noise scale beside the sweep, and as advice."""
 
+from dataclasses import replace
+
 import pytest
 
 from paceline.bench.analysis.batch_size_sweep import of_mini_batch
@@ -81,3 +83,33 @@ class TestTables:
         run = results()
         assert noise_scale.table(run).empty
         assert noise_scale.against_the_sweep(run).empty
+
+
+def variances(power, spread=0.02, **changes):
+    """Trials whose gradients' variance goes as the batch size to a power that differs a little between seeds."""
+    found = []
+    for record, away in zip(noises([40.0] * 3, **changes), (-spread, 0.0, spread), strict=True):
+        each = [b ** (power + away) * (1 - b / 1000) for b in (8, 64, 500)]
+        found.append(replace(record, noise=record.noise | {"variances": [each] * len(record.noise["step"])}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("power", "spread", "said"),
+    [
+        (-1.0, 0.02, "1/B, as sampling demands"),
+        (-0.98, 0.02, "1/B, as sampling demands"),  # the variance of few batches
+        (-0.5, 0.02, "not 1/B, so that noise scales here are measured wrongly"),
+        (0.3, 0.02, "not 1/B, so that noise scales here are measured wrongly"),
+        (-0.8, 0.4, "too few were drawn to tell that from 1/B"),
+    ],
+)
+def test_gradients_keep_the_law_of_sampling_or_were_measured_wrongly(power, spread, said):
+    found = noise_scale.sampling_law(results(variances(power, spread)))
+    assert found.endswith(f"(n=3): {said}.")
+    assert "over batches of 8 to 500 samples" in found
+
+
+def test_the_law_is_said_once_for_strategies_that_make_the_same_steps_and_not_where_nothing_was_observed():
+    assert noise_scale.sampling_law(results(variances(-1.0), variances(-0.5, name="Ddp"))).count("On digits") == 1
+    assert noise_scale.sampling_law(results()) == ""

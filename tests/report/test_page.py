@@ -85,7 +85,7 @@ def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warni
                   precision.table, scaling.table, failures.table, not_measured.table, environment.table,
                   memory.table, laws.table, equivalence.table):  # fmt: skip
         assert not table(run).isna().any(axis=None)
-    assert len(claims.table(run)) == 19
+    assert len(claims.table(run)) == 18
     assert decision_text(run).split("\n\n")[1] == "Decision"
     assert what_was_run.headline(run).endswith(".")
 

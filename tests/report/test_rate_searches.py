@@ -41,3 +41,11 @@ def test_whatever_a_search_holds_it_is_tabulated_without_a_gap(records):
             assert bool(said) == bool(len(table))
         spent = rate_searches.costs(as_run, comparison)
         assert not spent.map(lambda text: "nan" in text).any(axis=None)
+
+
+def test_what_one_seed_of_three_rates_cannot_tell_has_no_column() -> None:
+    one = results(searched("A", {0.1: 3000.0, 0.3: 2000.0, 1.0: 2600.0}, blocks=1))
+    assert not {"best of 5", "best of 9", "optimism"} & set(rate_searches.table(one, "tuning"))
+    assert "best of 3" in rate_searches.table(one, "tuning")
+    two = results(searched("A", {0.1: 3000.0, 0.3: 2000.0, 1.0: 2600.0}, blocks=2))
+    assert "optimism" in rate_searches.table(two, "tuning")

@@ -27,12 +27,12 @@ def test_early_stopping_tells_its_best_score_beside_its_last() -> None:
 )
 def test_the_claim_turns_with_the_planted_numbers(score: float, gap: float, verdict: str) -> None:
     planted = results(regularized("none", 0.87, gap=0.5), regularized("L2", score, gap=gap))
-    found = judge(planted)[16]
+    found = judge(planted)[15]
     assert found.verdict == verdict
     assert "few-digits L2 in the gap" in found.why
 
 
 def test_a_kind_without_its_base_is_not_judged() -> None:
     alone = results(regularized("L2", 0.9, gap=0.1))
-    assert judge(alone)[16].verdict == "not measured"
+    assert judge(alone)[15].verdict == "not measured"
     assert regularization.table(alone).empty

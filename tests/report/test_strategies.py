@@ -65,6 +65,14 @@ def test_break_even_is_put_into_words():
     assert break_even_in_words(fast, slow | {"all_reached": False}) == "—"
 
 
+def test_one_table_alone_says_how_long_it_takes_to_the_target():
+    """What a log-normal model makes of the same trials is another number for one thing."""
+    found = strategies.time_to_target(results(raced("MiniBatch", seconds=1.0)))
+    assert not {"median seconds to target", "seconds to target", "restricted mean", "PAR-2"} & set(found)
+    missed = strategies.time_to_target(results(raced("MiniBatch", seconds=1.0, missed=(0,))))
+    assert {"budget", "restricted mean", "PAR-2"} <= set(missed)
+
+
 DEAD = {"status": "out_of_memory", "reason": "killed", "ranks": [], "curve": a_curve()}
 
 

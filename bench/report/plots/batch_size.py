@@ -25,6 +25,8 @@ from paceline.bench.report.plots.style import (
     styles,
 )
 
+WIDE = 5.0  # memory that grows by more than so many times is drawn on a logarithmic axis, or hides all small batches
+
 
 @styled
 def batch_size(results: Results) -> Figure | None:
@@ -92,8 +94,10 @@ def _memory(axes: Axes, trials: pd.DataFrame, results: Results) -> Ends:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="#6f6f6f")
         return [], []
-    # What training added is less than nothing where memory of the start-up was given back.
-    axes.set_ylim(min(0.0, 1.1 * values.min()), 1.1 * max(values.max(), 1e-3))
+    if values.min() > 0 and values.max() > WIDE * values.min():
+        log_axis(axes, "y", *log_limits(values, pad=0.1), spacing=0.3)
+    else:  # what training added is less than nothing where memory of the start-up was given back
+        axes.set_ylim(min(0.0, 1.1 * values.min()), 1.1 * max(values.max(), 1e-3))
     return _lines(axes, trials, "training_memory_bytes", MB, lambda v: f"{number(v)} MB", results)
 
 

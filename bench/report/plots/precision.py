@@ -12,9 +12,13 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from paceline.bench.analysis.cells import Cell as Measured
+from paceline.bench.analysis.families import together
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.paired import compared
-from paceline.bench.analysis.statistics import Interval, median_interval
+from paceline.bench.analysis.paired import Pair, compared
+from paceline.bench.analysis.precision import precision_pairs
+from paceline.bench.analysis.scores import score_gap
+from paceline.bench.analysis.statistics import Comparison, Interval
 from paceline.bench.report.plots.style import context, footnotes, new_figure, number, short, star, styled, tick_text
 
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
@@ -41,8 +45,9 @@ def precision(results: Results) -> Figure | None:
     """Draw the speed-up of mixed precision over float32, and the change of the final score, as heat maps.
 
     The speed-up is the ratio of seconds per step, paired by block, with its 95 % interval below it; a cell
-    in which the interval holds 1, or there is none, is hatched and carries a "?". The change of the final
-    score is the median over blocks of mixed minus float32.
+    whose verdict does not stand among all of them is hatched and carries a "?", as is one without an interval. The
+    change of the final score is the mean over blocks of mixed minus float32, as it stands in the table; whether it is
+    decided, likewise.
 
     Args:
         results: of a run.
@@ -55,11 +60,16 @@ def precision(results: Results) -> Figure | None:
     workloads = _by_size(trials)
     batch_sizes = sorted(trials["batch_size"].unique())
     keys = [(workload, size) for workload in workloads for size in batch_sizes]
-    faster = {key: cell for key in keys if (cell := _speed_up(results, *key)) is not None}
-    if not faster:
+    compared_at = {key: Pair(found) for key in keys if (found := _speed_up(results, *key)) is not None}
+    if not compared_at:
         return None
+    faster = {key: _square(found) for key, found in zip(compared_at, together([*compared_at.values()]), strict=True)}
     percent = _is_share(results, trials)
-    change = {key: cell for key in keys if (cell := _change(trials, *key, percent)) is not None}
+    change = {
+        (amp["workload"], amp["batch_size"]): cell
+        for amp, full in precision_pairs(results)
+        if (cell := _change(results, amp, full, percent)) is not None
+    }
     notes = footnotes(results, trials)
     figure = new_figure(
         "Where is mixed precision faster, and what does it do to the score?",
@@ -70,14 +80,13 @@ def precision(results: Results) -> Figure | None:
         inner.supxlabel("\n".join(notes), x=0.008, ha="left", size=8.5, color="#555555")
     inner.suptitle(context(results, trials, None), x=0.008, ha="left", size=10, color="#555555")
     left, right = inner.subplots(1, 2, sharey=True)
-    dtypes = trials.loc[(trials["trainer"] == MIXED) & trials["dtype"].notna(), "dtype"].unique()
-    mixed = "/".join(dtypes) or "mixed precision"
+    mixed, full = (_dtypes(trials, trainer) for trainer in (MIXED, FULL))
     _heat_map(
         left,
         faster,
         workloads,
         batch_sizes,
-        f"speed-up of {mixed} over float32 (ratio of s/step)",
+        f"speed-up of {mixed or 'mixed precision'} over {full or 'float32'} (ratio of s/step)",
         _ratio_tick,
         np.log2(SCALES),
     )
@@ -87,13 +96,18 @@ def precision(results: Results) -> Figure | None:
         change,
         workloads,
         batch_sizes,
-        f"final score, {mixed} - float32 ({unit})",
+        f"final score, {mixed or 'mixed precision'} - {full or 'float32'} ({unit})",
         tick_text,
         POINTS[(0.1 if percent else 0.0) <= POINTS],
     )
     left.set_yticks(range(len(workloads)), [_workload_label(results, trials, name) for name in workloads])
     left.set_ylabel("workload (trained parameters)")
     return figure
+
+
+def _dtypes(trials: pd.DataFrame, trainer: str) -> str:
+    """Return in what a trainer's products were computed: "bfloat16"; on a GPU, float32 may be "TF32"."""
+    return "/".join(trials.loc[(trials["trainer"] == trainer) & trials["dtype"].notna(), "dtype"].unique())
 
 
 def _by_size(trials: pd.DataFrame) -> list[str]:
@@ -117,30 +131,34 @@ def _select(trainer: str, workload: str, size: float) -> dict[str, object]:
     return {"comparison": "precision", "trainer": trainer, "workload": workload, "batch_size": size}
 
 
-def _speed_up(results: Results, workload: str, size: float) -> Cell | None:
+def _speed_up(results: Results, workload: str, size: float) -> Comparison | None:
     try:
         # How many times longer float32 takes is how many times faster the other is.
         found = compared(results, _select(FULL, workload, size), _select(MIXED, workload, size), "seconds_per_step")
     except ValueError:  # one of the two was not run
         return None
-    if found.n == 0:
-        return None
-    decided = found.verdict != "undecided"
+    return found if found.n else None
+
+
+def _square(pair: Pair) -> Cell:
+    found, decided = pair.comparison, pair.verdict != "undecided"
     interval = f"\n[{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else f"\nn = {found.n}"
     return Cell(float(np.log2(found.ratio)), f"{found.ratio:.2f}x{'' if decided else ' ?'}{interval}", decided)
 
 
-def _change(trials: pd.DataFrame, workload: str, size: float, percent: bool) -> Cell | None:
-    scores = [
-        trials[(trials["trainer"] == name) & (trials["workload"] == workload) & (trials["batch_size"] == size)]
-        .drop_duplicates(["seed", "block"])
-        .set_index(["seed", "block"])["final_score"]
-        for name in (MIXED, FULL)
-    ]
-    found = median_interval(((scores[0] - scores[1]).dropna() * (100 if percent else 1)).tolist(), positive=False)
-    if found.n == 0:
+def _change(results: Results, mixed: Measured, full: Measured, percent: bool) -> Cell | None:
+    gap = score_gap(results, mixed, full)
+    better, low, high, n = gap.interval.median, gap.interval.low, gap.interval.high, gap.interval.n
+    if n == 0:
         return None
-    return Cell(found.median, f"{_signed(found.median, percent)}\n{_range(found, percent)}", True)
+    higher = next(record for record in results.records if record.cell == mixed["cell"]).higher_is_better
+    scale = 100 if percent else 1
+    ends = (low, high) if higher else (-high, -low)
+    found = Interval(scale * (better if higher else -better), scale * ends[0], scale * ends[1], n)
+    decided = gap.verdict != "undecided"
+    return Cell(
+        found.median, f"{_signed(found.median, percent)}{'' if decided else ' ?'}\n{_range(found, percent)}", decided
+    )
 
 
 def _range(found: Interval, percent: bool) -> str:

@@ -4,18 +4,23 @@ import math
 
 from matplotlib.figure import Figure
 
+from paceline.bench.analysis.families import stand
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.regularization import COMPARISON, NONE, effects
+from paceline.bench.analysis.statistics import ERROR, p_value
 from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, VERMILLION, context, new_figure, short, styled
 
 GREY = "#555555"
+
+COLORS: dict[str, str] = {"better": GREEN, "worse": VERMILLION}  # else BLUE
 
 
 @styled
 def regularization(results: Results) -> Figure | None:
     """Draw the difference of each kind to training without any: small dots are seeds, bars their 95 % intervals.
 
-    Green is an improvement that the interval decides, vermillion a harm, blue what is not resolved.
+    Green is an improvement that stands among all that are judged, as in the claim, vermillion a harm, blue what is not
+    resolved, or no difference that counts.
 
     Args:
         results: of a run.
@@ -28,18 +33,20 @@ def regularization(results: Results) -> Figure | None:
         return None
     figure = new_figure("What does each regularizer do to the score, and to overfitting?", 1.3 + 0.42 * len(found))
     trials = results.trials[results.trials["comparison"] == COMPARISON]
-    figure.supxlabel(context(results, trials, None), x=0.008, ha="left", size=8.5, color=GREY)
+    key = "green: better than without, vermillion: worse, blue: neither is resolved"
+    figure.supxlabel(f"{context(results, trials, None)}; {key}", x=0.008, ha="left", size=8.5, color=GREY)
+    judged = [judge for effect in found for judge in (effect.improved, effect.narrower)]
+    stands = stand([p_value(judge) for judge in judged])
+    colors = [COLORS.get(judge(ERROR), BLUE) if kept else BLUE for judge, kept in zip(judged, stands, strict=True)]
     several = len({effect.workload for effect in found}) > 1
     names = [short(f"{e.workload} {e.kind}", 30) if several else e.kind for e in found]
     left, right = figure.subplots(1, 2, sharey=True)
-    for axes, column, good, label in (
-        (left, "better", 1, "final score, better than without (units of the score)"),
-        (right, "wider", -1, "gap of test to training loss, minus that without (loss)"),
+    for axes, column, of_column, label in (
+        (left, "better", colors[::2], "final score, better than without (units of the score)"),
+        (right, "wider", colors[1::2], "gap of test to training loss, minus that without (loss)"),
     ):
-        for place, effect in enumerate(found):
+        for place, (effect, color) in enumerate(zip(found, of_column, strict=True)):
             one = effect.interval(column)
-            decided = not math.isnan(one.low) and (one.low > 0 or one.high < 0)
-            color = (GREEN if one.median * good > 0 else VERMILLION) if decided else BLUE
             if not math.isnan(one.low):
                 axes.hlines(place, one.low, one.high, color=color, lw=2.2, alpha=0.6)
             values = effect.trials[column]

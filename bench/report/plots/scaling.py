@@ -1,6 +1,6 @@
-"""Scaling: what more ranks buy, at a fixed global batch (strong) and at a fixed batch of each rank (weak)."""
+"""Scaling: what more cores buy, as ranks, at a fixed batch in all or of each rank, and as threads of one process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import compared
 from paceline.bench.report.plots.labels import Label, around
-from paceline.bench.report.plots.style import BLUE, FAINT, VERMILLION, panels, star, styled, tick_text
+from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, VERMILLION, panels, star, styled, tick_text
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Point:
     """The speed-up of one cell over one rank.
 
     Attributes:
-        ranks: of the cell.
+        ranks: of the cell; of one process, as many ranks as would take its threads.
         each: the speed-up in each block.
         speed_up: their geometric mean.
         low: lower end of its 95 % interval; NaN below three blocks.
@@ -38,10 +38,11 @@ class Point:
 
 @styled
 def scaling(results: Results) -> Figure | None:
-    """Draw speed-up and efficiency against the number of ranks.
+    """Draw speed-up and efficiency against the number of ranks, and of threads that take as many cores.
 
     Speed-up is throughput over that of one rank with as many threads, paired by block: at the same global
-    batch (strong scaling) and at the same batch of each rank (weak scaling). Small dots are blocks, lines
+    batch (strong scaling) and at the same batch of each rank (weak scaling); and of one process on more threads,
+    at the same batch, above and below which strong scaling lies at equal cores. Small dots are blocks, lines
     join geometric means, bars are 95 % intervals (none below three blocks). Cells with more ranks than
     cores are hollow, grey, and never part of a line: they share cores, so they are no scaling.
 
@@ -57,7 +58,8 @@ def scaling(results: Results) -> Figure | None:
     trials = trials[trials["workload"].isin([name for name, kinds in found.items() if any(kinds.values())])]
     if trials.empty:
         return None
-    figure, rows = panels("What do more ranks buy?", results, trials, 2, 3.9)
+    threads = any(kinds["threads"] for kinds in found.values())
+    figure, rows = panels(f"What do more ranks{', or threads,' if threads else ''} buy?", results, trials, 2, 3.9)
     drawn = []
     for workload, chosen, (left, right) in rows:
         kinds, (one, batch) = found[workload], _base(chosen)
@@ -72,10 +74,15 @@ def scaling(results: Results) -> Figure | None:
 
 
 def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
-    """Return the points of "strong" and "weak" scaling of one workload, by rising ranks, beyond one rank."""
-    found: dict[str, list[Point]] = {"strong": [], "weak": []}
+    """Return the points of "strong" and "weak" scaling of one workload, by rising ranks, beyond one rank.
+
+    And those of one process on rising "threads", from one on: it has no communication to pay for. On a GPU there are
+    none.
+    """
+    found: dict[str, list[Point]] = {"strong": [], "weak": [], "threads": []}
     trials = results.trials[results.trials["samples_per_second"] > 0]
     trials = trials[(trials["comparison"] == "scaling") & (trials["workload"] == workload)]
+    processes = trials[(trials["trainer"] == "MiniBatch") & (trials["device"] == "cpu")]
     trials = trials[trials["trainer"] != "MiniBatch"]  # one process on threads is no rank
     if not (trials["world_size"] == 1).any():
         return found
@@ -86,7 +93,12 @@ def speed_ups(results: Results, workload: str) -> dict[str, list[Point]]:
             rows = trials.loc[(trials[list(cell)] == pd.Series(cell)).all(axis=1)]
             if not rows.empty and (point := _point(results, rows, cell, one)) is not None:
                 found[kind].append(point)
-    return found
+    per_rank = int(trials.loc[trials["world_size"] == 1, "threads"].iloc[0])
+    for threads, rows in processes[processes["batch_size"] == batch].groupby("threads"):
+        cell = one | {"trainer": "MiniBatch", "threads": threads}
+        if (point := _point(results, rows, cell, one)) is not None:
+            found["threads"].append(replace(point, ranks=int(rows["threads"].iloc[0]) // per_rank))
+    return found if len(found["threads"]) > 1 else found | {"threads": []}
 
 
 def _base(trials: pd.DataFrame) -> tuple[dict[str, object], float]:
@@ -117,17 +129,19 @@ def _panel(
     for kind, color, marker, line, shift in (
         ("strong", BLUE, "o", "-", 0.985),
         ("weak", VERMILLION, "s", (0, (4, 1.5)), 1.015),
+        ("threads", GREEN, "^", (0, (1, 1)), 1.0),
     ):
         points = kinds[kind]
         if not points:
             continue
         # Strong beside weak, so that equal ones do not hide each other.
-        _draw(axes, [p for p in points if not p.oversubscribed], color, marker, line, shift, efficiency)
+        _draw(axes, [p for p in points if not p.oversubscribed], kind, color, marker, line, shift, efficiency)
         _draw_oversubscribed(axes, [p for p in points if p.oversubscribed], marker, shift, efficiency)
         real = [p for p in points if not p.oversubscribed]
         if real:
             last = real[-1]
             text = f"{kind} ({batch:.0f} samples {'in all' if kind == 'strong' else 'a rank'}){mark}"
+            text = "1 process on threads" if kind == "threads" else text
             labels.append(Label(last.ranks * shift, _value(last.speed_up, last.ranks, efficiency), text, color))
     beyond = [p for points in kinds.values() for p in points if p.oversubscribed]
     if beyond:
@@ -145,8 +159,10 @@ def _lines(kinds: dict[str, list[Point]], most: int, efficiency: bool) -> list[t
     lines: list[tuple[object, object]] = [([1, most], ideal)]
     for points in kinds.values():
         real = [p for p in points if not p.oversubscribed]
-        x = [1, *(p.ranks for p in real)]
-        lines.append((x, [_value(1.0, 1, efficiency), *(_value(p.speed_up, p.ranks, efficiency) for p in real)]))
+        x, y = [p.ranks for p in real], [_value(p.speed_up, p.ranks, efficiency) for p in real]
+        if points is not kinds["threads"]:  # of which one thread is a point
+            x, y = [1, *x], [_value(1.0, 1, efficiency), *y]
+        lines.append((x, y))
         lines += [([p.ranks] * len(p.each), [_value(v, p.ranks, efficiency) for v in p.each]) for p in points]
     return lines
 
@@ -160,11 +176,14 @@ def _ideal(axes: Axes, most: int, efficiency: bool) -> None:
     axes.plot(ends, [100, 100] if efficiency else ends, color=FAINT, lw=1, ls=":", label="_ideal")
 
 
-def _draw(axes: Axes, points: list[Point], color: str, marker: str, line: Any, shift: float, efficiency: bool) -> None:
+def _draw(
+    axes: Axes, points: list[Point], kind: str, color: str, marker: str, line: Any, shift: float, efficiency: bool
+) -> None:
     if not points:
         return
-    x = [1.0] + [p.ranks * shift for p in points]
-    y = [_value(1.0, 1, efficiency)] + [_value(p.speed_up, p.ranks, efficiency) for p in points]
+    x, y = [p.ranks * shift for p in points], [_value(p.speed_up, p.ranks, efficiency) for p in points]
+    if kind != "threads":
+        x, y = [1.0, *x], [_value(1.0, 1, efficiency), *y]
     axes.plot(
         x,
         y,
@@ -175,7 +194,7 @@ def _draw(axes: Axes, points: list[Point], color: str, marker: str, line: Any, s
         ms=6,
         mec="white",
         mew=0.6,
-        label="strong" if marker == "o" else "weak",
+        label=kind,
     )
     for p in points:
         low, high = (_value(end, p.ranks, efficiency) for end in (p.low, p.high))
@@ -198,13 +217,14 @@ def _limits(axes: Axes, kinds: dict[str, list[Point]], most: int, efficiency: bo
     ticks = sorted({1, *(p.ranks for p in points)})
     axes.set_xscale("log", base=2)
     axes.set_xlim(1 / most**0.08, most**1.12)
-    axes.set_xlabel("ranks (processes, one model copy each)")
+    threads = bool(kinds["threads"])
+    axes.set_xlabel("ranks, or threads of one process (cores)" if threads else "ranks (processes, one model copy each)")
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(tick_text))
     axes.xaxis.set_minor_locator(NullLocator())
     if efficiency:
         axes.set_ylim(0, 1.12 * max(100.0, *values))
-        axes.set_ylabel("efficiency: speed-up over ranks (%)")
+        axes.set_ylabel(f"efficiency: speed-up over {'cores' if threads else 'ranks'} (%)")
         return
     low, high = min(1.0, *values), max(float(most), *values)
     axes.set_yscale("log", base=2)

@@ -169,9 +169,13 @@ def precisions(speed_up: float = 1.83, seeds: int = 3, widths: tuple[int, ...] =
 
 
 def ranks_of(
-    speed_up: dict[int, float], seeds: int = 3, cores: int = 8, weak: dict[int, float] | None = None
+    speed_up: dict[int, float],
+    seeds: int = 3,
+    cores: int = 8,
+    weak: dict[int, float] | None = None,
+    threads: dict[int, float] | None = None,
 ) -> list[Record]:
-    """Strong scaling with exactly these speed-ups, and weak scaling, of 256 samples on one rank."""
+    """Strong scaling with exactly these speed-ups, weak scaling, and one process on threads, of 256 samples."""
     found = []
     for seed in range(seeds):
         one = 0.01 * (1 + 0.3 * seed)
@@ -191,6 +195,9 @@ def ranks_of(
                     ranks=[],
                 )
             )
+        for count, times in (threads or {}).items():
+            own = {"threads": count, "cores": cores, "cell": f"digits-MiniBatch-threads-x{count}"}
+            found.append(timed("scaling", "MiniBatch", 256, one / times, seed, **own))
     return found
 
 

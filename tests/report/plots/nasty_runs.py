@@ -86,6 +86,8 @@ def nasty() -> dict[str, list[Record]]:
         + swept(missed=lambda batch, rate, block: batch == 4 or (batch > 200 and block != 1))
         + batch_sizes(seeds=1)
         + ranks_of({2: 1.2, 4: 1.1}, cores=2, weak={2: 1.6, 4: 1.5}),
+        "threads": ranks_of({2: 1.5, 4: 2.2}, weak={2: 1.6, 4: 2.3}, threads={1: 1.02, 2: 1.55, 4: 2.25}),
+        "threads alike": ranks_of({2: 1.6}, cores=2, weak={2: 1.6}, threads={1: 1.0, 2: 1.6}),
         "missed": swept(missed=lambda batch, rate, block: True)
         + [replace(r, status="missed", curve=MISSED) for r in strategies()],
         "crashed": [record(c, n, **crashed) for c in ("strategies", "batch_size", "scaling") for n in ("Amp", "Ddp")],

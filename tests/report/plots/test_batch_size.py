@@ -21,3 +21,13 @@ def test_throughput_and_memory_are_the_medians() -> None:
     assert y / x == pytest.approx([100, 100])  # samples/s per sample of the batch, as the first point has it
     written = [[text.get_text() for text in axes.texts if text.get_text()] for axes in (left, right)]
     assert written == [["4.0k/s", "100/s", "in proportion\nto batch size"], ["20 MB", "2.0 MB"]]
+
+
+def test_memory_that_grows_far_is_drawn_so_that_small_batches_are_seen() -> None:
+    for largest, scale in ((4.0, "linear"), (55.0, "log")):
+        records = [
+            timed("batch_size", "MiniBatch", b, 1e-3, seed, ranks=memory(megabytes))
+            for b, megabytes in ((1, 2.0), (64, 3.0), (4096, largest))
+            for seed in range(3)
+        ]
+        assert axes_of(PLOTS["batch_size"](results_of(*records)))[1].get_yscale() == scale

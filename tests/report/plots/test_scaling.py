@@ -1,5 +1,6 @@
 """Speed-ups are drawn as planted."""
 
+import numpy as np
 import pytest
 
 from paceline.bench.report.all_plots import PLOTS
@@ -31,6 +32,22 @@ def test_oversubscribed_points_are_hollow_and_on_no_line() -> None:
     assert only(right, "_ideal").get_ydata().tolist() == [100, 100]
     for axes in (left, right):
         assert [text.get_text() for text in axes.texts].count("more ranks\nthan cores") == 1
+
+
+def test_layouts_on_as_many_cores_are_seen_at_one_place() -> None:
+    """Two ranks of one thread stand over two threads of one process, both against one rank of one thread."""
+    run = results_of(*ranks_of({2: 1.5, 4: 2.0}, threads={1: 1.1, 2: 1.9, 4: 3.0, 16: 2.0}))
+    found = speed_ups(run, "digits")
+    assert [(p.ranks, p.oversubscribed) for p in found["threads"]] == [(1, False), (2, False), (4, False), (16, True)]
+    left, right = axes_of(PLOTS["scaling"](run))
+    assert only(left, "threads").get_xydata() == pytest.approx(np.array([[1, 1.1], [2, 1.9], [4, 3.0]]))
+    assert only(left, "strong").get_ydata() == pytest.approx([1, 1.5, 2.0])
+    assert only(right, "threads").get_ydata() == pytest.approx([110, 95, 75])
+    assert "1 process on threads" in [text.get_text() for text in left.texts]
+    assert "or threads of one process" in left.get_xlabel()
+    assert "efficiency: speed-up over cores" in right.get_ylabel()
+    alone = axes_of(PLOTS["scaling"](results_of(*ranks_of({2: 1.5}, threads={1: 1.1}))))[0]
+    assert "threads" not in alone.get_xlabel()  # one thread alone is no line
 
 
 def test_one_rank_alone_is_no_scaling() -> None:
