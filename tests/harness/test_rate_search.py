@@ -239,6 +239,7 @@ def run(tmp_path, monkeypatch):
                 kept.run(comparison)
         else:
             kept.run(comparison)
+        kept.close()
         return ran, kept, folder
 
     comparison = Comparison("critical_batch", cells, 3)

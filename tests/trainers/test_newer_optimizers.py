@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from paceline.bench import Trial, run_trial
+from paceline.bench.workloads.data import Samples
 from paceline.trainers import (
     Accumulate,
     AdamW,
@@ -237,7 +238,7 @@ class TestScheduleFree:
         assert ours.curve["score"] == expected.curve["score"]
         assert ours.final_losses == pytest.approx(expected.final_losses, rel=1e-6)
         (plain,) = (step for step in itertools.islice(MiniBatch(FREE)(task(dtype=torch.float32)), 29, 30))
-        y = GAUSSIANS.mean_loss(plain.model, *task(dtype=torch.float32)[torch.arange(N)])
+        y = GAUSSIANS.mean_loss(plain.model, Samples(*task(dtype=torch.float32)[torch.arange(N)]))
         assert ours.final_losses["train"] != pytest.approx(y, rel=1e-4)
 
     @pytest.mark.parametrize("schedule", [Cosine(10), ExponentialDecay(0.9), Warmup(5, Cosine(10))])
