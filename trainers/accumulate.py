@@ -32,7 +32,7 @@ class Accumulate:
             optimizer.zero_grad()
             total = torch.zeros((), device=task.device)
             for x, y in batch.split(self.micro_batch_size):
-                loss = task.loss(model(x), y).sum() / batch.weight
+                loss = task.summed_loss(model(x), y) / batch.weight
                 loss.backward()
                 total += loss.detach()
             optimizer.step()

@@ -43,7 +43,7 @@ class AdaScale:
             optimizer.zero_grad()
             total = torch.zeros((), device=task.device)
             for x, y in batch.split(self.micro_batch_size):
-                loss = task.loss(model(x), y).sum() / batch.weight
+                loss = task.summed_loss(model(x), y) / batch.weight
                 loss.backward()
                 total += loss.detach()
                 noise.after_micro_batch(length(y))

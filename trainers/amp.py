@@ -35,7 +35,7 @@ class Amp:
         for batch in task.batches(self.batch_size):
             x, y = batch
             with torch.autocast(task.device.type, dtype=getattr(torch, self.dtype)):
-                loss = task.mean(task.loss(model(x), y), y)
+                loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)

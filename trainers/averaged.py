@@ -32,7 +32,7 @@ class Averaged:
         optimizer = self.optimizer(model.parameters())
         for number, batch in enumerate(task.batches(self.batch_size), 1):
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

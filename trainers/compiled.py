@@ -32,7 +32,7 @@ class Compiled:
         optimizer = self.optimizer(model.parameters())
         for batch in task.batches(self.batch_size):
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

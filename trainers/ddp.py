@@ -41,7 +41,7 @@ class Ddp:
         optimizer = self.optimizer(model.parameters())
         for batch in task.batches(self.batch_size, rank=rank, world_size=world_size):
             x, y = batch
-            loss = task.loss(model(x), y).sum() * world_size / batch.weight
+            loss = task.summed_loss(model(x), y) * world_size / batch.weight
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

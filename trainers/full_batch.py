@@ -23,7 +23,7 @@ class FullBatch:
         optimizer = self.optimizer(model.parameters())
         for batch in task.whole():
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

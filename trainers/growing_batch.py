@@ -34,7 +34,7 @@ class GrowingBatch:
         size, seen = self.batch_size, 0  # size is asked for before each batch
         for batch in task.batches(lambda: size):  # noqa: B023
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

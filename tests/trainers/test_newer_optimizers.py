@@ -235,7 +235,11 @@ class TestScheduleFree:
             run_trial(Trial(GAUSSIANS, trainer, steps=30, stop_at_target=False))
             for trainer in (MiniBatch(FREE), Unwrapped())
         )
-        assert ours.curve["score"] == expected.curve["score"]
+        # Long steps are scored more often, and whose are long is a matter of the machine.
+        scores = [dict(zip(r.curve["step"], r.curve["score"], strict=True)) for r in (ours, expected)]
+        both = scores[0].keys() & scores[1].keys()
+        assert len(both) > 5
+        assert {step: scores[0][step] for step in both} == {step: scores[1][step] for step in both}
         assert ours.final_losses == pytest.approx(expected.final_losses, rel=1e-6)
         (plain,) = (step for step in itertools.islice(MiniBatch(FREE)(task(dtype=torch.float32)), 29, 30))
         y = GAUSSIANS.mean_loss(plain.model, Samples(*task(dtype=torch.float32)[torch.arange(N)]))
