@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     status = _pytest("run", arguments, [], seen)
     # Also where a cell has no measurement, which fails its test: the others have.
     if seen.folder is not None and status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        print_report(seen.folder)
+        print_report(seen.folder, drawn=True)
     return status
 
 
@@ -134,13 +134,20 @@ def _entry(name: str, text: str) -> str:
     return textwrap.fill(text, 88, initial_indent=f"  {name:18}", subsequent_indent=20 * " ")
 
 
-def print_report(results: Path) -> None:
-    """Write what is missing of a run's summary, plots and page, and print the decision."""
+def print_report(results: Path, drawn: bool = False) -> None:
+    """Write a run's summary, plots and page anew, and print the decision.
+
+    Plots that are there may be of an earlier Paceline, or of fewer trials, and would contradict the page.
+
+    Args:
+        results: a run's folder, or a folder of runs.
+        drawn: whether this very process has written summary and plots already.
+    """
     from paceline.bench.report.decision import decision_text
     from paceline.bench.report.page import open_run, render, write_summary_and_plots
 
     run = open_run(results)
-    if not ((run.folder / "summary.csv").exists() and (run.folder / "plots").exists()):  # merged, or cut short
+    if not (drawn and (run.folder / "plots").exists()):  # a disk that was full then may have room now
         write_summary_and_plots(run.folder)
     page = ""
     try:

@@ -42,7 +42,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
 
 
 def save_plots(results: Results, folder: str | Path) -> list[Path]:
-    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for.
+    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for; one of any other is removed.
 
     Args:
         results: of a run.
@@ -56,7 +56,9 @@ def save_plots(results: Results, folder: str | Path) -> list[Path]:
     written = []
     for key, plot in PLOTS.items():
         figure = plot(results)
-        if figure is not None:
+        if figure is None:
+            (folder / f"{key}.png").unlink(missing_ok=True)  # of trials that no longer count
+        else:
             written.append(folder / f"{key}.png")
             figure.savefig(written[-1], dpi=DPI)
     return written

@@ -30,6 +30,7 @@ from paceline.bench.report import (
 from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.decision import decision_text
 from paceline.bench.report.page import open_run, render, write_summary_and_plots
+from paceline.bench.run_command import print_report
 from tests.paths import ROOT
 from tests.synthetic import batch_sizes, null_test, precisions, raced, ranks, results, write
 
@@ -198,7 +199,7 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
     assert "bfloat16 at digits-1024 B=512" in text
 
 
-def test_the_command_draws_what_a_merged_run_lacks_and_leaves_the_rest(
+def test_the_command_draws_all_anew_and_nothing_that_is_older_than_its_page_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write(tmp_path / "run", raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0))
@@ -208,6 +209,22 @@ def test_the_command_draws_what_a_merged_run_lacks_and_leaves_the_rest(
     assert f"plots   {folder / 'plots'}" in capsys.readouterr().out
     assert (folder / "summary.csv").exists()
     assert (folder / "plots" / "convergence.png").exists()
-    (folder / "summary.csv").write_text("kept")
+    drawn = (folder / "plots" / "convergence.png").read_bytes()
+    for stale in ("summary.csv", "plots/convergence.png", "plots/scaling.png"):
+        (folder / stale).write_text("of an earlier version")
+    (folder / "plots" / "my_own.png").write_text("kept")
     main()
-    assert (folder / "summary.csv").read_text() == "kept"
+    assert len(pd.read_csv(folder / "summary.csv")) == 2
+    assert (folder / "plots" / "convergence.png").read_bytes() == drawn
+    assert not (folder / "plots" / "scaling.png").exists()  # this run holds no trial of it
+    assert (folder / "plots" / "my_own.png").read_text() == "kept"
+
+
+def test_what_a_run_has_just_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "run", raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0))
+    monkeypatch.setattr("paceline.bench.report.page.render", lambda path: Path(path) / "report.html")
+    print_report(folder, drawn=True)  # but that could not write
+    assert (folder / "plots" / "convergence.png").exists()
+    (folder / "plots" / "convergence.png").write_text("just drawn")
+    print_report(folder, drawn=True)
+    assert (folder / "plots" / "convergence.png").read_text() == "just drawn"
