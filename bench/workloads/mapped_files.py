@@ -1,5 +1,6 @@
 """Tensors that are mapped from files: a trial opens the file itself, and nothing is copied into memory or elsewhere."""
 
+import json
 import mmap
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,38 @@ from torch import Tensor
 # What a mapped tensor is described by: this word, its file, dtype, shape, and where in the file it begins, in bytes.
 MAPPED = "mapped from a file"
 Described = tuple[str, str, str, tuple[int, ...], int]
+
+# What safetensors calls what torch can map; https://github.com/huggingface/safetensors has the format.
+OF_SAFETENSORS = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+
+
+def safetensors(file: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name; they stay in it, for a trial to map likewise.
+
+    Those of ``safetensors.torch.load_file`` do not say where they are from, and would be copied.
+
+    Raises:
+        ValueError: if it is no such file, is cut short, or holds what torch has no dtype for; one line.
+    """
+    with Path(file).open("rb") as opened_file:
+        begins = 8 + int.from_bytes(opened_file.read(8), "little")
+        if begins > Path(file).stat().st_size:
+            raise ValueError(f"{file} is no safetensors file, or is cut short")
+        header = json.loads(opened_file.read(begins - 8))
+    header.pop("__metadata__", None)
+    unknown = sorted({entry["dtype"] for entry in header.values()} - OF_SAFETENSORS.keys())
+    if unknown:
+        raise ValueError(f"{file} holds {', '.join(unknown)}: what can be mapped is {', '.join(OF_SAFETENSORS)}")
+    resolved = str(Path(file).resolve())
+    return {
+        name: opened(
+            (MAPPED, resolved, OF_SAFETENSORS[entry["dtype"]], tuple(entry["shape"]), begins + entry["data_offsets"][0])
+        )
+        for name, entry in header.items()
+    }
 
 
 def described(tensor: Tensor) -> Described | None:
