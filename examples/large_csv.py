@@ -29,12 +29,12 @@ def small_table(rows=20_000):
 
 def load(held_out=2_000):
     table = Path(os.environ.get("PACELINE_CSV") or small_table())
-    file, rows = FOLDER / f"{table.stem}.float32", 0
+    file = FOLDER / f"{table.stem}.float32"
     with table.open() as lines, file.open("wb") as values:
-        for rows, line in enumerate(lines, 1):
-            np.fromstring(line, dtype="float32", sep=",").tofile(values)
-    columns = file.stat().st_size // 4 // rows
-    whole = np.memmap(file, "float32", "r", shape=(rows, columns))
+        for line in lines:
+            row = np.fromstring(line, dtype="float32", sep=",")
+            row.tofile(values)
+    whole = np.memmap(file, "float32", "r").reshape(-1, len(row))
     few = np.array(whole[-held_out:])
     # Inputs and target in one stretch of the file: the model takes all but the last column.
     return whole[:-held_out], whole[:-held_out], few, few

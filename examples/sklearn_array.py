@@ -13,7 +13,8 @@ WEIGHTS = torch.tensor([1.0, 0.8, 1.5])  # of the three classes
 def load():
     x, y = load_wine(return_X_y=True)
     x, rest, y, rest_y = train_test_split(x, y, test_size=0.5, random_state=0, stratify=y)
-    validation, test, validation_y, test_y = train_test_split(rest, rest_y, test_size=0.5, random_state=0, stratify=rest_y)
+    halves = train_test_split(rest, rest_y, test_size=0.5, random_state=0, stratify=rest_y)
+    validation, test, validation_y, test_y = halves
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     x, validation, test = (((part - mean) / deviation).astype("float32") for part in (x, validation, test))
     return x, y, validation, validation_y, test, test_y

@@ -3,8 +3,9 @@
 Needs ``transformers``. The model is a tiny one with random weights: nothing is downloaded.
 """
 
-import torch
 from pydoc_data.topics import topics
+
+import torch
 from torch import nn
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
@@ -35,7 +36,8 @@ def padded(samples):
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()
-        config = DistilBertConfig(vocab_size=256, dim=32, hidden_dim=64, n_layers=1, n_heads=2, max_position_embeddings=96)
+        small = {"dim": 32, "hidden_dim": 64, "n_layers": 1, "n_heads": 2, "max_position_embeddings": 96}
+        config = DistilBertConfig(vocab_size=256, **small)
         self.model = DistilBertForSequenceClassification(config)
 
     def forward(self, x):

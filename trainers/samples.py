@@ -4,6 +4,7 @@ Whatever the source, a strategy that draws the same order gets the same batches.
 """
 
 import itertools
+import multiprocessing as mp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -204,6 +205,8 @@ class FromDataset:
             num_workers=workers,
             collate_fn=self._collate,
             pin_memory=self._device.type == "cuda",
+            # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the dataset.
+            multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
         )
         batches = iter(loader)
         while True:

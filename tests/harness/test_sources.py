@@ -1,4 +1,4 @@
-"""A user's own samples come in: a Dataset with workers, files larger than memory, a stream, ragged texts; or one line."""
+"""A user's own samples come in: a Dataset with workers, mapped files, a stream, ragged texts; or they get one line."""
 
 import os
 from dataclasses import dataclass, replace
@@ -71,9 +71,7 @@ def test_a_dataset_trains_as_its_tensors_do(workers):
         common = [step for step in found.curve["step"] if step in expected.curve["step"]]
         assert len(common) > 3
         for column in ("loss", "score"):
-            pairs = [
-                dict(zip(record.curve["step"], record.curve[column], strict=True)) for record in (expected, found)
-            ]
+            pairs = [dict(zip(record.curve["step"], record.curve[column], strict=True)) for record in (expected, found)]
             assert [pairs[0][step] for step in common] == [pairs[1][step] for step in common]
         assert found.test_score == expected.test_score
         assert found.train_samples == N
@@ -151,7 +149,7 @@ class TestMapped:
         assert str(file) in str(torch.load(kept)[0])
 
     def test_a_slice_of_it_is_found_again(self, tmp_path):
-        workload, file = mapped(tmp_path)
+        workload, _ = mapped(tmp_path)
         x, y, *held_out = workload.data()
         kept, _ = DataFiles().prepare(replace(workload, data=lambda: (x[7:100], y[7:100], *held_out)))
         assert torch.equal(Data.load(kept).train.x, gaussians()[0][7:100])
@@ -187,7 +185,8 @@ def texts():
     for _ in range(300):
         label = int(torch.randint(3, (), generator=generator))
         n = int(torch.randint(3, 10, (), generator=generator))
-        samples.append((torch.cat([torch.full((2,), label), torch.randint(3, 9, (n - 2,), generator=generator)]), label))
+        others = torch.randint(3, 9, (n - 2,), generator=generator)
+        samples.append((torch.cat([torch.full((2,), label), others]), label))
     return samples[:200], samples[200:]
 
 

@@ -1,4 +1,4 @@
-"""Wherever samples live, a strategy makes the same steps; and what weighs them is the whole batch's, however it divides."""
+"""Wherever samples live, a strategy makes the same steps; and weights are the whole batch's, however it divides."""
 
 import itertools
 from collections.abc import Callable
@@ -53,7 +53,9 @@ def problem(source: Source | None = None) -> Task:
         torch.manual_seed(5)
         return Named()
 
-    return Task(model, None if source else x, None if source else y, GAUSSIANS.loss, 3, CPU, source=source)
+    if source is None:
+        return Task(model, x, y, GAUSSIANS.loss, 3, CPU)
+    return Task(model, None, None, GAUSSIANS.loss, 3, CPU, source=source)
 
 
 class Rows(Dataset):
@@ -152,7 +154,8 @@ def test_a_batch_whose_size_depends_on_the_step_before_is_not_read_ahead():
 
     source = FromDataset(Rows(*gaussians()[:2]), CPU, workers=2)
     batches = problem(source).batches(chosen)
-    for size in (8, 16, 32):
+    for wanted in (8, 16, 32):
+        size = wanted
         sizes.append(len(next(batches)))
     assert sizes == [8, 16, 32]
 
@@ -185,7 +188,7 @@ class Arriving:
 class TestStream:
     def test_samples_are_taken_as_they_come_and_none_twice(self):
         arriving = Arriving()
-        seen = [batch for batch in problem(Stream(arriving, CPU)).batches(100)]
+        seen = list(problem(Stream(arriving, CPU)).batches(100))
         assert [len(batch) for batch in seen] == [100, 100, 56]
         assert torch.equal(torch.cat([x for x, _ in seen]), arriving.x)
         assert arriving.begun == 1
@@ -313,7 +316,8 @@ def test_trees_are_gone_through_in_order_and_keep_their_form():
     assert length(tree) == 3
     few = at(tree, torch.tensor([2, 0]))
     assert few["a"].tolist() == [2, 0]
-    assert isinstance(few["b"], list) and isinstance(few["b"][1], tuple)
+    assert isinstance(few["b"], list)
+    assert isinstance(few["b"][1], tuple)
     assert mapped(lambda tensor: tensor.sum().item(), tree) == {"a": 3, "b": [6.0, (0.0,)]}
 
 
