@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from paceline.bench.analysis.round_seconds import seconds_per_step
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.plan import Plan, scaled_down
+from paceline.bench.harness.plan import Plan, coarse_first, scaled_down
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import Record
 
@@ -22,7 +22,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     for workload in plan.workloads_or("mnist5k"):
         _, train_samples = DATA_FILES.prepare(workload)
         powers = [factor**k for k in range(64) if factor**k < train_samples]
-        batch_sizes = plan.batch_sizes or [*powers, train_samples]
+        batch_sizes = coarse_first(plan.batch_sizes or [*powers, train_samples])
         for name, trainer in plan.trainers_or("MiniBatch").items():
             if not hasattr(trainer, "batch_size"):
                 continue  # a strategy with no batch size of its own has nothing to vary

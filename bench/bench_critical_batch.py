@@ -10,7 +10,7 @@ from typing import Any
 
 from paceline.bench.analysis.round_seconds import seconds_to_target
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.plan import Plan
+from paceline.bench.harness.plan import Plan, coarse_first
 from paceline.bench.harness.rate_search import Search, log_grid
 from paceline.bench.records.record import Record
 
@@ -38,7 +38,7 @@ def cells(plan: Plan) -> dict[str, Search]:
                 continue  # a strategy with no batch size, or no rate, of its own has nothing to vary
             known: Any = plan.tuned(trainer, workload)
             was_searched = plan.rate(trainer, workload) is not None
-            for batch_size in plan.batch_sizes or _sizes(plan, train_samples):
+            for batch_size in coarse_first(plan.batch_sizes or _sizes(plan, train_samples)):
                 # Without a search before this one nobody knows where to begin: more rates.
                 count, factor = (coarse, FACTOR) if was_searched else (coarse + 2, 4.0)
                 trial = plan.trial(workload, replace(known, batch_size=batch_size), seconds, name)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from paceline.bench.analysis.round_seconds import seconds_per_step
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.plan import Plan, scaled_down
+from paceline.bench.harness.plan import Plan, coarse_first, scaled_down
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import Record
 from paceline.bench.workloads.mnist5k import of_width
@@ -44,7 +44,7 @@ def cells(plan: Plan) -> dict[str, Trial]:
     found = {}
     for workload, parameters in workloads or [(of_width(width), _parameters(width)) for width in widths]:
         _, train_samples = DATA_FILES.prepare(workload)
-        for batch_size in sorted({min(size, train_samples) for size in batch_sizes}):
+        for batch_size in coarse_first(sorted({min(size, train_samples) for size in batch_sizes})):
             # Fewer steps where each is long.
             steps = max(20, plan.of_suite(quick=8_000, standard=12_000, full=60_000) // batch_size)
             if parameters is not None:

@@ -4,6 +4,7 @@ Whatever the source, a strategy that draws the same order gets the same batches.
 """
 
 import itertools
+import multiprocessing as mp
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -204,16 +205,37 @@ class FromDataset:
             num_workers=workers,
             collate_fn=self._collate,
             pin_memory=self._device.type == "cuda",
+            # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the dataset.
+            multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
         )
         batches = iter(loader)
         while True:
             began = time.perf_counter()
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except Exception as error:
+                told = _in_one_line(error)
+                if told is error:
+                    raise
+                raise told from error
             self.waited += time.perf_counter() - began
             if batch is None:
                 return
             x, y = batch
             yield moved((x, y), self._device)
+
+
+def _in_one_line(error: Exception) -> Exception:
+    """Return what a process that reads samples failed of, whose own account has many lines."""
+    said = str(error).strip()
+    if "DataLoader worker (pid" in said:
+        return RuntimeError(
+            "a process that reads samples died: killed for memory, or ended by what the dataset calls (with workers=0 "
+            "the trial reads them itself)"
+        )
+    if said.startswith("Caught "):  # in a worker; the last line of its traceback says what
+        return RuntimeError(f"a sample could not be read: {said.splitlines()[-1]}")
+    return error
 
 
 class _Numbers:
@@ -231,6 +253,11 @@ class Stream:
     """Samples that come one by one, ``(x, y)`` each, in an order that is theirs; there is no second look.
 
     An index says how many are taken, and nothing else.
+
+    Attributes:
+        waited: see ``Source``.
+        taken: samples so far.
+        ended: whether there are no more.
     """
 
     def __init__(
@@ -241,7 +268,7 @@ class Stream:
     ) -> None:
         """Take what begins the stream anew, and where its samples are needed."""
         self._samples, self._device, self._collate = samples, device, collate or default_collate
-        self.waited = 0.0
+        self.waited, self.taken, self.ended = 0.0, 0, False
 
     def __len__(self) -> int:
         """Raise: nobody knows.
@@ -261,7 +288,7 @@ class Stream:
         Raises:
             ValueError: if all are asked for.
         """
-        coming = iter(self._samples())
+        coming, self.taken, self.ended = iter(self._samples()), 0, False
         for index in order:
             if isinstance(index, slice) and index.stop is None:
                 raise ValueError("a stream has no whole that a step could take in: full batch needs samples that stay")
@@ -269,7 +296,9 @@ class Stream:
             began = time.perf_counter()
             samples = list(itertools.islice(coming, wanted))
             self.waited += time.perf_counter() - began
+            self.taken += len(samples)
             if not samples:
+                self.ended = True
                 return
             x, y = self._collate(samples)
             yield moved((x, y), self._device)

@@ -68,14 +68,15 @@ class DataFiles:
         Raises:
             ValueError: if they cannot be built, or not be trained on; one line.
         """
-        if workload.data not in self._files:
+        built_by = workload.data, workload.collate
+        if built_by not in self._files:
             data = self._build(workload)
             file = self._new_file()
             data.save(file)
-            self._files[workload.data] = file, data.train.n or MOST_OF_A_STREAM
+            self._files[built_by] = file, data.train.n or MOST_OF_A_STREAM
             if data.train.n is None:
-                self._streams.add(workload.data)
-        return self._files[workload.data]
+                self._streams.add(built_by)
+        return self._files[built_by]
 
     def count(self, workload: Workload) -> int | None:
         """Return how many training samples ``workload`` has; None of a stream.
@@ -84,7 +85,7 @@ class DataFiles:
             ValueError: see ``prepare``.
         """
         _, count = self.prepare(workload)
-        return None if workload.data in self._streams else count
+        return None if (workload.data, workload.collate) in self._streams else count
 
     def check(self, trial: Trial) -> None:
         """Check that the trial's workload can be trained and scored where the trial runs, in a process of its own.

@@ -32,7 +32,7 @@ from paceline.bench.workloads.data import Data, Samples
 from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
 from paceline.trainers import averaged
-from paceline.trainers.samples import tensors
+from paceline.trainers.samples import Stream, tensors
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -261,7 +261,10 @@ class Run:
     def _decide(self, number: int, step: Step, loss: float, trainer_ended: bool) -> tuple[str, str] | None:
         trial, score, out_of_budget = self.trial, math.nan, ""
         if trainer_ended:
+            samples = self.task.samples
             out_of_budget = "the trainer ended by itself"
+            if isinstance(samples, Stream) and samples.ended:
+                out_of_budget = f"the stream ended after {samples.taken} samples"
         elif number == trial.steps:
             out_of_budget = f"{number} steps were made"
         elif self._seconds >= trial.seconds:

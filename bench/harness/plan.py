@@ -1,6 +1,7 @@
 """What the command line asks for: workloads, trainers, seeds, budgets. Each benchmark makes its cells of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -299,6 +300,22 @@ def find_trainer(name: str) -> tuple[str, Trainer]:
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: known are {', '.join(TRAINERS)}, or FILE.py:NAME")
     return name, TRAINERS[name]
+
+
+def coarse_first(sizes: Sequence[int]) -> list[int]:
+    """Return rising ``sizes`` so that any beginning of them is spread over all: the ends, the middle, the quarters.
+
+    Where time is short it is the last cells that go, and of a sweep the widest part should be left. Of four or fewer
+    there is nothing to be spread.
+    """
+    if len(sizes) <= 4:
+        return list(sizes)
+    stride = 1 << (len(sizes) - 2).bit_length()
+    order = [0, len(sizes) - 1]
+    while stride > 1:
+        stride //= 2
+        order += [k for k in range(stride, len(sizes), stride) if k not in order]
+    return [sizes[k] for k in order]
 
 
 def scaled_down(trainer: Trainer, batch_size: int) -> Trainer:

@@ -146,6 +146,10 @@ COLUMNS: tuple[Fact | Metric, ...] = (
     ),
     Metric("train_seconds", "inside the trainer", "s", of=quantities.train_seconds),
     Metric(
+        "data_wait_seconds", "of training, waiting for samples to be read", "s",
+        of="waited_for_samples_seconds", ranks="largest", shown=Shown("waiting for samples", "s"),
+    ),
+    Metric(
         "recompile_seconds", "of training, the model was compiled anew", "s",
         of="compile_seconds_in_training", ranks="largest",
     ),

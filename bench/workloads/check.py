@@ -4,6 +4,7 @@ import contextlib
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,7 +69,7 @@ def _problem_of_tree(name: str, tree: Any) -> str:
     for tensor in _leaves(tree):
         if tensor.ndim == 0 or len(tensor) == 0:
             return f"{name} is empty"
-        some = torch.as_tensor(tensor[:LOOKED_AT])
+        some = tensor[:LOOKED_AT] if isinstance(tensor, Tensor) else torch.from_numpy(np.array(tensor[:LOOKED_AT]))
         if some.is_floating_point() and not some.isfinite().all():
             return f"{name} holds NaN or infinity"
     if len({len(tensor) for tensor in _leaves(tree)}) > 1:

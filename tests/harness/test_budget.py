@@ -16,7 +16,7 @@ from paceline.bench.harness.anchor import anchor
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.budget import Budget, Pace
 from paceline.bench.harness.comparison import Comparison
-from paceline.bench.harness.plan import LeftOut, Plan
+from paceline.bench.harness.plan import LeftOut, Plan, coarse_first
 from paceline.bench.harness.rate_search import Search
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.anchors import apart
@@ -287,3 +287,11 @@ def test_real_trials_that_sleep_keep_a_budget(tmp_path):
         ("missed", True, "target 1e-09 not reached: the run's time was up (more with --minutes)")
     }
     assert all(record.curve["step"][-1] >= 1 for record in records)
+
+
+def test_what_is_left_of_a_sweep_is_spread_over_all_of_it():
+    """The last cells go where time is short: once a budget left the batch sizes 1 and 2 of thirteen."""
+    sizes = [2**k for k in range(12)] + [4000]
+    assert coarse_first(sizes) == [1, 4000, 256, 16, 4, 64, 1024, 2, 8, 32, 128, 512, 2048]
+    for n in range(1, 14):
+        assert sorted(coarse_first(sizes[:n])) == sizes[:n]
