@@ -50,7 +50,7 @@ class Task:
     @cached_property
     def samples(self) -> Source:
         """Where samples come from."""
-        return self.source or InMemory(self.x, self.y, self.device)
+        return InMemory(self.x, self.y, self.device) if self.source is None else self.source
 
     def __len__(self) -> int:
         """Return the number of training samples.
