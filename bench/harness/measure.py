@@ -220,7 +220,7 @@ class Run:
                     self.windows.saw_first(step.samples)
                 self.pulse.done += 1
                 if self.arriving is not None:
-                    self.arriving.model = step.model
+                    self.arriving.follow(step.model)
                 self._samples += step.samples
                 self.updates += step.updates
                 if number == self.windows.end or number == self.trial.steps:

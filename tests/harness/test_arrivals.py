@@ -114,6 +114,18 @@ def test_while_it_is_held_nothing_arrives(monkeypatch):
     assert [latency for latency in found if latency] == pytest.approx([0.004] * 18, abs=1e-4)
 
 
+def test_what_held_it_is_lost_in_many_steps(monkeypatch):
+    """Retraining is looked at in between each time: its latency is known all the same."""
+    source, clock = arriving(monkeypatch, 20, 100.0)
+    for _ in source.fetch(one_by_one(), ahead=True):
+        for _ in range(20):
+            clock.sleep(0.0002)
+            source.follow(source.model)
+        source.hold()
+        source.go_on()
+    assert source.observed()["latency_seconds"] == pytest.approx([0.004] * 20, abs=1e-4)
+
+
 def test_it_ends_by_its_own_clock_and_learns_no_more_than_was_taken(monkeypatch):
     source, clock = arriving(monkeypatch, 1000, 100.0, seconds=0.5)
     taken = 0
