@@ -471,3 +471,40 @@ def write(folder: Path, *records: list[Record]) -> Path:
             append(folder / "trials.jsonl", record)
     (folder / "environment.json").write_text(json.dumps({"cores": 2, "torch": "2.9.0", "git": None}))
     return folder
+
+
+def streamed(
+    trainer: str,
+    share: float,
+    *,
+    kind: str = "asked",
+    samples: int = 1000,
+    behind: float = 0.0,
+    blocks: int = 4,
+    workload: str = "digits-stream",
+    **changes: Any,
+) -> list[Record]:
+    """Return trials that followed a stream of ten classes at random and predicted so large a ``share`` of it right.
+
+    Where samples arrive at a rate, each takes 1 ms, and ``behind`` as many more arrive as are learned from meanwhile.
+    """
+    rate = {"asked": None, "paced": 1e3, "flooded": 1e4}[kind]
+    found = []
+    for block in range(blocks):
+        labels = np.random.default_rng(0).integers(0, 10, samples)
+        chance = np.random.default_rng([block, *map(ord, trainer)]).random(samples)
+        predicted = np.where(chance < share, labels, (labels + 1) % 10)
+        latency: list[float | None] = [None] * samples
+        if rate is not None:
+            latency[1:] = [round(1e-3 + behind * number / rate, 6) for number in range(1, samples)]
+        columns = (labels.tolist(), predicted.tolist(), [1.0] * samples, latency)
+        values: dict[str, Any] = {
+            "comparison": "stream", "workload": workload, "trainer": trainer, "status": "missed",
+            "hyperparameters": {"optimizer": {"name": "Sgd", "lr": 0.1}}, "train_samples": None,
+            "stop_at_target": False, "score_along": False,
+            "arrivals": {"samples": samples, "per_second": rate},
+            "stream": dict(zip(("label", "predicted", "loss", "latency_seconds"), columns, strict=True)),
+        }  # fmt: skip
+        points = [(samples, samples, 1.0, 0.5, 0.8)]
+        found.append(_record(f"{workload}-{trainer}-{kind}", block, points, 5.0, **values | changes))
+    return found

@@ -16,6 +16,7 @@ from paceline.trainers.online import Online
 from paceline.trainers.optimizers import Adadelta, Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd
 from paceline.trainers.rate_rules import adascale_gain, linear_rule, square_root_rule
 from paceline.trainers.reduce_on_plateau import ReduceOnPlateau
+from paceline.trainers.retrain import Retrain
 from paceline.trainers.schedules import Constant, Cosine, ExponentialDecay, Schedule, StepDecay, TimeDecay, Warmup
 from paceline.trainers.task import Step, Steps, Task, Trainer, shuffled
 
@@ -43,6 +44,7 @@ __all__ = [
     "Online",
     "Optimizer",
     "ReduceOnPlateau",
+    "Retrain",
     "RmsProp",
     "Schedule",
     "ScheduleFreeAdamW",

@@ -54,6 +54,12 @@ def length(tree: Tree) -> int:
     return len(tree) if isinstance(tree, Tensor) else len(tensors(tree)[0])
 
 
+def together(trees: list[Tree]) -> Tree:
+    """Return the samples of ``trees``, which are alike, one after the other in one tree."""
+    columns = iter([torch.cat(column) for column in zip(*map(tensors, trees), strict=True)])
+    return mapped(lambda _: next(columns), trees[0])
+
+
 class Batch:
     """The samples of one step, or this rank's share: ``x, y = batch`` gives inputs and targets, ``[B, ...]``."""
 
@@ -267,7 +273,7 @@ class Stream:
         collate: Callable[[list[Any]], tuple[Tree, Tree]] | None = None,
     ) -> None:
         """Take what begins the stream anew, and where its samples are needed."""
-        self._samples, self._device, self._collate = samples, device, collate or default_collate
+        self.begin, self._device, self.collate = samples, device, collate or default_collate
         self.waited, self.taken, self.ended = 0.0, 0, False
 
     def __len__(self) -> int:
@@ -288,7 +294,7 @@ class Stream:
         Raises:
             ValueError: if all are asked for.
         """
-        coming, self.taken, self.ended = iter(self._samples()), 0, False
+        coming, self.taken, self.ended = iter(self.begin()), 0, False
         for index in order:
             if isinstance(index, slice) and index.stop is None:
                 raise ValueError("a stream has no whole that a step could take in: full batch needs samples that stay")
@@ -300,7 +306,7 @@ class Stream:
             if not samples:
                 self.ended = True
                 return
-            x, y = self._collate(samples)
+            x, y = self.collate(samples)
             yield moved((x, y), self._device)
 
 

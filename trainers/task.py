@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from paceline.trainers.samples import Batch, InMemory, Picked, Source, Stream, Tree, at, length
+from paceline.trainers.samples import Batch, InMemory, Picked, Source, Stream, Tree, at, length, together
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,11 @@ class Task:
     def first(self, count: int) -> "Task":
         """Return the task whose training set is the first ``count`` samples of this one."""
         x, y = self[slice(0, count)]
+        return replace(self, x=x, y=y, source=None)
+
+    def of(self, batches: Iterable[Batch]) -> "Task":
+        """Return the task whose training set is the samples of ``batches``, kept in memory."""
+        x, y = together([tuple(batch) for batch in batches])
         return replace(self, x=x, y=y, source=None)
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from paceline.bench.harness.arrivals import Arriving
 from paceline.bench.harness.ending import Ending
 from paceline.bench.harness.final_losses import final_losses
 from paceline.bench.harness.pulse import Pulse
@@ -25,6 +26,7 @@ from paceline.bench.harness.windows import Windows
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.compiler import compiled_seconds, recompilations
 from paceline.bench.probes.machine_speed import product_seconds
+from paceline.bench.probes.memory_limit import lift_limit, limit_private_memory, private_bytes
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
@@ -32,7 +34,7 @@ from paceline.bench.workloads.data import Data, Samples
 from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
 from paceline.trainers import averaged
-from paceline.trainers.samples import Stream, tensors
+from paceline.trainers.samples import Source, Stream, tensors
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
     task = trial.workload.task(train, trial.seed, device)
     validation, test = ([part.to(device) for part in parts] for parts in (validation, test))
     probes.mark("context")
+    if trial.memory_limit_bytes is not None:
+        torch.ones(1 << 20).sum()  # the threads of torch have stacks, which count: have them start now
+        limit_private_memory(trial.memory_limit_bytes)
     with process_group(trial, rank, rendezvous, device) as ranks:
         if dist.is_initialized():
             ranks.meet()
@@ -85,6 +90,8 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         ends = math.inf if trial.wall_seconds is None else began + trial.wall_seconds
         run = Run(trial, task, validation, test, ranks, probes, send, pulse, warmup.scored_at_once, ends, noise=noise)
         ended = run.train()
+        if trial.memory_limit_bytes is not None:
+            lift_limit()
         pulse.get_on("its end")
         finishing = time.perf_counter()
         seen, unmeasured = probes.finish()
@@ -101,6 +108,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     "final_losses": run.final_losses,
                     "test_score": run.test_score,
                     "cut_short": run.cut_short,
+                    "stream": {} if run.arriving is None else run.arriving.observed(),
                     "rank": seen
                     | warmup.footprint
                     | run.windows.of_first_steps()
@@ -147,6 +155,8 @@ class Run:
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
         windows: where training is interrupted to score.
+        arriving: the samples that arrive by the clock, if the trial asks for such.
+        memory: under a limit, private memory along the way: ``Record.memory``.
     """
 
     trial: "Trial"
@@ -171,6 +181,8 @@ class Run:
     test_score: float | None = None
     noise: NoiseProbe | None = None
     windows: Windows = field(default_factory=Windows)
+    arriving: Arriving | None = None
+    memory: dict[str, list[Any]] = field(default_factory=lambda: {"samples": [], "private_bytes": []})
     _seconds: float = 0.0
     _samples: int = 0
     _listens: bool = False
@@ -178,6 +190,7 @@ class Run:
     _score: float | None = None  # what the trainer is told next, larger is better
     _compiled: float = 0.0  # until the window began
     _waited_before: float = 0.0
+    _samples_of: Source = field(init=False)
     _ending: Ending = field(init=False)
     _clock: Clock = field(init=False)
     _first_use: RemovableHandle = field(init=False)
@@ -187,9 +200,14 @@ class Run:
         self._clock, self._ending = Clock(self.task.device), Ending(self.trial)
         self._listens = bool(getattr(self.trial.trainer, "listens", False))
         task = replace(self.task, model=self._model_whose_first_use_starts_the_clock())
+        if self.trial.arrivals is not None:
+            seconds = min(self.trial.seconds, self.ends - time.perf_counter())
+            self.arriving = Arriving.of(self.task, self.trial.arrivals, seconds)
+            task = replace(task, source=self.arriving)
         number, step, ended = 0, None, None
         self.ranks.go_on_together()
-        self._waited_before = self.task.samples.waited
+        self._samples_of = task.samples
+        self._waited_before = task.samples.waited
         self.probes.reset()
         self._compiled = compiled_seconds()
         self.pulse.get_on("training")
@@ -201,6 +219,8 @@ class Run:
                     self._clock.lap()
                     self.windows.saw_first(step.samples)
                 self.pulse.done += 1
+                if self.arriving is not None:
+                    self.arriving.follow(step.model)
                 self._samples += step.samples
                 self.updates += step.updates
                 if number == self.windows.end or number == self.trial.steps:
@@ -208,6 +228,8 @@ class Run:
                     if ended is not None:
                         return ended
                     self.windows.go_on(number, self._long)
+                    if self.arriving is not None:
+                        self.arriving.go_on()
                     self._clock.start()
             if step is None:
                 raise ValueError(f"{type(self.trial.trainer).__name__} made no step")
@@ -228,6 +250,8 @@ class Run:
     def _at_edge(self, number: int, step: Step, trainer_ended: bool = False) -> tuple[str, str] | None:
         """End a window after step ``number``: stop the clock, score, tell the parent, decide whether to go on."""
         own = self._clock.stop()
+        if self.arriving is not None:
+            self.arriving.hold()
         self._first_use.remove()
         began = time.perf_counter()
         self.probes.pause()
@@ -235,7 +259,7 @@ class Run:
         self.compile_seconds += compiled_seconds() - self._compiled
         self.own_seconds += own
         self.windows.first_seconds += self._clock.lap_seconds
-        self.waited = self.task.samples.waited - self._waited_before
+        self.waited = self._samples_of.waited - self._waited_before
         slowest, loss = self.ranks.slowest_and_mean(own, step.loss.item())
         self._seconds += slowest
         ended = None
@@ -243,6 +267,8 @@ class Run:
             with uncompiled(), averaged(step.model):
                 ended = self._decide(number, step, loss, trainer_ended)
         self.steps = number
+        if self.trial.memory_limit_bytes is not None:
+            self._look_at_memory()
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
         long = self.windows.are_long(number, self.own_seconds)
@@ -261,7 +287,7 @@ class Run:
     def _decide(self, number: int, step: Step, loss: float, trainer_ended: bool) -> tuple[str, str] | None:
         trial, score, out_of_budget = self.trial, math.nan, ""
         if trainer_ended:
-            samples = self.task.samples
+            samples = self._samples_of
             out_of_budget = "the trainer ended by itself"
             if isinstance(samples, Stream) and samples.ended:
                 out_of_budget = f"the stream ended after {samples.taken} samples"
@@ -290,6 +316,11 @@ class Run:
             )
             self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
+
+    def _look_at_memory(self) -> None:
+        for name, value in (("samples", self._samples), ("private_bytes", private_bytes())):
+            self.memory[name].append(value)
+        self.send({"fields": {"memory": self.memory}})
 
     def _model_whose_first_use_starts_the_clock(self) -> Callable[[], nn.Module]:
         """Return the task's model factory, changed so that what precedes the first forward pass is set-up.

@@ -27,6 +27,7 @@ from paceline.trainers import (
     NoiseBatch,
     Online,
     ReduceOnPlateau,
+    Retrain,
     Trainer,
 )
 
@@ -35,10 +36,11 @@ STRATEGIES: dict[str, Trainer] = {
     type(trainer).__name__: trainer for trainer in (FullBatch(), MiniBatch(), Online(), Accumulate(), Amp(), Ddp())
 }
 
-# What --trainer knows by name: those, what varies the batch size or the rate along the way, and a compiled model.
+# What --trainer knows by name: those, what varies the batch size or the rate along the way, a compiled model, and one
+# that is trained anew on the last samples of a stream.
 TRAINERS: dict[str, Trainer] = STRATEGIES | {
     type(trainer).__name__: trainer
-    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Compiled(), Averaged())
+    for trainer in (GrowingBatch(), NoiseBatch(), AdaScale(), ReduceOnPlateau(), Compiled(), Retrain(), Averaged())
 }
 
 Suite = Literal["quick", "standard", "full"]

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def definition(trial: Trial) -> dict[str, Any]:
         "score_along": trial.score_along,
         "stop_on_plateau": trial.stop_on_plateau,
         "train_samples": DATA_FILES.count(trial.workload),
+        "arrivals": {} if trial.arrivals is None else asdict(trial.arrivals),
+        "memory_limit_bytes": trial.memory_limit_bytes,
         "code": fingerprint(trial),
     }
 

@@ -7,8 +7,10 @@ from typing import Any
 import cloudpickle
 import torch
 
+from paceline.bench.harness.arrivals import Arrivals
 from paceline.bench.probes.cores import cores_of_a_trial
 from paceline.bench.probes.float32_precision import IN_BFLOAT16, may_multiply_in_bfloat16
+from paceline.bench.probes.memory_limit import can_limit
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.workload import Workload
 from paceline.trainers.task import Trainer
@@ -37,6 +39,10 @@ class Trial:
         patience: wall seconds without a sign of life after which the trial is killed.
         noise: whether the gradient's noise is observed along the way (``probes.gradients``). The run is the same to
             the last bit, but hooks slow some of its steps: such a trial is not one to time.
+        arrivals: how the samples of a stream arrive, each predicted before it is learned from; None has the workload's
+            as they come, and observes none of them.
+        memory_limit_bytes: of private memory, what the trial may take beyond what its process has once its samples are
+            there; None is no limit. Its private memory is then observed along the way.
         label: what the strategy is called; "" calls it by its class.
     """
 
@@ -54,6 +60,8 @@ class Trial:
     wall_seconds: float | None = None
     patience: float = 120.0
     noise: bool = False
+    arrivals: Arrivals | None = None
+    memory_limit_bytes: int | None = None
     label: str = ""
 
     @property
@@ -110,6 +118,10 @@ class Trial:
             raise ValueError(f"{name}: {self.world_size} ranks cannot share a batch of {batch_size} samples")
         if self.world_size > 1 and not is_distributed(self.trainer):
             raise ValueError(f"{name} is not distributed: each of {self.world_size} ranks would train alone")
+        if self.arrivals is not None and (train_samples is not None or self.world_size > 1):
+            raise ValueError(f"{name}: arrivals are those of a stream, at one rank")
+        if self.memory_limit_bytes is not None and (self.memory_limit_bytes < 1 or not can_limit()):
+            raise ValueError(f"memory_limit_bytes needs Linux and must be at least 1, got {self.memory_limit_bytes}")
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f"device must be 'cpu' or 'cuda', got {self.device!r}")
         if self.device == "cuda" and not torch.backends.cuda.is_built():

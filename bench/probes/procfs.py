@@ -35,6 +35,11 @@ def rss_parts_bytes() -> tuple[int | None, int | None, int | None]:
     return _kilobytes("status", "RssAnon"), _kilobytes("status", "RssFile"), _kilobytes("status", "RssShmem")
 
 
+def data_bytes() -> int | None:
+    """Return the private memory that this process may write to, in place or not, in bytes: what RLIMIT_DATA counts."""
+    return _kilobytes("status", "VmData")
+
+
 def peak_rss_bytes() -> int | None:
     """Return the largest resident memory since the process began or the last reset, in bytes."""
     return _kilobytes("status", "VmHWM")

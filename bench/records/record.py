@@ -24,11 +24,14 @@ NOISE = (
     "parts_step", "parts", "parts_batch", "parts_small_square", "parts_big_square",
 )  # fmt: skip
 
+# Columns of ``Record.stream``, one row a sample that was predicted and then learned from.
+STREAM = ("label", "predicted", "loss", "latency_seconds")
+
 # The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
 DEFINITION = (
     "workload", "trainer", "hyperparameters", "world_size", "threads", "cores", "device", "target",
     "higher_is_better", "seconds_allowed", "steps_allowed", "stop_at_target", "score_along", "stop_on_plateau",
-    "train_samples",
+    "train_samples", "arrivals", "memory_limit_bytes",
 )  # fmt: skip
 
 
@@ -71,6 +74,14 @@ class Record:
         search: the search for a learning rate that this trial belongs to; empty for all others.
         noise: observations of the gradient at points of the run (``NOISE``; see ``probes.noise_probe``), each at the
             weights after ``step`` or ``parts_step`` steps; empty unless the trial was told to make them.
+        arrivals: how the samples of a stream arrived: how many "samples", and "per_second" (None: when asked for);
+            empty for all other trials.
+        stream: what was observed of each of them (``STREAM``): its class, the class predicted before it was learned
+            from (both empty where targets are no classes), the loss of that prediction, and the seconds from its
+            arrival to when the model had learned it (None: arrivals had no rate, or the clock stood still before).
+        memory_limit_bytes: of private memory, what the trial was allowed beyond what its process had when its samples
+            were there, by ``RLIMIT_DATA``; None is no limit.
+        memory: under such a limit, columns of equal length: ``samples`` so far and ``private_bytes`` in place.
         repeat: 0, or 1 for a trial that was run again because something else had used the cores; the later of
             two trials of one cell and block counts.
         code: hashes of the "trainer"'s and the "workload"'s code, as "python" compiled it, and of the "data"; empty in
@@ -122,6 +133,10 @@ class Record:
     cut_short: bool = False
     search: str = ""
     noise: dict[str, list[Any]] = field(default_factory=dict)
+    arrivals: dict[str, Any] = field(default_factory=dict)
+    stream: dict[str, list[Any]] = field(default_factory=dict)
+    memory_limit_bytes: int | None = None
+    memory: dict[str, list[Any]] = field(default_factory=dict)
     repeat: int = 0
     code: dict[str, str] = field(default_factory=dict)
     environment: str = ""

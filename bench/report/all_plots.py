@@ -19,6 +19,7 @@ from paceline.bench.report import (
     reproductions,
     scaling,
     strategies,
+    stream,
     tuning,
 )
 from paceline.bench.report.plots.style import DPI
@@ -36,6 +37,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **scaling.PLOTS,
     **precision.PLOTS,
     **compile.PLOTS,
+    **stream.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }

@@ -19,6 +19,7 @@ from paceline.bench.report import (
     regularization,
     scaling,
     strategy_claims,
+    stream,
 )
 from paceline.bench.report.judging import Judge, Judged, Verdict
 
@@ -73,7 +74,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Online training needs little memory, whatever the size of the data", strategy_claims.online_needs_little_memory),
     (
         "Online training follows changing data, batch training cannot",
-        _none_yet("data that drift, scored before they are learned from, against retraining"),
+        stream.claim_follows,
     ),
     ("Mini-batches save computation and memory against full batch", strategy_claims.mini_batches_save),
     (

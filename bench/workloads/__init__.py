@@ -5,8 +5,10 @@ from typing import Any
 
 from paceline.bench.workloads import torch_settings, user_code
 from paceline.bench.workloads.characters import CHARACTERS
+from paceline.bench.workloads.digits_stream import DIGITS_STREAM
 from paceline.bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
 from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
+from paceline.bench.workloads.larger_than_memory import LARGER_THAN_MEMORY
 from paceline.bench.workloads.linear import LINEAR
 from paceline.bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
 from paceline.bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
@@ -18,7 +20,8 @@ BUILT_IN = {
     workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
 }
 
-# What other benchmarks measure, each at rates of its own: published results reproduced, and regularization.
+# What other benchmarks measure, each at rates of its own: published results reproduced, regularization,
+# and samples that keep coming or do not fit in memory.
 OF_ONE_QUESTION = {
     workload.name: workload
     for workload in (
@@ -26,6 +29,7 @@ OF_ONE_QUESTION = {
         *(FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED),
         *(MNIST1D_LINEAR, MNIST1D_MLP, MNIST1D_CNN, MNIST1D_GRU),
         CHARACTERS,
+        *(DIGITS_STREAM, LARGER_THAN_MEMORY),
     )
 }
 

@@ -9,7 +9,7 @@ import pytest
 from paceline.bench.analysis.frames import Results
 from paceline.bench.records.record import Record
 from paceline.bench.report.claims import CLAIMS, Judgement, judge
-from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, results, searched
+from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, results, searched, streamed
 
 
 def claim(number: int, run: Results) -> Judgement:
@@ -299,10 +299,23 @@ def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:
         raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0), raced("Online", seconds=3.0),
         batch_sizes({1: 1e3, 64: 1e5}), precisions({(64, 32): 0.5}), ranks({1: 1.0, 2: 1.8}),
     )  # fmt: skip
-    for number in (4, 13, 17, 18):
+    for number in (13, 17, 18):
         found = claim(number, run)
         assert found.verdict == "not measured"
         assert "No benchmark measures this yet" in found.why
     for number in (6, 15, 16):
         assert claim(number, run).verdict == "not measured"
     assert claim(3, run).why.startswith("Measured in part")
+
+
+@pytest.mark.parametrize(("retrain", "verdict"), [(0.6, "holds"), (0.95, "fails")])
+def test_online_training_follows_changing_data_or_not(retrain: float, verdict: str) -> None:
+    found = claim(4, results(streamed("Online", 0.8), streamed("Retrain", retrain)))
+    assert found.verdict == verdict
+    assert "over retraining on the last ones" in found.why
+
+
+def test_two_seeds_do_not_say_who_follows() -> None:
+    assert (
+        claim(4, results(streamed("Online", 0.8, blocks=2), streamed("Retrain", 0.6, blocks=2))).verdict == "undecided"
+    )

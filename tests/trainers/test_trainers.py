@@ -24,6 +24,7 @@ from paceline.trainers import (
     NoiseBatch,
     Online,
     ReduceOnPlateau,
+    Retrain,
     RmsProp,
     Sgd,
     Task,
@@ -44,6 +45,7 @@ SINGLE = [
     NoiseBatch(),
     AdaScale(),
     ReduceOnPlateau(),
+    Retrain(every=128, passes=40),
     Averaged(Sgd(lr=0.05)),
     Compiled(backend="eager"),
 ]
@@ -118,6 +120,19 @@ class TestEquivalence:
     def test_ada_scale_at_its_reference_batch_is_mini_batch(self, optimizer, batch_size):
         unscaled = AdaScale(optimizer, batch_size=batch_size, micro_batch_size=batch_size)
         assert_same(weights_after(unscaled, 100), weights_after(MiniBatch(optimizer, batch_size=batch_size), 100))
+
+    def test_retraining_is_mini_batch_on_the_window_from_the_same_beginning(self, optimizer):
+        """Of 256 samples 100 arrive at a time: the third window is the last 100 and what is left, 56."""
+        retrain = Retrain(optimizer, batch_size=32, every=100, keep=2, passes=3)
+        windows = [100, 200, 156]
+        steps = [3 * -(-samples // 32) for samples in windows]
+        problem = task()
+        arrived = list(problem.batches(100, epochs=1))
+        window = problem.of(arrived[1:])
+        assert len(window) == 156
+        assert_same(
+            weights_after(retrain, sum(steps)), weights_after(MiniBatch(optimizer, batch_size=32), steps[2], window)
+        )
 
     def test_reduce_on_plateau_that_is_sent_nothing_is_mini_batch(self, optimizer):
         assert_same(

@@ -64,6 +64,7 @@ KNOWN = {
     "AdaScale": Style(GREEN, "o", (0, (4, 1, 1, 1))),
     "ReduceOnPlateau": Style(BLUE, "v", (0, (1, 1))),
     "Averaged": Style(ORANGE, "^", (0, (5, 1.5))),
+    "Retrain": Style(BLACK, "D", (0, (4, 1, 1, 1))),
     "Compiled": Style(VERMILLION, "o", "-"),
 }
 

@@ -24,7 +24,7 @@ from tests.report.plots.drawn_runs import (
     strategies,
     tuned,
 )
-from tests.synthetic import compiled, failed_gate, noises, null_test, searched, swept
+from tests.synthetic import compiled, failed_gate, noises, null_test, searched, streamed, swept
 
 
 def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
@@ -70,6 +70,11 @@ def nasty() -> dict[str, list[Record]]:
         + compiled("even", 2.0, 10.0)
         + compiled("ragged", 1.1, 12.0)
         + compiled("growing", 0.5, 14.0)
+        + streamed("Online", 0.9)
+        + streamed("MiniBatch", 0.8)
+        + streamed("Retrain", 0.7)
+        + streamed("Online", 0.9, kind="flooded", behind=1.0)
+        + streamed("Retrain", 0.7, kind="flooded", behind=0.1)
         + anchored({"strategies": [0.6, 0.8, 0.7], "null": [0.65] * 12, "critical_batch": [0.9, 0.95]}),
         "steady": anchored({f"a_comparison_of_long_name_{i}": [0.6] * (1 + i % 3) for i in range(13)}),
         "one anchor": anchored({"strategies": [0.6]}),
@@ -101,6 +106,8 @@ def nasty() -> dict[str, list[Record]]:
         + noises([-3.0, -5.0], "Ddp", "AdamW", workload="hidden", observed={"parts_step": []})
         + compiled("growing", 1.01, 300.0, workload=LONG)
         + compiled("even", 1.0, 300.0)
+        + streamed("SharpnessAwareMinimization", 0.9, workload=LONG)
+        + streamed("Online", 0.9, kind="flooded", workload="b")
         + noisy(0.002, 3),
         "falling": falling
         + swept(spread=0.1)
