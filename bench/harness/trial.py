@@ -37,6 +37,8 @@ class Trial:
         patience: wall seconds without a sign of life after which the trial is killed.
         noise: whether the gradient's noise is observed along the way (``probes.gradients``). The run is the same to
             the last bit, but hooks slow some of its steps: such a trial is not one to time.
+        phases: whether its steps are profiled, to see where their time goes (``probes.phases``). That slows them: such
+            a trial is not one to time.
         label: what the strategy is called; "" calls it by its class.
     """
 
@@ -54,6 +56,7 @@ class Trial:
     wall_seconds: float | None = None
     patience: float = 120.0
     noise: bool = False
+    phases: bool = False
     label: str = ""
 
     @property

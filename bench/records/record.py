@@ -24,6 +24,9 @@ NOISE = (
     "parts_step", "parts", "parts_batch", "parts_small_square", "parts_big_square",
 )  # fmt: skip
 
+# What a step's time goes into, in the order in which it does (``probes.phases``).
+PHASES = ("data", "host_to_device", "forward", "backward", "optimizer", "communication", "rest")
+
 # The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
 DEFINITION = (
     "workload", "trainer", "hyperparameters", "world_size", "threads", "cores", "device", "target",

@@ -14,6 +14,7 @@ from paceline.bench.report import (
     noise_scale,
     null,
     optimizers,
+    phases,
     precision,
     regularization,
     reproductions,
@@ -36,6 +37,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **scaling.PLOTS,
     **precision.PLOTS,
     **compile.PLOTS,
+    **phases.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }
