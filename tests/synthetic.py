@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
-from paceline.bench.records.record import Record, append
+from paceline.bench.records.record import PHASES, Record, append
 
 MB = 1_000_000
 
@@ -252,6 +252,24 @@ def compiled(
                 "compile_seconds": start / 2 * drift,
             }  # fmt: skip
             found.append(replace(record, **values | changes))
+    return found
+
+
+def profiled(
+    name: str, shares: Mapping[str, float], *, ranks: int = 1, step: float = 1e-3, spread: float = 0.0, **changes: Any
+) -> list[Record]:
+    """Return trials whose profiled steps of ``step`` seconds divide so; ``spread`` of it comes and goes."""
+    workload = changes.get("workload", "digits")
+    found = []
+    for record in timed(
+        "phases", f"{workload}-{name}", trainer=name, seconds_per_step=step, batch_size=64, world_size=ranks, **changes
+    ):
+        away = spread * (1 if record.block % 2 else -1)
+        spent = {phase: 30 * step * shares.get(phase, 0.0) for phase in PHASES}
+        spent |= {max(shares, key=lambda phase: shares[phase]): 30 * step * (max(shares.values()) + away)}
+        spent["rest"] += 30 * step * (1 - sum(shares.values()) - away)
+        seen = {"phase_steps": 30, "phase_wall_seconds": 30 * step, "phase_seconds": spent}
+        found.append(replace(record, ranks=[record.ranks[0] | seen] * ranks))
     return found
 
 

@@ -28,6 +28,7 @@ from paceline.bench.probes.compiler import compiled_seconds, recompilations
 from paceline.bench.probes.machine_speed import product_seconds
 from paceline.bench.probes.memory_limit import lift_limit, limit_private_memory, private_bytes
 from paceline.bench.probes.noise_probe import NoiseProbe
+from paceline.bench.probes.phases import PhasesProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.data import Data, Samples
@@ -87,8 +88,10 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         known = ("compile_seconds", "flops_per_sample", "parameters", "dtype")
         send({"fields": {"warmup_seconds": warmup.seconds} | {name: getattr(warmup, name) for name in known}})
         noise = NoiseProbe(task, trial.world_size, ranks.first, send) if trial.noise else None
+        phases = PhasesProbe(device) if trial.phases else None
         ends = math.inf if trial.wall_seconds is None else began + trial.wall_seconds
-        run = Run(trial, task, validation, test, ranks, probes, send, pulse, warmup.scored_at_once, ends, noise=noise)
+        at_once = warmup.scored_at_once
+        run = Run(trial, task, validation, test, ranks, probes, send, pulse, at_once, ends, noise=noise, phases=phases)
         ended = run.train()
         if trial.memory_limit_bytes is not None:
             lift_limit()
@@ -97,7 +100,9 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
         seen, unmeasured = probes.finish()
         after = product_seconds()
         run.evaluation_seconds += probing + time.perf_counter() - finishing
-        unmeasured |= warmup.unmeasured | (run.noise.unmeasured if run.noise else {})
+        unmeasured |= warmup.unmeasured | (noise.unmeasured if noise else {}) | (phases.unmeasured if phases else {})
+        if phases is not None and phases.trace is not None and ranks.first:
+            send({"fields": {"trace": phases.trace}})
         send(
             {
                 "fields": {
@@ -112,6 +117,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     "rank": seen
                     | warmup.footprint
                     | run.windows.of_first_steps()
+                    | (phases.observed if phases else {})
                     | {
                         "train_seconds": run.own_seconds,
                         "probe_before_seconds": before,
@@ -154,6 +160,7 @@ class Run:
         final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
+        phases: profiles the steps, if the trial asks for it.
         windows: where training is interrupted to score.
         arriving: the samples that arrive by the clock, if the trial asks for such.
         memory: under a limit, private memory along the way: ``Record.memory``.
@@ -180,6 +187,7 @@ class Run:
     final_losses: dict[str, float] = field(default_factory=dict)
     test_score: float | None = None
     noise: NoiseProbe | None = None
+    phases: PhasesProbe | None = None
     windows: Windows = field(default_factory=Windows)
     arriving: Arriving | None = None
     memory: dict[str, list[Any]] = field(default_factory=lambda: {"samples": [], "private_bytes": []})
@@ -211,7 +219,8 @@ class Run:
         self.probes.reset()
         self._compiled = compiled_seconds()
         self.pulse.get_on("training")
-        with closing(self.trial.trainer(task)) as steps:
+        trainer = self.trial.trainer if self.phases is None else self.phases.of(self.trial.trainer)
+        with closing(trainer(task)) as steps:
             self._clock.start()
             while (following := self._next(steps)) is not None:
                 number, step = number + 1, following

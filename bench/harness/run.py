@@ -1,5 +1,6 @@
 """Run a trial and return its record."""
 
+import contextlib
 import time
 import uuid
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from paceline.bench.harness.processes import run_in_processes
 from paceline.bench.harness.trial import Trial, hyperparameters, varies_batch_size
 from paceline.bench.probes.cores import cores
 from paceline.bench.records.record import Record
-from paceline.bench.workloads.user_code import keep_traceback
+from paceline.bench.workloads.user_code import as_file_name, keep_traceback
 
 
 def definition(trial: Trial) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def run_trial(
         position: see ``suite``.
         repeat: see ``suite``.
         search: see ``suite``.
-        errors: folder for the traceback of a trial that fails, which the reason then names; None keeps none.
+        errors: folder for the traceback of a trial that fails, which the reason then names; None keeps none. Beside it,
+            in ``traces``, goes the trace of the first trial of a cell that was profiled.
 
     Raises:
         ValueError: before anything runs, if the trial cannot be run as described; one line.
@@ -85,6 +87,9 @@ def run_trial(
     observed, account = run_in_processes(trial, data_file)
     elapsed = time.monotonic() - began
     identity = f"{cell}#{block}-{uuid.uuid4().hex[:8]}"
+    trace = observed.pop("trace", None)
+    if trace is not None and errors is not None:
+        _keep_trace(trace, errors.parent / "traces" / f"{as_file_name(cell)}.json.gz")
     if account and errors is not None:
         kept = keep_traceback(account, errors, identity)
         observed["reason"] += f"; traceback: {errors.name}/{kept.name}"
@@ -104,3 +109,11 @@ def run_trial(
         elapsed_seconds=elapsed,
         **observed,
     )
+
+
+def _keep_trace(trace: bytes, file: Path) -> None:
+    """Write a trace, unless its cell has one: they are large, and alike."""
+    with contextlib.suppress(OSError):  # without it there is still the record
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(trace)

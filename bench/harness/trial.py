@@ -43,6 +43,8 @@ class Trial:
             as they come, and observes none of them.
         memory_limit_bytes: of private memory, what the trial may take beyond what its process has once its samples are
             there; None is no limit. Its private memory is then observed along the way.
+        phases: whether its steps are profiled, to see where their time goes (``probes.phases``). That slows them: such
+            a trial is not one to time.
         label: what the strategy is called; "" calls it by its class.
     """
 
@@ -62,6 +64,7 @@ class Trial:
     noise: bool = False
     arrivals: Arrivals | None = None
     memory_limit_bytes: int | None = None
+    phases: bool = False
     label: str = ""
 
     @property

@@ -26,6 +26,8 @@ NOISE = (
 
 # Columns of ``Record.stream``, one row a sample that was predicted and then learned from.
 STREAM = ("label", "predicted", "loss", "latency_seconds")
+# What a step's time goes into, in the order in which it does (``probes.phases``).
+PHASES = ("data", "host_to_device", "forward", "backward", "optimizer", "communication", "rest")
 
 # The fields that say what a trial was to do, seed apart: trials of one cell agree in all of them.
 DEFINITION = (

@@ -15,6 +15,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     critical_batch,
     optimizers,
+    phases,
     precision,
     regularization,
     scaling,
@@ -93,7 +94,7 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("Mixed precision saves memory", precision.amp_saves_memory),
     ("Mixed precision improves accuracy", precision.amp_improves_accuracy),
     ("More workers shorten training", scaling.more_workers_are_faster),
-    ("Synchronization is what costs", _none_yet("the share of a step spent waiting in collectives")),
+    ("Synchronization is what costs", phases.synchronization_is_what_costs),
     ("Gradient accumulation equals the large batch", strategy_claims.accumulation_equals_the_large_batch),
     ("Large batches generalize worse", critical_batch.large_batches_generalize_worse),
     (

@@ -212,6 +212,11 @@ def _code_of(function: Any) -> Any:
     return getattr(getattr(function, "__init__") if isinstance(function, type) else function, "__code__", None)  # noqa: B009
 
 
+def as_file_name(name: str) -> str:
+    """Return ``name`` as a file may be called."""
+    return re.sub(r"[^-.#+=@ A-Za-z0-9_]", "_", name)
+
+
 def keep_traceback(error: BaseException | str, folder: Path | None = None, name: str = "") -> Path:
     """Write an exception's traceback to ``folder / name``, or to a temporary file, and return where it is."""
     text = error if isinstance(error, str) else "".join(traceback.format_exception(error))
@@ -221,6 +226,6 @@ def keep_traceback(error: BaseException | str, folder: Path | None = None, name:
         path = Path(file)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{re.sub(r'[^-.#+=@ A-Za-z0-9_]', '_', name)}.txt"
+        path = folder / f"{as_file_name(name)}.txt"
     path.write_text(text)
     return path

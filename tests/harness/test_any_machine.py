@@ -292,6 +292,18 @@ def test_without_a_compiler_what_would_need_it_is_left_out_with_a_reason(monkeyp
     assert all("no-such-compiler: apt install g++, or set CXX" in why for why in left_out.values())
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_is_profiled_is_timed_nowhere(suite):
+    """And each strategy is, in the full suite on a wider network too."""
+    found = planned(Plan(suite=suite))
+    trials = {(name, cell): trial_of(what) for name, cell, what in found if not isinstance(what, LeftOut)}
+    assert all(trial.phases is (name == "bench_phases") for (name, _), trial in trials.items())
+    cells = {cell for name, cell in trials if name == "bench_phases"}
+    wide = {"mnist5k-wide-MiniBatch", "mnist5k-wide-Ddp"}
+    every = {f"{workload}-{name}" for workload in ("mnist5k", "mnist5k-wide") for name in STRATEGIES}
+    assert cells == {"quick": set(), "standard": {c for c in every if "wide" not in c} | wide, "full": every}[suite]
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 

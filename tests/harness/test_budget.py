@@ -26,7 +26,9 @@ from tests.planted import a_curve, a_record
 from tests.problems import POINTS, Sleeper
 
 # In the order in which a run takes them.
-NAMES = ("strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "precision", "scaling")
+NAMES = (
+    "strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "phases", "precision", "scaling",
+)  # fmt: skip
 STEPS_TO_TARGET = {"FullBatch": 700, "Online": 7000}
 
 
@@ -87,7 +89,8 @@ class Machine:
         for name in names:
             benchmark = importlib.import_module(f"paceline.bench.bench_{name}")
             cells = {c: what for c, what in benchmark.cells(plan).items() if not isinstance(what, LeftOut)}
-            comparisons.append(Comparison(name, cells, benchmark.blocks(plan), anchor=anchor(plan)))
+            if cells:  # of a benchmark that a suite leaves out a run knows nothing
+                comparisons.append(Comparison(name, cells, benchmark.blocks(plan), anchor=anchor(plan)))
         blocks = Blocks(tmp_path, plan.suite, self.tell, Budget(plan.budget_seconds(), clock=self.clock))
         blocks.open({}, comparisons)
         for comparison in comparisons:

@@ -9,7 +9,7 @@ import pytest
 from paceline.bench.analysis.frames import Results
 from paceline.bench.records.record import Record
 from paceline.bench.report.claims import CLAIMS, Judgement, judge
-from tests.synthetic import batch_sizes, failed_gate, precisions, raced, ranks, results, searched, streamed
+from tests.synthetic import batch_sizes, failed_gate, precisions, profiled, raced, ranks, results, searched, streamed
 
 
 def claim(number: int, run: Results) -> Judgement:
@@ -294,12 +294,17 @@ def test_a_claim_about_precision_or_ranks_that_solve_another_problem_says_so(num
     assert marked.verdict == plain.verdict
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.6, "holds"), (0.1, "fails")])
+def test_synchronization_is_what_costs_or_not(share: float, verdict: str) -> None:
+    assert claim(13, results(profiled("Ddp", {"communication": share, "backward": 0.3}, ranks=2))).verdict == verdict
+
+
 def test_claims_without_a_benchmark_stay_unmeasured_in_a_full_run() -> None:
     run = results(
         raced("MiniBatch", seconds=1.0), raced("FullBatch", seconds=2.0), raced("Online", seconds=3.0),
         batch_sizes({1: 1e3, 64: 1e5}), precisions({(64, 32): 0.5}), ranks({1: 1.0, 2: 1.8}),
     )  # fmt: skip
-    for number in (13, 17, 18):
+    for number in (17, 18):
         found = claim(number, run)
         assert found.verdict == "not measured"
         assert "No benchmark measures this yet" in found.why

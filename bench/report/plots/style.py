@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from itertools import pairwise
@@ -120,7 +120,7 @@ def panels(
     results: Results,
     trials: pd.DataFrame,
     columns: int,
-    height: float,
+    height: float | Mapping[str, float],
     **grid: Any,
 ) -> tuple[Figure, Iterator[tuple[str, pd.DataFrame, list[Axes]]]]:
     """Return a figure headed by ``question``, and for each workload its name, trials and row of axes.
@@ -130,12 +130,13 @@ def panels(
         results: where the trials are from.
         trials: those of one comparison.
         columns: panels a workload.
-        height: of a workload's row, in inches, footnotes not counted.
+        height: of a workload's row, in inches, footnotes not counted; or of each by its name.
         **grid: passed to ``subplots``.
     """
     workloads = list(dict.fromkeys(trials["workload"]))
     notes = [footnotes(results, trials[trials["workload"] == workload]) for workload in workloads]
-    heights = [height + 0.16 * len(lines) for lines in notes]
+    own = [height[workload] if isinstance(height, Mapping) else height for workload in workloads]
+    heights = [inches + 0.16 * len(lines) for inches, lines in zip(own, notes, strict=True)]
     figure = new_figure(question, sum(heights))
     rows = figure.subfigures(len(workloads), 1, squeeze=False, height_ratios=heights)[:, 0]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from paceline.bench.harness.equivalence import BATCH_NORM
-from paceline.bench.records.record import Record
+from paceline.bench.records.record import PHASES, Record
 from tests.report.plots.drawn_runs import (
     LONG,
     MISSED,
@@ -24,7 +24,7 @@ from tests.report.plots.drawn_runs import (
     strategies,
     tuned,
 )
-from tests.synthetic import compiled, failed_gate, noises, null_test, searched, streamed, swept
+from tests.synthetic import compiled, failed_gate, noises, null_test, profiled, searched, streamed, swept
 
 
 def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
@@ -75,6 +75,9 @@ def nasty() -> dict[str, list[Record]]:
         + streamed("Retrain", 0.7)
         + streamed("Online", 0.9, kind="flooded", behind=1.0)
         + streamed("Retrain", 0.7, kind="flooded", behind=0.1)
+        + profiled("MiniBatch", {"data": 0.1, "forward": 0.3, "backward": 0.3, "optimizer": 0.1})
+        + profiled("Ddp", {"data": 0.05, "forward": 0.15, "backward": 0.2, "communication": 0.5}, ranks=2)
+        + profiled("MiniBatch", {"forward": 0.4, "backward": 0.5}, workload="digits-wide")
         + anchored({"strategies": [0.6, 0.8, 0.7], "null": [0.65] * 12, "critical_batch": [0.9, 0.95]}),
         "steady": anchored({f"a_comparison_of_long_name_{i}": [0.6] * (1 + i % 3) for i in range(13)}),
         "one anchor": anchored({"strategies": [0.6]}),
@@ -108,6 +111,8 @@ def nasty() -> dict[str, list[Record]]:
         + compiled("even", 1.0, 300.0)
         + streamed("SharpnessAwareMinimization", 0.9, workload=LONG)
         + streamed("Online", 0.9, kind="flooded", workload="b")
+        + profiled("SharpnessAwareMinimization", {"data": 0.999, "forward": 0.001}, step=100.0, workload=LONG)
+        + profiled("SharpnessAwareMinimizationOnRanks", dict.fromkeys(PHASES, 1 / 7), ranks=64, workload=LONG)
         + noisy(0.002, 3),
         "falling": falling
         + swept(spread=0.1)
