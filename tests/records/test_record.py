@@ -4,9 +4,11 @@ import json
 import multiprocessing as mp
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from paceline.bench.analysis.frames import trials_frame
 from paceline.bench.records.record import SCHEMA, append, read, to_line
 from tests.planted import a_record
 
@@ -97,3 +99,13 @@ def test_a_disk_that_takes_only_a_part_is_an_error_and_leaves_no_record(tmp_path
     monkeypatch.undo()
     append(path, a_record(trial="next"))
     assert [record.trial for record in read(path)] == ["first", "next"]
+
+
+def test_a_record_of_before_there_were_test_samples_is_read():
+    """Its one held-out set decided and judged: the final score is the last of the curve."""
+    (old,) = read(Path(__file__).with_name("of_schema_2.jsonl"))
+    assert (old.schema, old.test_score) == (2, None)
+    row = trials_frame((old,)).iloc[0]
+    assert row.final_score == row.validation_score == old.curve["score"][-1]
+    assert row.held_out_loss == old.final_losses["held_out"]
+    assert row.broken_laws == ""
