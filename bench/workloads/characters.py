@@ -7,11 +7,13 @@ CPython 3.11.7's has 372,990 characters, which make 5,244 training sequences; 3.
 """
 
 import hashlib
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from paceline.bench.workloads.workload import Workload
+from paceline.bench.workloads.workload import Workload, evaluating
 
 # Fixed, so that the model has the same size under every Python: what is not in it is left out of the text.
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
@@ -23,7 +25,6 @@ SHA256 = {
     "3.13.0": "6b57d8069bc189f4e46a8e48c79ec6ecb47f65fb6ed111855cd34ab3ba945961",
 }
 HELD_OUT = 512  # sequences, every other one for validation; each evaluation takes all of those
-WIDTH, HEADS, LAYERS = 64, 4, 2
 
 
 def text() -> str:
@@ -62,37 +63,38 @@ def sequences() -> tuple[Tensor, ...]:
 
 
 class Block(nn.Module):
-    """Causal self-attention, then a two-layer network, each added to what it was given; ``[B, T, WIDTH]`` both ways."""
+    """Self-attention, then a two-layer network, each added to what it was given; ``[B, T, width]`` both ways."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         """Build the layers."""
         super().__init__()
-        self.norm_attention, self.norm_mlp = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.queries_keys_values = nn.Linear(WIDTH, 3 * WIDTH)
-        self.mix = nn.Linear(WIDTH, WIDTH)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.mix = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with what the layers add."""
-        batch, length, _ = x.shape
-        heads = self.queries_keys_values(self.norm_attention(x)).view(batch, length, 3, HEADS, WIDTH // HEADS)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each [B, HEADS, T, WIDTH // HEADS]
-        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.mix(attended.transpose(1, 2).reshape(batch, length, WIDTH))
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Return ``x`` with what the layers add; each place sees those ``seen``, else none after itself."""
+        batch, length, width = x.shape
+        heads = self.queries_keys_values(self.norm_attention(x)).view(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each [B, heads, T, width / heads]
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, seen, is_causal=seen is None)
+        x = x + self.mix(attended.transpose(1, 2).reshape(batch, length, width))
         return x + self.mlp(self.norm_mlp(x))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
-    """A decoder of two blocks, 116,576 parameters: characters ``[B, T]`` -> logits of the next, ``[B, T, 96]``."""
+    """A decoder, a GPT: characters ``[B, T]``, ``T`` up to ``CONTEXT`` -> logits of the next, ``[B, T, 96]``."""
 
-    def __init__(self) -> None:
-        """Build the layers."""
+    def __init__(self, layers: int, heads: int, width: int) -> None:
+        """Build so many blocks, their attention of so many heads."""
         super().__init__()
-        self.characters = nn.Embedding(len(ALPHABET), WIDTH)
-        self.positions = nn.Parameter(torch.zeros(CONTEXT, WIDTH))
-        self.blocks = nn.Sequential(*(Block() for _ in range(LAYERS)))
-        self.norm = nn.LayerNorm(WIDTH)
-        self.last = nn.Linear(WIDTH, len(ALPHABET))
+        self.characters = nn.Embedding(len(ALPHABET), width)
+        self.positions = nn.Parameter(torch.zeros(CONTEXT, width))
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, len(ALPHABET))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of the character after each."""
@@ -110,13 +112,29 @@ def nats_per_character(outputs: Tensor, targets: Tensor) -> float:
     return per_sequence_loss(outputs, targets).double().mean().item()
 
 
+@torch.no_grad()
+def continued(model: nn.Module, start: str, characters: int, seed: int = 0) -> str:
+    """Return ``start`` with ``characters`` more, each drawn from what ``model`` expects after the last 64."""
+    codes = torch.tensor([[ALPHABET.index(character) for character in start]])
+    generator = torch.Generator().manual_seed(seed)
+    with evaluating(model):
+        for _ in range(characters):
+            expected = model(codes[:, -CONTEXT:])[:, -1].softmax(dim=1)
+            codes = torch.cat([codes, torch.multinomial(expected, 1, generator=generator)], dim=1)
+    return "".join(ALPHABET[code] for code in codes[0].tolist())
+
+
 # A uniform guess has a loss of ln 96 = 4.56; knowing how frequent each character is, 3.23.
 CHARACTERS = Workload(
     name="characters",
-    model=Transformer,
+    model=partial(Transformer, layers=2, heads=4, width=64),
     data=sequences,
     target=2.3,
     loss=per_sequence_loss,
     score=nats_per_character,
     higher_is_better=False,
 )
+
+# 826,208 parameters, for a CPU, and 85,252,704 for a GPU.
+CHAR_GPT = replace(CHARACTERS, name="char-gpt", model=partial(Transformer, layers=4, heads=4, width=128))
+CHAR_GPT_M = replace(CHARACTERS, name="char-gpt-m", model=partial(Transformer, layers=12, heads=12, width=768))

@@ -78,10 +78,38 @@ def test_the_text_is_that_of_this_python():
     assert text.startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("name", "layers", "width"), [("characters", 2, 64), ("char-gpt", 4, 128), ("char-gpt-m", 12, 768)]
+)
+def test_the_decoders_have_their_sizes(name, layers, width):
+    of_a_block = 12 * width**2 + 13 * width  # attention 4 w^2 + 4 w, network 8 w^2 + 5 w, norms 4 w
+    ends = 2 * 96 * width + 64 * width + 2 * width + 96
+    with torch.device("meta"):
+        model = find_workload(name).model()
+    assert len(model.blocks) == layers
+    assert sum(p.numel() for p in model.parameters()) == layers * of_a_block + ends
+
+
+def test_text_is_continued_always_in_the_same_way_by_what_the_model_expects():
+    model = find_workload("characters").model()
+    written = characters.continued(model, "The ", 70, seed=1)
+    assert written.startswith("The ")
+    assert len(written) == 74
+    assert set(written) <= set(characters.ALPHABET)
+    assert characters.continued(model, "The ", 70, seed=1) == written
+    assert characters.continued(model, "The ", 70, seed=2) != written
+    assert model.training
+
+    class Next(torch.nn.Module):
+        def forward(self, x):
+            return 1e4 * torch.nn.functional.one_hot((x + 1) % 96, 96).float()
+
+    assert characters.continued(Next(), "a", 5) == "abcdef"
+
+
 def test_no_character_sees_those_after_it():
     torch.manual_seed(0)
-    model = characters.Transformer()
-    assert sum(p.numel() for p in model.parameters()) == 116_576
+    model = find_workload("characters").model()
     x = torch.randint(96, (2, 64))
     changed = x.clone()
     changed[:, 40] = (x[:, 40] + 1) % 96
