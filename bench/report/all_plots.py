@@ -14,6 +14,7 @@ from paceline.bench.report import (
     noise_scale,
     null,
     optimizers,
+    out_of_core,
     precision,
     regularization,
     reproductions,
@@ -38,6 +39,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **precision.PLOTS,
     **compile.PLOTS,
     **stream.PLOTS,
+    **out_of_core.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }
