@@ -526,3 +526,33 @@ def streamed(
         points = [(samples, samples, 1.0, 0.5, 0.8)]
         found.append(_record(f"{workload}-{trainer}-{kind}", block, points, 5.0, **values | changes))
     return found
+
+
+def limited(
+    trainer: str,
+    grows: float = 0.0,
+    *,
+    samples: int = 1_000_000,
+    ended: str = "",
+    blocks: int = 3,
+    workload: str = "larger-than-memory",
+    **changes: Any,
+) -> list[Record]:
+    """Return trials under a limit of 128 MB that add ``grows`` bytes to 200 MB a sample of 200 bytes, or ``ended``."""
+    found = []
+    for block in range(blocks):
+        seen = np.unique(np.geomspace(1, samples, 100).astype(int))
+        taken = 200e6 + 1e5 * noise(trainer, block) * np.minimum(seen, 1000) / 1000 + grows * seen
+        values: dict[str, Any] = {
+            "comparison": "memory", "workload": workload, "trainer": trainer, "status": "missed",
+            "hyperparameters": {"optimizer": {"name": "Sgd", "lr": 0.1}, "batch_size": 64},
+            "stop_at_target": False, "score_along": False, "memory_limit_bytes": 128_000_000,
+        }  # fmt: skip
+        points = [(samples // 64, samples, 1.0, 0.5, 0.8)]
+        if ended:
+            points, values = [], {**values, "status": "out_of_memory", "reason": ended}
+        record = _record(f"{workload}-{trainer}", block, points, 5.0, **values | changes)
+        columns = {"samples": seen.tolist(), "private_bytes": taken.astype(int).tolist()}
+        ranks = [{**record.ranks[0], "sample_bytes": 200}]
+        found.append(replace(record, memory={} if ended else columns, ranks=ranks))
+    return found

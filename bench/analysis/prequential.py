@@ -101,8 +101,8 @@ def _followed(results: Results, cell: Cell, kind: str) -> Followed:
     )
     seeds = [record.seed for record in records]
 
-    def over(values: list[float]) -> Interval:
-        return median_interval(values, False, seeds)
+    def over(values: list[float], positive: bool = False) -> Interval:
+        return median_interval(values, positive, seeds)
 
     return Followed(
         cell,
@@ -110,9 +110,9 @@ def _followed(results: Results, cell: Cell, kind: str) -> Followed:
         records,
         over([streams.prequential_score(record) for record in records]),
         over([float(faded(streams.right(record))[-1]) for record in records]),
-        over([streams.latency_quantile(record, 0.5) for record in records]),
-        over([streams.latency_quantile(record, 0.99) for record in records]),
-        over([streams.most_behind(record) for record in records]),
+        over([streams.latency_quantile(record, 0.5) for record in records], True),
+        over([streams.latency_quantile(record, 0.99) for record in records], True),
+        over([streams.most_behind(record) for record in records], True),
         over([len(record.stream["label"]) / record.arrivals["samples"] for record in records]),
     )
 

@@ -22,6 +22,9 @@ USUAL_LAUNCH = 0.45
 # seconds of one that makes so many steps, and of the anchor.
 SHARE_TO_TARGET, SECONDS_OF_STEPS, SECONDS_OF_ANCHOR = 0.3, 0.7, 0.15
 
+# The same for one of many thousand steps, and the samples of a stream that are learned in a second, one at a time.
+SECONDS_OF_A_STEP, SAMPLES_PER_SECOND = 2e-4, 3_000.0
+
 # Where time is short, what a comparison's time counts for: the main one gives up last, and what it is read by.
 MAIN = "strategies"
 WEIGHTS = {MAIN: 4.0, "null": 2.0}
@@ -78,8 +81,10 @@ class Pace:
         slowness = max(1.0, self.launch() / USUAL_LAUNCH)
         if cell in ANCHORS:
             trained = SECONDS_OF_ANCHOR * slowness
+        elif trial.arrivals is not None:
+            trained = trial.arrivals.samples / min(trial.arrivals.per_second or math.inf, SAMPLES_PER_SECOND / slowness)
         elif trial.steps is not None:
-            trained = SECONDS_OF_STEPS * slowness
+            trained = max(SECONDS_OF_STEPS, SECONDS_OF_A_STEP * trial.steps) * slowness
         elif not trial.stop_at_target:
             trained = trial.seconds
         elif self._training.get(_kind(trial)):

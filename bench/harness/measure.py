@@ -17,6 +17,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from paceline.bench.harness.arrivals import Arriving
+from paceline.bench.harness.bytes_of_samples import dataset_bytes, sample_bytes
 from paceline.bench.harness.ending import Ending
 from paceline.bench.harness.final_losses import final_losses
 from paceline.bench.harness.pulse import Pulse
@@ -32,10 +33,9 @@ from paceline.bench.probes.phases import PhasesProbe
 from paceline.bench.probes.rank_probes import Probes
 from paceline.bench.workloads import torch_settings
 from paceline.bench.workloads.data import Data, Samples
-from paceline.bench.workloads.mapped_files import described
 from paceline.bench.workloads.workload import SCORED_AT_ONCE
 from paceline.trainers import averaged
-from paceline.trainers.samples import Source, Stream, tensors
+from paceline.trainers.samples import Source, Stream
 from paceline.trainers.task import Step, Steps, Task
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     | warmup.footprint
                     | run.windows.of_first_steps()
                     | (phases.observed if phases else {})
+                    | ({} if trial.memory_limit_bytes is None else {"sample_bytes": sample_bytes(task)})
                     | {
                         "train_seconds": run.own_seconds,
                         "probe_before_seconds": before,
@@ -127,7 +128,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                         "recompilations": recompilations(),
                         "steps": run.steps,
                         "updates": run.updates,
-                        "dataset_bytes": _bytes(task, *validation, *test),
+                        "dataset_bytes": dataset_bytes(task, *validation, *test),
                         "waited_for_samples_seconds": run.waited,
                         "torch_settings": torch_settings.read(),
                     },
@@ -135,12 +136,6 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
             }
         )
     return ended
-
-
-def _bytes(task: Task, *held_out: Samples) -> int:
-    """Return what samples take of memory; those that are read, or mapped from files, take none."""
-    own = [] if any(map(described, tensors(task.x))) else tensors((task.x, task.y))
-    return sum(tensor.nbytes for tensor in [*own, *tensors(held_out)])
 
 
 @dataclass

@@ -15,6 +15,7 @@ from paceline.bench.report import (
     null,
     optimizers,
     phases,
+    out_of_core,
     precision,
     regularization,
     reproductions,
@@ -40,6 +41,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **compile.PLOTS,
     **stream.PLOTS,
     **phases.PLOTS,
+    **out_of_core.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from paceline.bench.analysis.cells import Cell, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
+from paceline.bench.report import out_of_core
 from paceline.bench.report.judging import (
     Finding,
     Judged,
@@ -58,11 +59,10 @@ def _by_target_or_by_rate(to_target: Said, in_rate: Said, text: str, where: str)
 
 
 def online_needs_little_memory(results: Results) -> Judged:
-    """Judge the claim in part: by the memory that online training adds, against both other ways to train.
+    """Judge the claim by the memory that online training adds, against both other ways to train, and by its growth.
 
-    That the need does not grow with the data takes data of several sizes, or a stream.
+    That the need does not grow with the data is seen under a limit that these do not fit in (``bench_memory.py``).
     """
-    missing = "Measured in part: no benchmark varies the size of the data, or streams them, yet."
     others = {"FullBatch": "full batch", "MiniBatch": "mini-batch"}
     by_workload: dict[str, list[tuple[Cell, Cell, Pair]]] = {}
     for name in others:
@@ -75,10 +75,12 @@ def online_needs_little_memory(results: Results) -> Judged:
         online = pairs[0][0]
         text = f"On {workload} training online adds {ratios}.{provisos(results, online, *(p[1] for p in pairs))}"
         findings.append(Finding(_of_both([takes_less(found) for *_, found in pairs]), text, workload))
-    if not findings:
-        return "not measured", missing
-    verdict, why = over_workloads(findings, "")
-    return verdict, f"{missing} {why}"
+    flat = out_of_core.flat_findings(results, "Online")
+    verdict, why = over_workloads([*findings, *flat], "Online of bench_strategies.py and bench_memory.py")
+    if bool(findings) != bool(flat):
+        what = "how it grows with the data (bench_memory.py)" if findings else "what others add (bench_strategies.py)"
+        why = f"Measured in part: not {what}. {why}"
+    return verdict, why
 
 
 def mini_batches_save(results: Results) -> Judged:

@@ -13,6 +13,7 @@ import pytest
 
 from paceline.bench.harness import blocks as module
 from paceline.bench.harness.anchor import anchor
+from paceline.bench.harness.arrivals import Arrivals
 from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.budget import Budget, Pace
 from paceline.bench.harness.comparison import Comparison
@@ -253,6 +254,13 @@ def test_a_cell_is_expected_to_take_what_it_took():
     # To the target, the same strategy on the same workload elsewhere: as long. For a fixed time: that, and a launch.
     assert pace.of("d", "new", slow) == pytest.approx(4.7)
     assert pace.of("d", "timed", replace(other, seconds=2.0)) == pytest.approx(3.2)
+
+
+def test_a_stream_is_expected_to_take_what_its_samples_need_to_arrive_or_to_be_learned():
+    pace, trial = Pace(), Trial(POINTS, MiniBatch(), seconds=18.0, stop_at_target=False)
+    for arrivals, seconds in ((Arrivals(6000), 2.0), (Arrivals(1000, 1000.0), 1.0), (Arrivals(3000, 10_000.0), 1.0)):
+        assert pace.of("stream", "a", replace(trial, arrivals=arrivals)) == pytest.approx(pace.launch() + seconds)
+    assert pace.of("memory", "a", replace(trial, steps=20_000)) == pytest.approx(pace.launch() + 4.0)
 
 
 def test_no_cell_of_a_search_goes_by_a_guess(tmp_path, monkeypatch):

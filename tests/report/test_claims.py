@@ -10,6 +10,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.records.record import Record
 from paceline.bench.report.claims import CLAIMS, Judgement, judge
 from tests.synthetic import batch_sizes, failed_gate, precisions, profiled, raced, ranks, results, searched, streamed
+from tests.synthetic import batch_sizes, failed_gate, limited, precisions, raced, ranks, results, searched, streamed
 
 
 def claim(number: int, run: Results) -> Judgement:
@@ -324,3 +325,15 @@ def test_two_seeds_do_not_say_who_follows() -> None:
     assert (
         claim(4, results(streamed("Online", 0.8, blocks=2), streamed("Retrain", 0.6, blocks=2))).verdict == "undecided"
     )
+
+
+@pytest.mark.parametrize(("grows", "verdict"), [(0.0, "holds"), (200.0, "depends")])
+def test_online_training_needs_little_memory_whatever_the_size_of_the_data(grows: float, verdict: str) -> None:
+    raced_ = raced("Online", seconds=9.0, memory=1.0), raced("MiniBatch", seconds=1.0, memory=9.0)
+    found = claim(3, results(*raced_, limited("Online", grows)))
+    assert found.verdict == verdict
+    assert "Measured in part" not in found.why
+    assert "per million samples" in found.why
+    alone = claim(3, results(limited("Online", grows)))
+    assert alone.verdict == ("holds" if not grows else "fails")
+    assert alone.why.startswith("Measured in part: not what others add")

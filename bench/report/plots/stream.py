@@ -40,7 +40,7 @@ def stream(results: Results) -> Figure | None:
 
 
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:
-    axes.set_title("samples come when asked for", loc="left")
+    axes.set_title(f"samples come when asked for; score fades, alpha={ALPHA:g}", loc="left")
     if not found:
         axes.set_axis_off()
         return
@@ -55,7 +55,7 @@ def _scores(axes: Axes, found: list[Followed], results: Results) -> None:
         axes.plot(*_thinned(100 * mean), color=style.color, ls=style.line, lw=1.8, label=short(one.cell["trainer"]))
     axes.set(ylim=(0, 100), xlim=(0, len(labels)))
     axes.set_xlabel("stream (samples)")
-    axes.set_ylabel(f"predicted right, fading (%, alpha={ALPHA:g})")
+    axes.set_ylabel("predicted right (%)")
     _legend(axes)
 
 

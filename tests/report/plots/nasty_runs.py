@@ -25,6 +25,7 @@ from tests.report.plots.drawn_runs import (
     tuned,
 )
 from tests.synthetic import compiled, failed_gate, noises, null_test, profiled, searched, streamed, swept
+from tests.synthetic import compiled, failed_gate, limited, noises, null_test, searched, streamed, swept
 
 
 def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
@@ -70,6 +71,9 @@ def nasty() -> dict[str, list[Record]]:
         + compiled("even", 2.0, 10.0)
         + compiled("ragged", 1.1, 12.0)
         + compiled("growing", 0.5, 14.0)
+        + limited("MiniBatch")
+        + limited("Online", samples=20_000)
+        + limited("FullBatch", ended="model failed on x: DefaultCPUAllocator: can't allocate memory")
         + streamed("Online", 0.9)
         + streamed("MiniBatch", 0.8)
         + streamed("Retrain", 0.7)
