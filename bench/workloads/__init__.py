@@ -10,6 +10,7 @@ from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, 
 from paceline.bench.workloads.linear import LINEAR
 from paceline.bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
 from paceline.bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
+from paceline.bench.workloads.scaled_digits import SHARES, STANDARDIZED, STORED
 from paceline.bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
 from paceline.bench.workloads.workload import Workload
 
@@ -18,7 +19,8 @@ BUILT_IN = {
     workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
 }
 
-# What other benchmarks measure, each at rates of its own: published results reproduced, and regularization.
+# What other benchmarks measure, each at rates of its own: published results reproduced, regularization and the
+# scale of inputs.
 OF_ONE_QUESTION = {
     workload.name: workload
     for workload in (
@@ -26,6 +28,7 @@ OF_ONE_QUESTION = {
         *(FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED),
         *(MNIST1D_LINEAR, MNIST1D_MLP, MNIST1D_CNN, MNIST1D_GRU),
         CHARACTERS,
+        *(STORED, SHARES, STANDARDIZED),
     )
 }
 
