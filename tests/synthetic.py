@@ -145,6 +145,7 @@ def searched(
     spread: float = 0.01,
     samples_per_second: float = 64_000.0,
     workload: str = "digits",
+    race: bool | None = None,
     **changes: Any,
 ) -> list[Record]:
     """Return the trials of a search, and those at its best rate that followed on other seeds.
@@ -160,9 +161,10 @@ def searched(
         spread: what trials of one rate differ by, as a share of their value (of 1 - score, where it is the score).
         samples_per_second: of the strategy.
         workload: what is trained on.
+        race: whether ``values`` are samples to target; None: in "tuning" only.
         **changes: to the records.
     """
-    race, cell = comparison == "tuning", f"{workload}-{name}"
+    race, cell = comparison == "tuning" if race is None else race, f"{workload}-{name}"
     worth = {lr: value if race else -value for lr, value in values.items() if value is not None}
     best = min(worth or values, key=lambda lr: worth.get(lr, 0.0))
     own = [(f"{cell}-lr{lr:g}", cell, lr, block) for lr in values for block in range(blocks)]
@@ -376,6 +378,61 @@ def swept(
                     "seed": 1000 + block if search else block,
                 }  # fmt: skip
                 found.append(_record(cell, block, points, 5.0, **{**values, **changes}))
+    return found
+
+
+def scaled_inputs(
+    samples: Mapping[str, float], spread: float = 0.01, missed: Sequence[str] = (), blocks: int = 6, **changes: Any
+) -> list[Record]:
+    """Return searches on inputs of these scales, and trials at the best rates that take so many samples to the target.
+
+    The best rate is the middle of three, a tenth of it takes three times as many, and ten times as much diverges. Those
+    ``missed`` stop short of the target.
+    """
+    found = []
+    for name, wanted in samples.items():
+        best = {"0-to-255": 1e-3, "0-to-1": 1.0}.get(name, 0.1)
+        value = math.inf if name in missed else wanted
+        found += searched(
+            name, {best / 10: 3 * value, best: value, best * 10: None}, workload="mnist5k", spread=spread, blocks=2,
+            measured=blocks, comparison="inputs", race=True, **changes,
+        )  # fmt: skip
+    return [
+        replace(record, workload=f"mnist5k-{record.cell.partition('-lr')[0].removeprefix('mnist5k-')}")
+        for record in found
+    ]
+
+
+def generalized(
+    worse: Mapping[tuple[int, str], float], seconds: float = 0.0, loss: float = 0.01, blocks: int = 6, **changes: Any
+) -> list[Record]:
+    """Return trials of batches of 16 that score 0.95, and of larger ones that score worse by so much.
+
+    Args:
+        worse: by batch size, and "steps" or "samples".
+        seconds: by how much those at equal steps are worse halfway, when the smallest is at its end.
+        loss: on training samples, of the larger ones.
+        blocks: seeds.
+        **changes: to the records.
+    """
+    found = []
+    for (size, held), less in {(16, ""): 0.0, **worse}.items():
+        cell = f"digits-B{size}-{held}".removesuffix("-")
+        for block in range(blocks):
+            away, drift = (noise(cell, block) - 1) / 20, DRIFT[block % 6]
+            steps = 4000 * 16 // size if held == "samples" else 4000
+            half, end = (1.0, 2.0) if held == "steps" else (0.5, 1.0)
+            points = [
+                (1, size, 1e-3 * drift, 2.0, 0.1),
+                (steps // 2, steps // 2 * size, half * drift, 0.5, 0.95 - seconds + away),
+                (steps, steps * size, end * drift, 0.1, 0.95 - less + away),
+            ]
+            values: dict[str, Any] = {
+                "comparison": "generalization", "workload": "digits", "trainer": "MiniBatch", "status": "reached",
+                "hyperparameters": {"optimizer": {"name": "Sgd", "lr": 0.1}, "batch_size": size}, "score_along": True,
+                "final_losses": {"train": loss if held else 0.01, "test": 0.2}, "test_score": 0.95 - less + away,
+            }  # fmt: skip
+            found.append(_record(cell, block, points, 5.0, **values | changes))
     return found
 
 

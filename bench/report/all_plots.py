@@ -11,6 +11,8 @@ from paceline.bench.report import (
     compile,
     critical_batch,
     drift,
+    generalization,
+    inputs,
     noise_scale,
     null,
     optimizers,
@@ -35,6 +37,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **optimizers.PLOTS,
     **batch_size.PLOTS,
     **critical_batch.PLOTS,
+    **generalization.PLOTS,
     **noise_scale.PLOTS,
     **scaling.PLOTS,
     **precision.PLOTS,
@@ -43,6 +46,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **phases.PLOTS,
     **out_of_core.PLOTS,
     **regularization.PLOTS,
+    **inputs.PLOTS,
     **reproductions.PLOTS,
 }
 

@@ -14,6 +14,8 @@ import pandas as pd
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     critical_batch,
+    generalization,
+    inputs,
     optimizers,
     phases,
     precision,
@@ -96,12 +98,12 @@ CLAIMS: tuple[tuple[str, Judge], ...] = (
     ("More workers shorten training", scaling.more_workers_are_faster),
     ("Synchronization is what costs", phases.synchronization_is_what_costs),
     ("Gradient accumulation equals the large batch", strategy_claims.accumulation_equals_the_large_batch),
-    ("Large batches generalize worse", critical_batch.large_batches_generalize_worse),
+    ("Large batches generalize worse", generalization.large_batches_generalize_worse),
     (
         "Regularization (L1, L2, dropout, early stopping, augmentation) prevents overfitting",
         regularization.prevents_overfitting,
     ),
-    ("Normalized inputs train better", _none_yet("samples to target with and without it, both tuned")),
+    ("Normalized inputs train better", inputs.normalized_inputs_train_better),
     (
         "Compression (pruning, quantization, distillation) saves time and memory at little loss",
         _none_yet("bytes, samples per second and score before and after"),

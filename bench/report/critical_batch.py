@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from paceline.bench.analysis.batch_size_sweep import COMPARISON, Sweep, regimes, sweeps
+from paceline.bench.analysis.batch_size_sweep import Sweep, regimes, sweeps
 from paceline.bench.analysis.best_batch_size import Best, Price, best, prices
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair
@@ -276,21 +276,3 @@ def rate_should_grow(results: Results) -> Judged:
         else:
             findings.append(Finding("holds", text))
     return over_workloads(findings, BENCHMARK)
-
-
-def large_batches_generalize_worse(results: Results) -> Judged:
-    """Judge nothing: say what it would take, and how far every batch size got."""
-    needs = (
-        "final scores over batch size, each tuned, in trials that do not stop at the target, once at equal steps and "
-        "once at equal samples: the two can contradict each other"
-    )
-    seen = []
-    for sweep in sweeps(results):
-        reached = [cell for cell in sweep.cells if cell["n_reached"] == cell["n"]]
-        if reached and all(record.stop_at_target for record in results.records if record.comparison == COMPARISON):
-            seen.append(
-                f"On {sweep.workload} ({sweep.trainer}) every batch size from {number_of(reached[0]['batch_size'])} to "
-                f"{number_of(reached[-1]['batch_size'])} that reached the target in every trial got as far as that "
-                f"({len(reached)} of {len(sweep.cells)} did); what lies beyond it was not trained for."
-            )
-    return "not measured", " ".join([f"It needs {needs}.", *seen])

@@ -14,6 +14,7 @@ from paceline.bench.workloads.larger_than_memory import LARGER_THAN_MEMORY
 from paceline.bench.workloads.linear import LINEAR
 from paceline.bench.workloads.mnist1d import MNIST1D_CNN, MNIST1D_GRU, MNIST1D_LINEAR, MNIST1D_MLP
 from paceline.bench.workloads.mnist5k import MNIST5K, MNIST5K_WIDE
+from paceline.bench.workloads.scaled_digits import SHARES, STANDARDIZED, STORED
 from paceline.bench.workloads.streaming_least_squares import STREAMING_LEAST_SQUARES
 from paceline.bench.workloads.workload import Workload
 
@@ -24,6 +25,8 @@ BUILT_IN = {
 
 # What other benchmarks measure, each at rates of its own: published results reproduced, regularization,
 # and samples that keep coming or do not fit in memory.
+# What other benchmarks measure, each at rates of its own: published results reproduced, regularization and the
+# scale of inputs.
 OF_ONE_QUESTION = {
     workload.name: workload
     for workload in (
@@ -33,6 +36,8 @@ OF_ONE_QUESTION = {
         *(CHARACTERS, CHAR_GPT, CHAR_GPT_M, TEXT_BILSTM, TEXT_ENCODER),
         MNIST5K_CNN,
         *(DIGITS_STREAM, LARGER_THAN_MEMORY),
+        CHARACTERS,
+        *(STORED, SHARES, STANDARDIZED),
     )
 }
 

@@ -36,12 +36,6 @@ def test_the_claim_on_the_growing_rate_turns_with_the_planted_power(changes: dic
     assert judge(run)[5].verdict == verdict
 
 
-def test_generalization_is_not_judged_from_trials_that_stop_at_the_target() -> None:
-    found = judge(results(swept()))[14]
-    assert found.verdict == "not measured"
-    assert "every batch size from 4 to 512" in found.why
-
-
 def test_the_row_on_throughput_points_to_the_sweep() -> None:
     table = decide(results(batch_sizes({16: 1e4, 64: 1e5}), swept()))
     why = table.loc[table["constraint"].str.contains("saturates"), "why"].iloc[0]

@@ -26,6 +26,16 @@ from tests.report.plots.drawn_runs import (
 )
 from tests.synthetic import compiled, failed_gate, noises, null_test, profiled, searched, streamed, swept
 from tests.synthetic import compiled, failed_gate, limited, noises, null_test, searched, streamed, swept
+from tests.synthetic import (
+    compiled,
+    failed_gate,
+    generalized,
+    noises,
+    null_test,
+    scaled_inputs,
+    searched,
+    swept,
+)
 
 
 def anchored(took: Mapping[str, Sequence[float]]) -> list[Record]:
@@ -68,6 +78,8 @@ def nasty() -> dict[str, list[Record]]:
         + swept()
         + published()
         + REGULARIZED
+        + generalized({(n, held): n / 1e5 for n in (128, 1024) for held in ("steps", "samples")}, seconds=0.005)
+        + scaled_inputs({"0-to-255": 40_000, "0-to-1": 20_000, "standardized": 10_000})
         + compiled("even", 2.0, 10.0)
         + compiled("ragged", 1.1, 12.0)
         + compiled("growing", 0.5, 14.0)
@@ -134,6 +146,10 @@ def nasty() -> dict[str, list[Record]]:
         + strategies(TWELVE[:4], seeds=10)
         + precisions(0.5, seeds=6)
         + noisy(0.8, 30),
+        "alike": generalized({(n, held): 0.0 for n in (32, 64, 128, 256, 512, 1024) for held in ("steps", "samples")})
+        + scaled_inputs({"0-to-255": 10_000, "0-to-1": 10_000, "standardized": 10_000}, spread=0.0),
+        "far apart": generalized({(4096, "samples"): 0.6}, blocks=1)
+        + scaled_inputs({"0-to-255": 1, "0-to-1": 1e6, "standardized": 100}, missed=["0-to-255"], blocks=1),
         "empty": [],
     }
 
