@@ -23,10 +23,8 @@ BUILT_IN = {
     workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
 }
 
-# What other benchmarks measure, each at rates of its own: published results reproduced, regularization,
-# and samples that keep coming or do not fit in memory.
-# What other benchmarks measure, each at rates of its own: published results reproduced, regularization and the
-# scale of inputs.
+# What other benchmarks measure, each at rates of its own: published results reproduced, regularization, the scale of
+# inputs, and samples that keep coming or do not fit in memory.
 OF_ONE_QUESTION = {
     workload.name: workload
     for workload in (
@@ -36,7 +34,6 @@ OF_ONE_QUESTION = {
         *(CHARACTERS, CHAR_GPT, CHAR_GPT_M, TEXT_BILSTM, TEXT_ENCODER),
         MNIST5K_CNN,
         *(DIGITS_STREAM, LARGER_THAN_MEMORY),
-        CHARACTERS,
         *(STORED, SHARES, STANDARDIZED),
     )
 }

@@ -9,8 +9,18 @@ import pytest
 from paceline.bench.analysis.frames import Results
 from paceline.bench.records.record import Record
 from paceline.bench.report.claims import CLAIMS, Judgement, judge
-from tests.synthetic import batch_sizes, failed_gate, precisions, profiled, raced, ranks, results, searched, streamed
-from tests.synthetic import batch_sizes, failed_gate, limited, precisions, raced, ranks, results, searched, streamed
+from tests.synthetic import (
+    batch_sizes,
+    failed_gate,
+    limited,
+    precisions,
+    profiled,
+    raced,
+    ranks,
+    results,
+    searched,
+    streamed,
+)
 
 
 def claim(number: int, run: Results) -> Judgement:

@@ -24,16 +24,17 @@ from tests.report.plots.drawn_runs import (
     strategies,
     tuned,
 )
-from tests.synthetic import compiled, failed_gate, noises, null_test, profiled, searched, streamed, swept
-from tests.synthetic import compiled, failed_gate, limited, noises, null_test, searched, streamed, swept
 from tests.synthetic import (
     compiled,
     failed_gate,
     generalized,
+    limited,
     noises,
     null_test,
+    profiled,
     scaled_inputs,
     searched,
+    streamed,
     swept,
 )
 
