@@ -88,16 +88,16 @@ def test_more_memory_is_not_recommended_for_a_gain_that_is_not_resolved() -> Non
 def test_a_stream_is_learned_online_and_the_price_is_given() -> None:
     online = raced("Online", seconds=4.0, samples=3200, batch_size=1, train_samples=4000)
     run = results(raced("MiniBatch", seconds=1.0), online)
-    choice, why = row(run, "stream")
+    choice, why = row(run, "come as a stream")
     assert choice == "Online"
     assert "4.0" in why
     assert "0.500 times" in why
-    assert row(results(raced("MiniBatch", seconds=1.0)), "stream")[0] == "not measured"
+    assert row(results(raced("MiniBatch", seconds=1.0)), "come as a stream")[0] == "not measured"
 
 
 def test_what_passes_over_its_samples_twice_is_no_answer_for_a_stream() -> None:
     online = raced("Online", seconds=4.0, samples=3200, batch_size=1, train_samples=2000)
-    choice, why = row(results(raced("MiniBatch", seconds=1.0), online), "stream")
+    choice, why = row(results(raced("MiniBatch", seconds=1.0), online), "come as a stream")
     assert choice == "not decided"
     assert "Online needed 1.60 to 1.60 passes over the 2,000 samples" in why
 
@@ -114,7 +114,7 @@ def test_a_lucky_crossing_is_said_of_what_rests_on_it_and_not_of_memory() -> Non
         online.append(replace(record, curve=curve, train_samples=10_000))
     run = results(raced("MiniBatch", seconds=1.0, memory=8.0), online)
     beware = "Beware of Online: lucky crossing? 6 of 6 hits stand out of a level below the target."
-    for constraint in ("fastest to target", "stream", "memory limit"):
+    for constraint in ("fastest to target", "come as a stream", "memory limit"):
         assert beware in row(run, constraint)[1]
     choice, why = row(run, "least training memory")
     assert choice == "Online"
@@ -264,8 +264,8 @@ def test_a_rate_that_is_a_default_is_said_not_to_have_been_searched() -> None:
 
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
-    assert list(table["choice"]) == ["not measured"] * 6
-    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision"):
+    assert list(table["choice"]) == ["not measured"] * 7
+    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision", "stream"):
         assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
 
 
@@ -310,7 +310,7 @@ def test_a_strategy_that_solves_another_problem_is_not_chosen_silently() -> None
 def test_a_strategy_that_a_row_does_not_name_is_not_warned_of() -> None:
     run = results(raced("MiniBatch", seconds=1.0), raced("Online", seconds=2.0), raced("Online-B2", seconds=9.0))
     marked = replace(run, equivalence=(failed_gate("Online-B2"),))
-    assert "Beware" not in row(marked, "stream")[1]
+    assert "Beware" not in row(marked, "come as a stream")[1]
 
 
 def test_the_text_for_a_terminal_begins_with_what_is_not_resolved() -> None:
