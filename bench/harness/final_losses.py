@@ -25,6 +25,14 @@ def final_losses(
     return {name: workload.mean_loss(model, *part, at_once=at_once) for name, part in parts.items() if part}
 
 
+def tokens_per_sample(workload: Workload, task: Task, validation: list[Samples]) -> float | None:
+    """Return how many tokens a training sample has on average; of a stream a validation sample. None without tokens."""
+    if workload.tokens is None:
+        return None
+    parts = some_of_training(task) or validation
+    return sum(workload.tokens(part.x).sum().item() for part in parts) / sum(part.n for part in parts)
+
+
 def some_of_training(task: Task) -> list[Samples]:
     """Return training samples, drawn at random, for they may be sorted; none of a stream."""
     if isinstance(task.samples, Stream):

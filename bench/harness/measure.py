@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from paceline.bench.harness.arrivals import Arriving
 from paceline.bench.harness.bytes_of_samples import dataset_bytes, sample_bytes
 from paceline.bench.harness.ending import Ending
-from paceline.bench.harness.final_losses import final_losses
+from paceline.bench.harness.final_losses import final_losses, tokens_per_sample
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
 from paceline.bench.harness.warm_up import HOOKS, uncompiled, warm_up
@@ -112,6 +112,7 @@ def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: 
                     "unmeasured": unmeasured,
                     "final_losses": run.final_losses,
                     "test_score": run.test_score,
+                    "tokens_per_sample": run.tokens_per_sample,
                     "cut_short": run.cut_short,
                     "stream": {} if run.arriving is None else run.arriving.observed(),
                     "rank": seen
@@ -152,6 +153,7 @@ class Run:
         own_seconds: training seconds of this rank; the curve holds the slowest rank's.
         evaluation_seconds: time outside the training windows, evaluation and bookkeeping.
         waited: of this rank's training seconds, those in which it waited for samples to be read.
+        tokens_per_sample: on rank 0, of training samples, on average.
         final_losses, test_score: on rank 0, of the last model: its losses on each part, its score on the test samples.
         steps, updates: how many this rank made.
         noise: observes the gradient's noise, if the trial asks for it.
@@ -179,6 +181,7 @@ class Run:
     steps: int = 0
     updates: int = 0
     cut_short: bool = False
+    tokens_per_sample: float | None = None
     final_losses: dict[str, float] = field(default_factory=dict)
     test_score: float | None = None
     noise: NoiseProbe | None = None
@@ -318,6 +321,7 @@ class Run:
             self.final_losses = final_losses(
                 trial.workload, step.model, self.task, self.validation, self.test, self.scored_at_once
             )
+            self.tokens_per_sample = tokens_per_sample(trial.workload, self.task, self.validation)
             self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
 

@@ -163,6 +163,11 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         "samples_per_second", "throughput over all ranks, of the same steps as the next", "samples/s",
         of=quantities.samples_per_second, median="positive", shown=Shown("throughput", "samples/s"), cost=True,
     ),
+    Metric("tokens_per_sample", "of training samples, on average, without padding", ""),
+    Metric(
+        "tokens_per_second", "throughput in tokens, padding left out", "tokens/s", of=quantities.tokens_per_second,
+        median="positive", shown=Shown("tokens", "tokens/s"),
+    ),
     Metric(
         "seconds_per_step", "of the steps but the first after each evaluation, which is slower", "s",
         of=quantities.seconds_per_step, median="positive", shown=Shown("time per step", "ms", 1e3),

@@ -67,6 +67,11 @@ def samples_per_second(record: Record) -> float:
     return consumed / seconds if consumed else np.nan
 
 
+def tokens_per_second(record: Record) -> float:
+    """Return the throughput in tokens, padding left out: that in samples, each of as many as it has on average."""
+    return samples_per_second(record) * or_nan(record.tokens_per_sample)
+
+
 def seconds_per_step(record: Record) -> float:
     """Return the mean training seconds of a step, as ``steady`` has it."""
     made, _, seconds = steady(record)

@@ -63,6 +63,7 @@ class Record:
             multiplied float32 so, "float32 in bfloat16" where a CPU did.
         flops_per_sample: matrix, convolution and attention FLOPs of one step, forward and backward,
             per sample (``torch.utils.flop_counter``).
+        tokens_per_sample: of training samples (10,000 at most) on average, without padding; None where they have none.
         compile_seconds: of the warm-up's, what ``torch.compile`` took; 0 where nothing was compiled.
         setup_seconds, warmup_seconds, evaluation_seconds, wall_seconds: on rank 0. Set-up is
             everything before warm-up plus building the measured model; wall is the whole process.
@@ -122,6 +123,7 @@ class Record:
     parameters: int | None = None
     dtype: str | None = None
     flops_per_sample: float | None = None
+    tokens_per_sample: float | None = None
     setup_seconds: float | None = None
     warmup_seconds: float | None = None
     compile_seconds: float | None = None

@@ -94,14 +94,15 @@ def _score(score: Interval, at: str) -> str:
 
 def costs(results: Results) -> pd.DataFrame:
     """Return what each strategy costs on the way: throughput, memory, energy, and the score it ended with."""
-    rows = []
-    for cell in in_order(cells_of(results, "strategies"), "workload", "cell"):
+    rows, cells = [], in_order(cells_of(results, "strategies"), "workload", "cell")
+    of_texts = () if all(math.isnan(cell["tokens_per_second"]) for cell in cells) else ("tokens_per_second",)
+    for cell in cells:
         on_no_gpu = ("peak_device_bytes",) if cell["device"] == "cpu" else ()
         rows.append(
             {
                 "workload": cell["workload"],
                 "strategy": marked(results, cell),
-                **columns(cell, *(name for name in COSTS if name not in on_no_gpu)),
+                **columns(cell, *of_texts, *(name for name in COSTS if name not in on_no_gpu)),
             }
         )
     return pd.DataFrame(rows)

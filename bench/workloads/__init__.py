@@ -8,6 +8,7 @@ from paceline.bench.workloads.characters import CHAR_GPT, CHAR_GPT_M, CHARACTERS
 from paceline.bench.workloads.cnn import MNIST5K_CNN
 from paceline.bench.workloads.digits_stream import DIGITS_STREAM
 from paceline.bench.workloads.docstrings import TEXT_BILSTM, TEXT_ENCODER
+from paceline.bench.workloads.fashion_files import FASHION_CNN, FASHION_FILES
 from paceline.bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
 from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
 from paceline.bench.workloads.larger_than_memory import LARGER_THAN_MEMORY
@@ -20,7 +21,8 @@ from paceline.bench.workloads.workload import Workload
 
 # What strategies are compared on: the learning rate of each was searched (``bench/learning_rates.csv``).
 BUILT_IN = {
-    workload.name: workload for workload in (MNIST5K, MNIST5K_WIDE, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
+    workload.name: workload
+    for workload in (MNIST5K, MNIST5K_WIDE, MNIST5K_CNN, LINEAR, FASHION_MNIST, STREAMING_LEAST_SQUARES)
 }
 
 # What other benchmarks measure, each at rates of its own: published results reproduced, regularization, the scale of
@@ -28,11 +30,10 @@ BUILT_IN = {
 OF_ONE_QUESTION = {
     workload.name: workload
     for workload in (
-        FASHION_MNIST_VALIDATION,
+        *(FASHION_MNIST_VALIDATION, FASHION_CNN, FASHION_FILES),
         *(FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED),
         *(MNIST1D_LINEAR, MNIST1D_MLP, MNIST1D_CNN, MNIST1D_GRU),
         *(CHARACTERS, CHAR_GPT, CHAR_GPT_M, TEXT_BILSTM, TEXT_ENCODER),
-        MNIST5K_CNN,
         *(DIGITS_STREAM, LARGER_THAN_MEMORY),
         *(STORED, SHARES, STANDARDIZED),
     )

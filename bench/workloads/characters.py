@@ -112,6 +112,11 @@ def nats_per_character(outputs: Tensor, targets: Tensor) -> float:
     return per_sequence_loss(outputs, targets).double().mean().item()
 
 
+def characters_of(x: Tensor) -> Tensor:
+    """Return how many characters each sequence has, ``[B, T] -> [B]``."""
+    return torch.full((len(x),), x.shape[1])
+
+
 @torch.no_grad()
 def continued(model: nn.Module, start: str, characters: int, seed: int = 0) -> str:
     """Return ``start`` with ``characters`` more, each drawn from what ``model`` expects after the last 64."""
@@ -133,6 +138,7 @@ CHARACTERS = Workload(
     loss=per_sequence_loss,
     score=nats_per_character,
     higher_is_better=False,
+    tokens=characters_of,
 )
 
 # 826,208 parameters, for a CPU, and 85,252,704 for a GPU.

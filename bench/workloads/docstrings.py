@@ -126,5 +126,5 @@ class Encoder(nn.Module):
 
 
 # The most frequent package is that of 0.3 of the held-out paragraphs.
-TEXT_BILSTM = Workload(name="text-bilstm", model=BiLstm, data=padded_texts, target=0.4)
-TEXT_ENCODER = Workload(name="text-encoder", model=Encoder, data=padded_texts, target=0.4)
+TEXT_BILSTM = Workload(name="text-bilstm", model=BiLstm, data=padded_texts, target=0.4, tokens=lengths)
+TEXT_ENCODER = Workload(name="text-encoder", model=Encoder, data=padded_texts, target=0.4, tokens=lengths)

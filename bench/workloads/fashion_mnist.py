@@ -28,13 +28,20 @@ def clothes() -> tuple[Tensor, ...]:
 
     Source: Xiao et al. 2017, arXiv 1708.07747 (MIT licence).
     """
-    folder = Path(os.environ.get("PACELINE_DATA", DEBIAN))
     x, test_x = (
-        ((_idx(folder / f"{part}-images-idx3-ubyte.gz").float() / 255 - MEAN) / STD).flatten(1)
-        for part in ("train", "t10k")
+        ((compressed(f"{part}-images-idx3-ubyte").float() / 255 - MEAN) / STD).flatten(1) for part in ("train", "t10k")
     )
-    y, test_y = (_idx(folder / f"{part}-labels-idx1-ubyte.gz").long() for part in ("train", "t10k"))
+    y, test_y = (compressed(f"{part}-labels-idx1-ubyte").long() for part in ("train", "t10k"))
     return x[:-VALIDATION], y[:-VALIDATION], x[-VALIDATION:], y[-VALIDATION:], test_x, test_y
+
+
+def compressed(name: str) -> Tensor:
+    """Return what the published file ``name`` holds, as uint8, from ``PACELINE_DATA`` or where Debian has it.
+
+    Raises:
+        FileNotFoundError: if it is missing; says how to get it.
+    """
+    return _idx(Path(os.environ.get("PACELINE_DATA", DEBIAN)) / f"{name}.gz")
 
 
 def _idx(path: Path) -> Tensor:

@@ -123,6 +123,8 @@ class Workload:
             ranks. None: every sample weighs 1.
         collate: makes ``(x, y)`` of a list of samples of a ``Dataset`` or stream; None is torch's ``default_collate``.
         workers: processes that read a ``Dataset`` ahead of training, a rank; 0 reads in the trial's own.
+        tokens: how many tokens each sample has, padding left out, ``inputs [B, ...] -> [B]``: throughput is then told
+            in tokens too. None: samples have none.
         settings: what torch is set to wherever this workload is built, checked and trained (``torch_settings``),
             beyond what the process has set that asks for it. A workload of a file has what its file sets.
     """
@@ -137,6 +139,7 @@ class Workload:
     weight: Callable[[Any], Tensor] | None = None
     collate: Callable[[list[Any]], tuple[Any, Any]] | None = None
     workers: int = 0
+    tokens: Callable[[Any], Tensor] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def reached(self, score: float) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from paceline.bench import Trial, run_trial
 from paceline.bench.analysis.frames import trials_frame
@@ -16,10 +17,12 @@ from paceline.bench.records import metrics
 from paceline.bench.records.metrics import COLUMNS, MEDIANS, METRICS, SHOWN, Fact, Metric
 from paceline.bench.records.over_ranks import OVER_RANKS
 from paceline.bench.records.record import Record
+from paceline.bench.report.strategies import costs
 from paceline.trainers import MiniBatch
 from tests.paths import ROOT
 from tests.planted import a_record
-from tests.problems import GAUSSIANS
+from tests.problems import GAUSSIANS, gaussians
+from tests.synthetic import results
 
 PLANTED = """    Metric(
         "planted_joules", "of a probe that this test made up", "J", ranks="sum",
@@ -90,6 +93,23 @@ def test_what_a_metric_reads_of_a_rank_is_read_by_a_probe_or_has_a_reason():
     assert read <= rank.keys() | record.unmeasured.keys()
 
 
+def test_tokens_are_counted_where_samples_have_such_and_padding_is_none():
+    padded = torch.arange(20) < torch.arange(1, 257)[:, None] % 20
+    workload = replace(GAUSSIANS, data=lambda: (padded.float(), *gaussians()[1:]), tokens=lambda x: (x != 0).sum(dim=1))
+    record = run_trial(Trial(workload, MiniBatch(), threads=1, steps=3))
+    assert record.tokens_per_sample == padded.sum().item() / 256
+    assert run_trial(Trial(GAUSSIANS, MiniBatch(), threads=1, steps=3)).tokens_per_sample is None
+
+
+def test_tokens_a_second_are_those_of_the_samples_a_second():
+    found = trials_frame((a_record(tokens_per_sample=17.5), a_record(seed=1)))["tokens_per_second"]
+    assert found[0] == 17_500
+    assert math.isnan(found[1])
+    shown = costs(results([a_record(tokens_per_sample=17.5)]))
+    assert "tokens" in shown
+    assert "tokens" not in costs(results([a_record()]))
+
+
 def test_columns_are_those_of_the_trials_in_their_order_each_once_and_each_said_in_a_line():
     names = [column.column for column in COLUMNS]
     assert len(set(names)) == len(names)
@@ -101,7 +121,7 @@ def test_columns_are_those_of_the_trials_in_their_order_each_once_and_each_said_
 def test_a_metrics_unit_is_in_its_name(metric):
     ends = {"s": "_seconds", "bytes": "_bytes", "J": "_joules"}
     by_name = {"seconds_per_step": "s", "seconds_to_target": "s", "seconds_to_target_low": "s"}
-    by_name |= {"samples_per_second": "samples/s"}
+    by_name |= {"samples_per_second": "samples/s", "tokens_per_second": "tokens/s"}
     expected = next((unit for unit, end in ends.items() if metric.column.endswith(end)), "")
     assert metric.unit == by_name.get(metric.column, expected)
 

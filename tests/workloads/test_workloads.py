@@ -72,7 +72,7 @@ def test_missing_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
 
 def test_every_built_in_workload_is_found_by_its_name():
     assert {name: find_workload(name) for name in BUILT_IN} == BUILT_IN
-    with pytest.raises(ValueError, match="unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear"):
+    with pytest.raises(ValueError, match="unknown workload 'mnist': known are mnist5k, mnist5k-wide, mnist5k-cnn, "):
         find_workload("mnist")
 
 
