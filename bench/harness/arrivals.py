@@ -122,7 +122,8 @@ class Arriving(Stream):
                 raise ValueError("a stream has no whole that a step could take in: full batch needs samples that stay")
             wanted = len(index) if isinstance(index, Tensor) else index.stop - (index.start or 0)
             samples = self._drawn[taken : taken + wanted]
-            self.taken, self.ended = taken, not samples or self.now() >= self.seconds
+            # The first ones are there for everybody: a trial without a step would tell nothing.
+            self.taken, self.ended = taken, not samples or (taken > first and self.now() >= self.seconds)
             if self.ended:
                 return
             self._wait(self._arrival(taken + len(samples) - 1))

@@ -298,6 +298,7 @@ class Run:
             out_of_budget = "the trainer ended by itself"
             if isinstance(samples, Stream) and samples.ended:
                 out_of_budget = f"the stream ended after {samples.taken} samples"
+                self.cut_short = self.arriving is not None and time.perf_counter() >= self.ends
         elif number == trial.steps:
             out_of_budget = f"{number} steps were made"
         elif self._seconds >= trial.seconds:

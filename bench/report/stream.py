@@ -62,8 +62,10 @@ def decisions(results: Results) -> list[Decision]:
         words = [f"{_points(gap)} over {name}" for name, gap in gaps.items()]
         why = f"{best.cell['trainer']} predicts {interval(best.score, '%', 100)} right"
         why += f", a lead of {listed(words)}." if words else "."
-        rows.append(Decision(f"{workload}: who follows the stream", choice, f"{why} {_late(of_workload)}".strip()))
-    return rows or not_run("who follows a stream", BENCHMARK)
+        rows.append(
+            Decision(f"{workload}: what to train on data that drift", choice, f"{why} {_late(of_workload)}".strip())
+        )
+    return rows or not_run("what to train on data that drift", BENCHMARK)
 
 
 def claim_follows(results: Results) -> Judged:

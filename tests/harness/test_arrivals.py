@@ -174,6 +174,12 @@ class TestTrials:
         assert all(right[-20:])
         to_line(record)
 
+    def test_a_trial_whose_time_is_up_makes_a_step_and_says_that_it_was_cut_short(self):
+        record = run_trial(trial(Online(Sgd(lr=0.5)), wall_seconds=1e-3))
+        assert record.curve["step"] == [1]
+        assert record.cut_short
+        assert not run_trial(trial(Online(Sgd(lr=0.5)), arrivals=Arrivals(50))).cut_short
+
     @pytest.mark.times
     def test_a_trainer_that_sleeps_falls_behind_a_stream_that_does_not(self):
         """A step of 4 ms or more, 1,000 samples/s: when the last of 200 arrives, three quarters of them wait."""

@@ -38,7 +38,7 @@ def test_the_decision_names_the_best_and_who_ties():
     assert tied.choice in ("Online or MiniBatch", "MiniBatch or Online")
     (none,) = stream.decisions(full_run(0.8, 0.8, 0.8))
     assert none.choice == NOT_DECIDED
-    assert stream.decisions(results()) == not_run("who follows a stream", "bench_stream.py")
+    assert stream.decisions(results()) == not_run("what to train on data that drift", "bench_stream.py")
 
 
 def test_the_claim_turns_with_the_numbers():

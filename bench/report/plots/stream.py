@@ -42,7 +42,7 @@ def stream(results: Results) -> Figure | None:
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:
     axes.set_title(f"samples come when asked for; score fades, alpha={ALPHA:g}", loc="left")
     if not found:
-        axes.set_axis_off()
+        axes.remove()
         return
     labels = max((record.stream["label"] for one in found for record in one.records), key=len)
     for name, right in BASELINES.items():
@@ -62,7 +62,7 @@ def _scores(axes: Axes, found: list[Followed], results: Results) -> None:
 def _backlogs(axes: Axes, found: list[Followed], results: Results) -> None:
     found = [one for one in found if not np.isnan(one.behind.median)]
     if not found:
-        axes.set_axis_off()
+        axes.remove()
         return
     rate = found[0].records[0].arrivals["per_second"]
     axes.set_title(f"{rate:,.0f} samples a second", loc="left")
