@@ -11,6 +11,7 @@ from paceline.bench.report import (
     compile,
     critical_batch,
     drift,
+    loading,
     noise_scale,
     null,
     optimizers,
@@ -38,6 +39,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **precision.PLOTS,
     **compile.PLOTS,
     **phases.PLOTS,
+    **loading.PLOTS,
     **regularization.PLOTS,
     **reproductions.PLOTS,
 }

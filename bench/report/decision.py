@@ -9,7 +9,17 @@ import textwrap
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.report import batch_size, compile, critical_batch, drift, null, precision, scaling, strategy_choice
+from paceline.bench.report import (
+    batch_size,
+    compile,
+    critical_batch,
+    drift,
+    loading,
+    null,
+    precision,
+    scaling,
+    strategy_choice,
+)
 
 
 def decide(results: Results) -> pd.DataFrame:
@@ -24,6 +34,7 @@ def decide(results: Results) -> pd.DataFrame:
         *scaling.decisions(results),
         *precision.decisions(results),
         *compile.decisions(results),
+        *loading.decisions(results),
     ]
     return pd.DataFrame(rows, columns=["constraint", "choice", "why"])
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from paceline.bench.workloads import torch_settings, user_code
+from paceline.bench.workloads.augmented_digits import AUGMENTED_DIGITS
 from paceline.bench.workloads.characters import CHARACTERS
 from paceline.bench.workloads.fashion_mnist import FASHION_MNIST, FASHION_MNIST_VALIDATION
 from paceline.bench.workloads.few_digits import FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED
@@ -26,6 +27,7 @@ OF_ONE_QUESTION = {
         *(FEW_DIGITS, FEW_DIGITS_DROPOUT, FEW_DIGITS_SHIFTED),
         *(MNIST1D_LINEAR, MNIST1D_MLP, MNIST1D_CNN, MNIST1D_GRU),
         CHARACTERS,
+        AUGMENTED_DIGITS,
     )
 }
 
