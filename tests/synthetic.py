@@ -275,6 +275,26 @@ def profiled(
     return found
 
 
+def loaded(
+    rates: Mapping[int, float], batch_size: int = 64, *, cores: int = 2, waiting: float = 0.5, **changes: Any
+) -> list[Record]:
+    """Return trials with so many samples/s by number of workers, ``waiting`` a share that halves with each.
+
+    Each process takes 100 MB.
+    """
+    workload, found = changes.get("workload", "digits"), []
+    for workers, rate in rates.items():
+        for record in timed(
+            "loading", f"{workload}-workers{workers}-B{batch_size}", trainer="MiniBatch", batch_size=batch_size,
+            seconds_per_step=batch_size / rate, cores=cores, **changes,
+        ):  # fmt: skip
+            spent = record.curve["seconds"][-1]
+            seen = {"waited_for_samples_seconds": waiting * spent / 2**workers}
+            seen |= {"family_pss_bytes": (1 + workers) * 100 * MB}
+            found.append(replace(record, ranks=[record.ranks[0] | seen]))
+    return found
+
+
 def batch_sizes(rates: dict[int, float], **changes: Any) -> list[Record]:
     """Return trials over batch size with these samples/s."""
     return [

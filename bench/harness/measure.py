@@ -280,6 +280,8 @@ class Run:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
         long = self.windows.are_long(number, self.own_seconds)
         ended, self._score, self._long = self.ranks.from_first((ended, self._score, long))
+        if ended is not None:
+            self.probes.last_step_made()
         if self.noise is not None and ended is None:
             self.noise.listen(number, step.model)
         if ended is not None and self.compile_seconds:
@@ -343,6 +345,7 @@ class Run:
             if any(part is model for part in module.modules() for model in built):
                 self._first_use.remove()
                 self.setup_seconds += self._clock.stop()
+                self._waited_before = self.task.samples.waited  # the first batch came before
                 self.probes.built()
                 self._clock.start()
 

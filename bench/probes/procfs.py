@@ -9,6 +9,8 @@ import ctypes
 import os
 from pathlib import Path
 
+import psutil
+
 SELF = Path("/proc/self")
 STAT = Path("/proc/stat")
 
@@ -16,10 +18,10 @@ M_MMAP_THRESHOLD = -3  # malloc.h
 LEAST_KEPT, MOST_KEPT = 128 * 1024, 32 * 1024 * 1024  # glibc's own limits
 
 
-def _kilobytes(file: str, key: str) -> int | None:
-    """Return the value of ``key`` in a file of ``/proc/self``, in bytes."""
+def _kilobytes(file: str, key: str, process: Path | None = None) -> int | None:
+    """Return the value of ``key`` in a file of ``/proc/self``, or of another ``process``, in bytes."""
     try:
-        lines = (SELF / file).read_text().splitlines()
+        lines = ((process or SELF) / file).read_text().splitlines()
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), None)
@@ -54,6 +56,17 @@ def shared_bytes() -> int | None:
     """Return what of the resident memory some other process has in place too, in bytes."""
     clean, dirty = _kilobytes("smaps_rollup", "Shared_Clean"), _kilobytes("smaps_rollup", "Shared_Dirty")
     return None if clean is None or dirty is None else clean + dirty
+
+
+def family_pss_bytes() -> int | None:
+    """Return the proportional set size of this process and of all that it has started, in bytes.
+
+    A page that several of them share is counted once over all, and one shared with others in part.
+    """
+    mine = [SELF, *(Path("/proc") / str(child.pid) for child in psutil.Process().children(recursive=True))]
+    sizes = [_kilobytes("smaps_rollup", "Pss", process) for process in mine]
+    known = [size for size in sizes if size is not None]  # one may have ended meanwhile
+    return None if sizes[0] is None else sum(known)
 
 
 def reset_peak_rss() -> bool:

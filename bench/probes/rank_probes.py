@@ -27,6 +27,7 @@ class Probes:
         self._cuda = device.type == "cuda"
         self._peak_rss: int | None = None
         self._start_rss: int | None = None
+        self._family: int | None = None
         self._counts = windowed_counts()
         self._peak_allocated = self._start_allocated = 0
         # Of what torch's allocator has reserved, what training needs and what evaluation left in it.
@@ -117,6 +118,10 @@ class Probes:
             self._gpu.pause()
         procfs.keep_freed_memory(procfs.LEAST_KEPT)  # what evaluation takes is given back, not left to the trainer
 
+    def last_step_made(self) -> None:
+        """Note what this process holds with all that it has started: what reads samples ends with the trainer."""
+        self._family = procfs.family_pss_bytes()
+
     def resume(self, meet: Callable[[], None] | None = None) -> None:
         """Begin the next window of training, on all ranks at once if told how they ``meet``."""
         procfs.keep_freed_memory(procfs.MOST_KEPT)  # where glibc ends up by itself in a loop of large blocks
@@ -143,6 +148,10 @@ class Probes:
         }
         unmeasured: dict[str, str] = {}
         self._cores(seen, unmeasured)
+        if self._family is None:
+            unmeasured["family_bytes"] = "this system does not tell what processes share (/proc/PID/smaps_rollup)"
+        else:
+            seen["family_pss_bytes"] = self._family
         self._resident_memory(seen, unmeasured)
         self._windowed_counts(seen, unmeasured)
         if self._cuda:

@@ -221,6 +221,10 @@ COLUMNS: tuple[Fact | Metric, ...] = (
         median="positive", shown=Shown("training memory", "MB", 1e-6), cost=True,
     ),
     Metric(
+        "family_bytes", "at the end, of its processes and those that read samples, shared pages in parts", "bytes",
+        of="family_pss_bytes", ranks="sum", shown=Shown("memory of all processes", "MB", 1e-6),
+    ),
+    Metric(
         "peak_allocated_bytes", "the most that torch had allocated on GPUs while training", "bytes", ranks="sum",
         median="positive",
     ),

@@ -14,6 +14,7 @@ from paceline.bench.report import (
     compile,
     critical_batch,
     drift,
+    loading,
     null,
     precision,
     scaling,
@@ -35,6 +36,7 @@ def decide(results: Results) -> pd.DataFrame:
         *precision.decisions(results),
         *compile.decisions(results),
         *stream.decisions(results),
+        *loading.decisions(results),
     ]
     return pd.DataFrame(rows, columns=["constraint", "choice", "why"])
 

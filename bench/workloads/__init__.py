@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from paceline.bench.workloads import torch_settings, user_code
+from paceline.bench.workloads.augmented_digits import AUGMENTED_DIGITS
 from paceline.bench.workloads.characters import CHAR_GPT, CHAR_GPT_M, CHARACTERS
 from paceline.bench.workloads.cnn import MNIST5K_CNN
 from paceline.bench.workloads.digits_stream import DIGITS_STREAM
@@ -36,6 +37,8 @@ OF_ONE_QUESTION = {
         *(CHARACTERS, CHAR_GPT, CHAR_GPT_M, TEXT_BILSTM, TEXT_ENCODER),
         *(DIGITS_STREAM, LARGER_THAN_MEMORY),
         *(STORED, SHARES, STANDARDIZED),
+        CHARACTERS,
+        AUGMENTED_DIGITS,
     )
 }
 

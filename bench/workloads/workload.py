@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from paceline.bench.workloads.data import Samples, Train
+from paceline.bench.workloads.data import OfDataset, Samples, Train
 from paceline.bench.workloads.random_state import seeded
 from paceline.trainers.samples import InMemory, Tree, mapped, tensors
 from paceline.trainers.task import Task
@@ -157,6 +157,8 @@ class Workload:
                         built(source[slice(0, 1)][0])  # lazy layers learn their sizes, and draw by this seed
                 return built
 
+        if isinstance(train, OfDataset):  # the file of samples is that of the workload with however many workers
+            train = replace(train, workers=self.workers)
         source = train.source(device)
         if isinstance(source, InMemory):
             return Task(model, source.x, source.y, self.loss, seed, device, self.weight)

@@ -304,6 +304,26 @@ def test_what_is_profiled_is_timed_nowhere(suite):
     assert cells == {"quick": set(), "standard": {c for c in every if "wide" not in c} | wide, "full": every}[suite]
 
 
+@pytest.mark.parametrize(("logical", "most"), [(1, 1), (2, 2), (64, 8)])
+def test_workers_are_as_many_as_cores_and_more_in_the_full_suite_alone(machine, logical, most):
+    from paceline.bench import bench_loading
+
+    machine(logical)
+    found = bench_loading.cells(Plan())
+    tried = sorted({trial.workload.workers for trial in found.values()})
+    assert (tried[:2], tried[-1]) == ([0, 1], most)
+    assert all(f"-workers{trial.workload.workers}-B" in cell for cell, trial in found.items())
+    full = bench_loading.cells(Plan(suite="full")).values()
+    assert max(trial.workload.workers for trial in full) == 2 * logical
+    assert bench_loading.cells(Plan(suite="quick")) == {}
+
+
+def test_what_is_in_memory_is_read_by_no_workers(machine):
+    from paceline.bench import bench_loading
+
+    assert bench_loading.cells(Plan(workloads=(workload_of(400),))) == {}
+
+
 class TestGpus:
     """The device is what CUDA shows a trial, which NVML does not know; CUDA is asked in a process of its own."""
 

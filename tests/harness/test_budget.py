@@ -28,7 +28,8 @@ from tests.problems import POINTS, Sleeper
 
 # In the order in which a run takes them.
 NAMES = (
-    "strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "phases", "precision", "scaling",
+    "strategies", "null", "batch_size", "critical_batch", "noise_scale", "optimizers", "phases", "loading",
+    "precision", "scaling",
 )  # fmt: skip
 STEPS_TO_TARGET = {"FullBatch": 700, "Online": 7000}
 

@@ -53,6 +53,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 "convergence",
                 "noise_scale",
                 "null",
+                "phases",
                 "precision",
                 "regularization",
                 "reproductions",

@@ -12,7 +12,7 @@ from paceline.bench.harness.blocks import Blocks
 from paceline.bench.harness.comparison import Comparison
 from paceline.bench.harness.rate_search import Search
 from paceline.bench.workloads import BUILT_IN, OF_ONE_QUESTION
-from paceline.bench.workloads.data import Data
+from paceline.bench.workloads.data import Data, OfDataset
 from paceline.trainers import Sgd, Step, Steps, Task
 
 WORKLOADS = BUILT_IN | OF_ONE_QUESTION
@@ -58,7 +58,8 @@ def test_the_parts_of_the_built_in_workloads_share_no_sample(name, monkeypatch):
             fashion_mnist, "_idx", lambda file: pixels + 100 * ("t10k" in file.name) if "images" in file.name else COINS
         )
     data = Data.of(WORKLOADS[name].data())
-    parts = [{x.numpy().tobytes() for x in part.x} for part in (data.train, *data.validation, *data.test)]
+    train = data.train.dataset if isinstance(data.train, OfDataset) else data.train  # before they are turned
+    parts = [{x.numpy().tobytes() for x in part.x} for part in (train, *data.validation, *data.test)]
     assert all(parts)
     assert sum(map(len, parts)) == len(set.union(*parts))
 

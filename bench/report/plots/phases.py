@@ -54,7 +54,9 @@ def phases(results: Results) -> Figure | None:
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
     bars = Counter(one.cell["workload"] for one in found)
     heights = {workload: 1.1 + 0.36 * count for workload, count in bars.items()}
-    figure, rows = panels("Where does a step's time go?", results, trials, 1, heights)
+    figure, rows = panels(
+        "Where does a step's time go, and what does it take when it is profiled?", results, trials, 1, heights
+    )
     drawn = [phase for phase in PHASES if any(one.share(phase) > 0 for one in found)]
     for index, (workload, _, (axes,)) in enumerate(rows):
         own = [one for one in found if one.cell["workload"] == workload]
@@ -84,7 +86,7 @@ def _bars(axes: Axes, found: list[Breakdown], drawn: list[str]) -> None:
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlim(0, 109)
     axes.set_xticks(range(0, 101, 20))
-    axes.set_xlabel("share of a profiled step (%), and what it took")
+    axes.set_xlabel("share of a profiled step (%)")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 

@@ -29,6 +29,7 @@ from tests.synthetic import (
     failed_gate,
     generalized,
     limited,
+    loaded,
     noises,
     null_test,
     profiled,
@@ -95,6 +96,8 @@ def nasty() -> dict[str, list[Record]]:
         + profiled("MiniBatch", {"data": 0.1, "forward": 0.3, "backward": 0.3, "optimizer": 0.1})
         + profiled("Ddp", {"data": 0.05, "forward": 0.15, "backward": 0.2, "communication": 0.5}, ranks=2)
         + profiled("MiniBatch", {"forward": 0.4, "backward": 0.5}, workload="digits-wide")
+        + loaded({0: 1e3, 1: 2e3, 2: 3e3, 4: 2.5e3})
+        + loaded({0: 2e3, 1: 2e4, 2: 3e4, 4: 2.5e4}, 256)
         + anchored({"strategies": [0.6, 0.8, 0.7], "null": [0.65] * 12, "critical_batch": [0.9, 0.95]}),
         "steady": anchored({f"a_comparison_of_long_name_{i}": [0.6] * (1 + i % 3) for i in range(13)}),
         "one anchor": anchored({"strategies": [0.6]}),
@@ -128,6 +131,8 @@ def nasty() -> dict[str, list[Record]]:
         + compiled("even", 1.0, 300.0)
         + streamed("SharpnessAwareMinimization", 0.9, workload=LONG)
         + streamed("Online", 0.9, kind="flooded", workload="b")
+        + loaded(dict.fromkeys((0, 1, 2, 4, 8, 16, 32, 64, 128), 1e6), 4096, cores=64, workload=LONG)
+        + loaded({0: 3.0}, 1, blocks=1)
         + profiled("SharpnessAwareMinimization", {"data": 0.999, "forward": 0.001}, step=100.0, workload=LONG)
         + profiled("SharpnessAwareMinimizationOnRanks", dict.fromkeys(PHASES, 1 / 7), ranks=64, workload=LONG)
         + noisy(0.002, 3),
