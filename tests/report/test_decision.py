@@ -266,7 +266,6 @@ def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
     assert list(table["choice"]) == ["not measured"] * 7
     for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision", "stream"):
-    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision"):
         assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
 
 
