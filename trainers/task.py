@@ -118,9 +118,11 @@ class Task:
                 share = slice(rank, None, world_size)
                 yield Batch(at(x, share), at(y, share), length(y), self.weight, world_size)
             return
-        shares = (index[rank::world_size] for index in order)
+        # Of a batch with fewer samples than ranks some have none: what puts samples together needs one for their form.
+        shares = (index[min(rank, len(index) - 1) :: world_size] for index in order)
         for whole, (x, y) in zip(wholes, self.samples.fetch(shares, ahead), strict=False):
-            yield Batch(x, y, len(whole), self.weight, world_size)
+            own = slice(None if rank < len(whole) else 0)
+            yield Batch(at(x, own), at(y, own), len(whole), self.weight, world_size)
 
     def mean_loss(self, outputs: Tensor, y: Tree) -> Tensor:
         """Return the mean loss of a whole batch, over samples or by weight, 0-d."""

@@ -307,6 +307,16 @@ def test_ranks_with_ragged_shares_make_the_step_of_the_whole_batch(world_size):
         assert close(found, expected)
 
 
+def test_a_rank_without_a_sample_of_the_last_batch_has_an_empty_one():
+    x, y, *_ = gaussians()
+    for source in (InMemory(x[:7], y[:7], CPU), FromDataset(Rows(x[:7], y[:7]), CPU)):
+        shares = [list(problem(source).batches(3, epochs=1, rank=rank, world_size=2)) for rank in (0, 1)]
+        assert [[len(batch) for batch in share] for share in shares] == [[3, 3, 1]] * 2
+        assert [[length(y) for _, y in share] for share in shares] == [[2, 2, 1], [1, 1, 0]]
+        both = torch.cat([x for share in shares for x, _ in share])
+        assert sorted(both.tolist()) == sorted(x[:7].tolist())
+
+
 # Trees
 
 
