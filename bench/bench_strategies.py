@@ -15,9 +15,11 @@ from paceline.bench.records.record import Record
 def cells(plan: Plan) -> dict[str, Trial]:
     """Return one cell a strategy and workload, each at the rate that the search found for it."""
     seconds = plan.of_suite(quick=5.0, standard=10.0, full=60.0)
+    more = ("mnist5k-cnn", "mnist5k-wide", "linear", "streaming-least-squares")
+    workloads = plan.workloads_or("mnist5k", *plan.of_suite(quick=(), standard=(), full=more))
     return {
         f"{workload.name}-{name}": plan.trial(workload, plan.tuned(trainer, workload), seconds, name)
-        for workload in plan.workloads_or("mnist5k")
+        for workload in workloads
         for name, trainer in plan.trainers_or(*STRATEGIES).items()
     }
 
