@@ -49,11 +49,12 @@ def exponent(sweep: Sweep) -> Exponent:
     """Fit all trials of the searches at once: samples to target over rate and batch size; see ``fit``.
 
     Rates at which a trial failed say nothing of how many samples they take, and are left out, as are batch sizes whose
-    best rate is at the edge of those that were tried: it may lie beyond. A seed that ran twice counts once.
+    best rate is at the edge of those that were tried, or beside one that never got there: it may lie beyond, and a
+    valley of which one flank was seen has its bottom anywhere. A seed that ran twice counts once.
     """
     found, rates = sweep.searched, sweep.rates
     failed = found["samples_to_target"].isna().groupby([found["batch_size"], found["lr"]]).transform("any")
-    inside = {size for size, rate in rates.items() if not rate.outermost}
+    inside = {size for size, rate in rates.items() if not (rate.outermost or rate.beside_failure)}
     used = found[~failed & found["batch_size"].isin(inside)]
     once = used.groupby(["batch_size", "lr", "seed"])["samples_to_target"].median().reset_index()
     return fit(*(once[name].to_numpy(float) for name in ("batch_size", "lr", "samples_to_target")))
@@ -102,6 +103,9 @@ def fit(batch_sizes: npt.ArrayLike, rates: npt.ArrayLike, samples: npt.ArrayLike
         else:
             inside |= with_end  # an end that is not seen may be there
     at, low, high = int(scatter[best].argmin()), POWERS[inside].min(), POWERS[inside].max()
+    if at in (0, len(POWERS) - 1):
+        why = f"no power from {POWERS[0]:g} to {POWERS[-1]:g} fits what the rates took"
+        return Exponent(np.nan, np.nan, np.nan, np.nan, sizes, reason=why)
     return Exponent(float(POWERS[at]), float(low), float(high), float(ends[best]), sizes, float(levels[best, at]))
 
 

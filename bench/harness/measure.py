@@ -27,7 +27,7 @@ from paceline.bench.harness.windows import Windows
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.compiler import compiled_seconds, recompilations
 from paceline.bench.probes.machine_speed import product_seconds
-from paceline.bench.probes.memory_limit import lift_limit, limit_private_memory, private_bytes
+from paceline.bench.probes.memory_limit import lift_limit, limit_private_memory, with_private_bytes
 from paceline.bench.probes.noise_probe import NoiseProbe
 from paceline.bench.probes.phases import PhasesProbe
 from paceline.bench.probes.rank_probes import Probes
@@ -275,7 +275,7 @@ class Run:
                 ended = self._decide(number, step, loss, trainer_ended)
         self.steps = number
         if self.trial.memory_limit_bytes is not None:
-            self._look_at_memory()
+            self.send({"fields": {"memory": with_private_bytes(self.memory, self._samples)}})
         if self.noise is not None:
             self.noise.look(number, self._samples, step.model, last=ended is not None)
         long = self.windows.are_long(number, self.own_seconds)
@@ -310,13 +310,7 @@ class Run:
         scored = trial.score_along or bool(out_of_budget)
         if scored:
             score = trial.workload.evaluate(step.model, *self.validation, at_once=self.scored_at_once)
-        point = {
-            "step": number,
-            "samples": self._samples,
-            "seconds": self._seconds,
-            "loss": loss,
-            "score": score,
-        }
+        point = {"step": number, "samples": self._samples, "seconds": self._seconds, "loss": loss, "score": score}
         self.send({"point": point})
         ended = self._ending.after(number, loss, score if scored else None, out_of_budget)
         self._score = self._ending.score
@@ -327,11 +321,6 @@ class Run:
             self.tokens_per_sample = tokens_per_sample(trial.workload, self.task, self.validation)
             self.test_score = trial.workload.evaluate(step.model, *self.test, at_once=self.scored_at_once)
         return ended
-
-    def _look_at_memory(self) -> None:
-        for name, value in (("samples", self._samples), ("private_bytes", private_bytes())):
-            self.memory[name].append(value)
-        self.send({"fields": {"memory": self.memory}})
 
     def _model_whose_first_use_starts_the_clock(self) -> Callable[[], nn.Module]:
         """Return the task's model factory, changed so that what precedes the first forward pass is set-up.
@@ -345,7 +334,7 @@ class Run:
             if any(part is model for part in module.modules() for model in built):
                 self._first_use.remove()
                 self.setup_seconds += self._clock.stop()
-                self._waited_before = self.task.samples.waited  # the first batch came before
+                self._waited_before = self._samples_of.waited  # the first batch came before
                 self.probes.built()
                 self._clock.start()
 

@@ -8,6 +8,7 @@ Source: setrlimit(2); proc(5), ``VmData`` and ``RssAnon`` of ``/proc/[pid]/statu
 """
 
 import sys
+from typing import Any
 
 from paceline.bench.probes.procfs import data_bytes, rss_parts_bytes
 
@@ -39,3 +40,10 @@ def private_bytes() -> int | None:
     """Return the private memory that is in place, in bytes: what the process has written to."""
     anonymous, _, _ = rss_parts_bytes()
     return anonymous
+
+
+def with_private_bytes(seen: dict[str, list[Any]], samples: int) -> dict[str, list[Any]]:
+    """Return ``seen``, to which is added what this process has now, after so many ``samples``: ``Record.memory``."""
+    seen["samples"].append(samples)
+    seen["private_bytes"].append(private_bytes())
+    return seen

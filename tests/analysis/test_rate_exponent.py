@@ -103,3 +103,17 @@ def test_between_the_rules_is_undecided_where_both_lie_in_the_interval(monkeypat
         verdict, why = critical_batch.rate_should_grow(run)
         assert (verdict == "holds") is decided
         assert said in why
+
+
+def test_valleys_of_which_one_flank_was_seen_have_no_exponent() -> None:
+    """As of a sweep with one seed: the next larger rate never got there, and the fit said B to the power of -1."""
+    run = results(swept((4, 8, 16, 32), power=0.0, missed=lambda batch, rate, block: rate > 0.05))
+    (sweep,) = sweeps(run)
+    assert all(rate.beside_failure for rate in sweep.rates.values())
+    assert "at least 3 are needed" in exponent(sweep).reason
+
+
+def test_a_power_at_the_end_of_those_tried_is_none() -> None:
+    sizes, rates = np.repeat([4.0, 8.0, 16.0, 32.0], 3), np.tile([0.5, 1.0, 2.0], 4)
+    valley = 0.15 * (np.log(rates) + 1.6 * np.log(sizes / 11.3)) ** 2  # B to the power of -1.6
+    assert fit(sizes, rates, np.exp(8 + valley)).reason.startswith("no power from -1 to 3 fits")

@@ -264,8 +264,8 @@ def test_a_rate_that_is_a_default_is_said_not_to_have_been_searched() -> None:
 
 def test_what_was_not_run_is_named_with_the_benchmark_to_run() -> None:
     table = decide(results())
-    assert list(table["choice"]) == ["not measured"] * 7
-    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision", "stream"):
+    assert list(table["choice"]) == ["not measured"] * 8
+    for name in ("strategies", "batch_size", "critical_batch", "scaling", "precision", "stream", "loading"):
         assert table["why"].str.contains(f"run bench_{name}.py").sum() == 1
 
 
