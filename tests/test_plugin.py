@@ -98,7 +98,7 @@ class TestBadInput:
             (["--suite", "slow"], "unknown suite 'slow': known are quick, standard, full"),
             (
                 ["--workload", "mnist"],
-                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, linear, fashion-mnist, streaming-least",
+                "unknown workload 'mnist': known are mnist5k, mnist5k-wide, mnist5k-cnn, linear, fashion-mnist",
             ),
             (
                 ["--trainer", "Sgdd"],

@@ -22,9 +22,13 @@ from paceline.bench.workloads.workload import Workload
 MOST = 2  # pixels by which augmentation moves an image
 
 
-def mapped_pixels() -> np.ndarray:
+def folder_of_pixels() -> Path:
+    """Return where the pixels are written to."""
+    return Path(os.environ.get("PACELINE_DATA", tempfile.gettempdir())) / "paceline-fashion-mnist"
+
+
+def mapped_pixels(folder: Path) -> np.ndarray:
     """Return the pixels of the published training images, mapped: uint8 ``[60_000, 784]``."""
-    folder = Path(os.environ.get("PACELINE_DATA", tempfile.gettempdir())) / "paceline-fashion-mnist"
     file, new = folder / "train-images.npy", folder / f"{os.getpid()}-train-images.npy"
     if not file.exists():
         pixels = compressed("train-images-idx3-ubyte").flatten(1).numpy()
@@ -43,7 +47,7 @@ def _test_and_labels() -> tuple[Tensor, Tensor, Tensor]:
 
 def files() -> tuple[np.ndarray | Tensor, ...]:
     """Return pixels, uint8 ``[N, 784]``, those for training mapped from their file, and labels, int64 ``[N]``."""
-    pixels, (test_x, test_y, y) = mapped_pixels(), _test_and_labels()
+    pixels, (test_x, test_y, y) = mapped_pixels(folder_of_pixels()), _test_and_labels()
     n = len(y) - VALIDATION
     return pixels[:n], y[:n], torch.tensor(pixels[n:]), y[n:], test_x, test_y
 
@@ -64,16 +68,16 @@ class Clothes(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, labels: Tensor) -> None:
         """Take the labels of the first images; the pixels stay in their file, which each process maps for itself."""
-        self.labels = labels
+        self.labels, self.folder = labels, folder_of_pixels()  # where this process has it: others are told
 
     @cached_property
     def pixels(self) -> np.ndarray:
         """The pixels of all images."""
-        return mapped_pixels()
+        return mapped_pixels(self.folder)
 
     def __getstate__(self) -> dict[str, object]:
         """Return what another process needs: not the pixels."""
-        return {"labels": self.labels}
+        return {"labels": self.labels, "folder": self.folder}
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -92,7 +96,7 @@ class Clothes(Dataset[tuple[Tensor, Tensor]]):
 
 def augmented() -> tuple[object, ...]:
     """Return the training images as a ``Dataset``, and the others as they are, float32 ``[N, 784]`` standardized."""
-    pixels, (test_x, test_y, y) = mapped_pixels(), _test_and_labels()
+    pixels, (test_x, test_y, y) = mapped_pixels(folder_of_pixels()), _test_and_labels()
     n = len(y) - VALIDATION
     validation_x, test_x = (Standardized()(part) for part in (torch.tensor(pixels[n:]), test_x))
     return Clothes(y[:n]), validation_x, y[n:], test_x, test_y

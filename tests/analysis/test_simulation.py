@@ -1,7 +1,7 @@
 """Comparisons on simulated machines: the schedule and the comparison are the real ones, the seconds are drawn.
 
-The noise is that of a real run: two strategies of the reference run that make the same number of steps at equal
-seeds, in trials of about the same length. Between unlike strategies it is larger.
+The noise is that of a real run: one strategy under two names on two cores with nothing else to do. What is tried is the
+method, so that it is one number, and not what the last reference run happened to meet.
 """
 
 import math
@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paceline.bench import compare, load_results
-from paceline.bench.analysis.statistics import log_ratios
+from paceline.bench import compare
 from paceline.bench.harness.comparison import schedule
-from tests.paths import REFERENCE
 
 REPETITIONS = 400
 BLOCKS = 12
@@ -23,11 +21,8 @@ DRIFT = 0.05  # the machine's slow-down from the first trial of a run to its las
 
 @pytest.fixture(scope="module")
 def noise() -> float:
-    """Standard deviation of the log ratio of one strategy's seconds per step under two names: the null test's."""
-    trials = load_results(REFERENCE).trials
-    a, b = ({"comparison": "null", "cell": f"mnist5k-{name}"} for name in "AB")
-    logs, _ = log_ratios(trials, a, b, "seconds_per_step")
-    return float(logs.std(ddof=1))
+    """Standard deviation of the log ratio of its seconds per step, by a null test of 12 blocks; of 30 it was 0.036."""
+    return 0.053
 
 
 def blocked(run: int, blocks: int = BLOCKS) -> list[tuple[int, str]]:

@@ -11,7 +11,7 @@ from paceline.bench import Trial, run_trial
 from paceline.bench.harness.data_files import DataFiles
 from paceline.bench.workloads import fashion_files, find_workload
 from paceline.bench.workloads.data import Data
-from paceline.bench.workloads.fashion_files import Clothes, augmented, files, mapped_pixels
+from paceline.bench.workloads.fashion_files import Clothes, augmented, files, folder_of_pixels, mapped_pixels
 from paceline.bench.workloads.fashion_mnist import MEAN, STD
 from paceline.bench.workloads.mapped_files import described
 from paceline.trainers import MiniBatch
@@ -42,7 +42,7 @@ def test_pixels_stay_in_a_file_that_is_written_once(published):
     assert (data.train.x[:, 10 * 28 + 20] == 255).all()
     file = published / "paceline-fashion-mnist" / "train-images.npy"
     made = file.stat().st_mtime_ns
-    mapped_pixels()
+    mapped_pixels(folder_of_pixels())
     assert file.stat().st_mtime_ns == made
     assert len(list(file.parent.iterdir())) == 1
 
