@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,16 @@ def renew() -> None:
         _start_another([])
     _loaded.clear()
     _loaded.update(_asked_for)
+
+
+def start(process: BaseProcess) -> None:
+    """Start ``process``; where the server dies while it is asked, from another server."""
+    try:
+        process.start()
+    except (ConnectionError, FileNotFoundError, EOFError):  # it was alive when that was looked at
+        _ours.discard(_server())
+        renew()
+        process.start()
 
 
 def _start_another(modules: list[str]) -> bool:

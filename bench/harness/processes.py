@@ -88,7 +88,7 @@ def _start(trial: Trial, rank: int, packed: bytes, data_file: Path, folder: Path
     arguments = (packed, settings, str(data_file), rank, str(folder / "rendezvous"), str(log), sending)
     process = context.Process(target=_rank_main, args=arguments, daemon=True)  # type: ignore[attr-defined]
     with fork_server.main_module_hidden():
-        process.start()
+        fork_server.start(process)
     sending.close()  # only the child holds it now: its death is our end of file
     return _Rank(process, receiving, log)
 
@@ -274,7 +274,7 @@ def call_in_processes(
                 target=_call, args=(function, rank, arguments, all_settings, sending), daemon=True
             )
             with fork_server.main_module_hidden():
-                process.start()
+                fork_server.start(process)
             sending.close()  # only the child holds it now: its death is our end of file
             started.append((process, receiving))
         return [_answer(process, receiving, ends - time.monotonic(), whose) for process, receiving in started]

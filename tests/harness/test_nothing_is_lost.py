@@ -12,10 +12,13 @@ import time
 import psutil
 import pytest
 
+from paceline.bench import Trial, run_trial
+from paceline.bench.harness import fork_server
 from paceline.bench.records.anchors import apart
 from paceline.bench.records.record import read
 from tests.inner_pytest import PLUGIN
 from tests.paths import ROOT
+from tests.problems import POINTS, Sleeper
 
 pytest_plugins = ["pytester"]
 
@@ -265,3 +268,11 @@ class TestResumeIsRefused:
         file = pytester.path / "results" / "latest" / "environment.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"cpu": "Z80"}))
         refused("was measured in another environment: cpu Z80 and ")
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_server_that_dies_as_it_is_asked_is_replaced(number):
+    """Its process may still be there when it no longer answers."""
+    assert run_trial(Trial(POINTS, Sleeper(0.0), steps=2, threads=1)).curve["step"][-1] == 2
+    os.kill(fork_server._server(), signal.SIGKILL)
+    assert run_trial(Trial(POINTS, Sleeper(0.0), steps=2, threads=1)).curve["step"][-1] == 2
