@@ -45,7 +45,7 @@ def at(tree: Tree, index: Index) -> Tree:
     """Return the samples of ``tree`` at ``index``; at a slice nothing is copied."""
     if not isinstance(tree, Tensor):
         return mapped(lambda tensor: at(tensor, index), tree)
-    # Not tree[index]: to take 64 of 4,000 images of 784 pixels took 70 us so on a CPU, and 25 us this way.
+    # Not tree[index]: to take 64 of 4,000 images of 784 pixels took 20 us so on one core, and 6.5 us this way.
     return tree.index_select(0, index) if isinstance(index, Tensor) else tree[index]
 
 
@@ -163,7 +163,7 @@ class InMemory:
 
     def __getitem__(self, index: Index) -> tuple[Tree, Tree]:
         """Return the samples at ``index``."""
-        if self._plain and isinstance(index, Tensor):  # what follows says the same, and takes 5 us longer
+        if self._plain and isinstance(index, Tensor):  # what follows says the same, and takes longer
             return self.x.index_select(0, index), self.y.index_select(0, index)
         if self._there and isinstance(index, Tensor):
             index = index.to(self._device, non_blocking=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from paceline.bench.workloads.mapped_files import MAPPED, as_tensor, described, opened
-from paceline.trainers.samples import FromDataset, InMemory, Source, Stream, Tree, at, length, mapped, tensors
+from paceline.trainers.samples import FromDataset, InMemory, Source, Stream, Tree, at, length, mapped, tensors, together
 
 # Samples of a dataset that are held out are put together so many at a time.
 PUT_TOGETHER = 128
@@ -82,7 +82,7 @@ class OfDataset:
         source = FromDataset(self.dataset, torch.device("cpu"), self.collate, self.workers)
         parts = [Samples(x, y) for x, y in source.fetch(chosen.split(PUT_TOGETHER), ahead=True)]
         shapes = {tuple(tensor.shape[1:] for tensor in tensors(tuple(part))) for part in parts}
-        return [joined(parts)] if len(shapes) == 1 else parts
+        return [Samples(*together([tuple(part) for part in parts]))] if len(shapes) == 1 else parts
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,6 @@ class OfStream:
 
 
 Train = Samples | OfDataset | OfStream
-
-
-def joined(parts: list[Samples]) -> Samples:
-    """Return parts of one shape in one piece."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = [torch.cat(column) for column in zip(*(tensors(tuple(part)) for part in parts), strict=True)]
-    left = iter(columns)
-    return Samples(*mapped(lambda _: next(left), tuple(parts[0])))
 
 
 class Data(NamedTuple):

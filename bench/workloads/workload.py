@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from paceline.bench.workloads.data import OfDataset, Samples, Train
 from paceline.bench.workloads.random_state import seeded
-from paceline.trainers.samples import InMemory, Tree, mapped, tensors
+from paceline.trainers.samples import InMemory, Tree, tensors, together
 from paceline.trainers.task import Task
 
 # Held-out samples go through the model so many at a time at most.
@@ -203,14 +203,12 @@ class Workload:
 def _joined(trees: list[Tree]) -> Tree:
     if len(trees) == 1:
         return trees[0]
-    columns = list(zip(*map(tensors, trees), strict=True))
-    if any(len({tensor.shape[1:] for tensor in column}) > 1 for column in columns):
+    if any(len({tensor.shape[1:] for tensor in column}) > 1 for column in zip(*map(tensors, trees), strict=True)):
         raise ValueError(
             "held-out samples come in batches of several shapes, and cannot be scored as one: write @mean_over_samples "
             "above the score if it is a mean over samples, or pad all to one length"
         )
-    left = iter([torch.cat(column) for column in columns])
-    return mapped(lambda _: next(left), trees[0])
+    return together(trees)
 
 
 def _left_behind() -> tuple[Any, ...]:
