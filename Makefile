@@ -17,7 +17,7 @@ test: $(VENV)/dev
 	$(VENV)/bin/pytest tests -m "not times" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(VENV)/bin/pytest tests -m times $(ARGS)
 
-# What only a GPU can show, with python3 as it is: no environment, no network, 6 minutes (docs/gpus.md).
+# What only a GPU can show, with python3 as it is: no environment, no network, 7 minutes (docs/gpus.md).
 gpu:
 	@PYTHON=$(PYTHON) bash tests/gpu.sh $(RESULTS)
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from paceline.bench import load_results
-from tests.gpu.checks import Machine, run, within
+from tests.gpu.checks import run
+from tests.gpu.machine import Machine, within
 from tests.gpu.wide import WIDE, wide
 from tests.paths import ROOT
 

@@ -101,7 +101,7 @@ class PhasesProbe:
     @contextmanager
     def _profiled(self) -> Iterator[profile]:
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._cuda else [])]
-        with profile(activities=activities) as profiler:
+        with profile(activities=activities, acc_events=True) as profiler:
             yield profiler
 
     @contextmanager

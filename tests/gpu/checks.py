@@ -12,9 +12,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from paceline.bench import Workload
 from paceline.bench.analysis.frames import peak_flops, trials_frame
@@ -22,70 +21,13 @@ from paceline.bench.analysis.trial_laws import broken
 from paceline.bench.harness.environment import capture
 from paceline.bench.harness.equivalence import gate
 from paceline.bench.harness.peak import measured
-from paceline.bench.harness.run import run_trial
-from paceline.bench.harness.trial import Trial
 from paceline.bench.records.contamination import gpu_shared
 from paceline.bench.records.quantities import energy_joules, samples_per_second, seconds_per_step, train_seconds
-from paceline.bench.records.record import WITH_RESULT, Record, append
+from paceline.bench.records.record import WITH_RESULT
 from paceline.trainers import Accumulate, Amp, Ddp, FullBatch, MiniBatch, Online
+from tests.gpu import real_workloads
+from tests.gpu.machine import MIB, Check, Machine, within
 from tests.gpu.wide import TOO_LARGE, in_tf32, wide
-
-MIB = 1 << 20
-
-
-class Check(NamedTuple):
-    what: str
-    verdict: str  # ok, WRONG or open
-    seen: str
-
-    def __str__(self) -> str:
-        return f"{self.verdict:5}  {self.what}: {self.seen}"
-
-
-@dataclass
-class Machine:
-    """What is checked, on what: the sizes fill a large GPU unless the tests make them small."""
-
-    device: str
-    width: int
-    batch_size: int
-    samples: int
-    seconds: float
-    folder: Path
-    environment: dict[str, Any] = field(default_factory=dict)
-    records: dict[str, Record] = field(default_factory=dict)
-    hand: dict[str, Any] | None = None
-
-    @property
-    def workload(self) -> Workload:
-        return wide(self.width, self.samples)
-
-    def trial(self, workload: Workload, trainer: Any, seconds: float) -> Trial:
-        return Trial(
-            workload,
-            trainer,
-            device=self.device,
-            seconds=seconds,
-            stop_at_target=False,
-            score_along=False,
-            patience=60.0,
-        )
-
-    def run(self, cell: str, workload: Workload, trainer: Any, seconds: float | None = None) -> Record:
-        record = run_trial(
-            self.trial(workload, trainer, self.seconds if seconds is None else seconds),
-            suite="gpu", comparison="gpu", cell=cell, errors=self.folder / "errors",
-        )  # fmt: skip
-        append(self.folder / "trials.jsonl", record)
-        self.records[cell] = record
-        return record
-
-
-def within(seen: float, true: float, share: float, slack: float = 0.0) -> str:
-    """Return "ok" where ``seen`` is ``true`` but for a share and some slack, "open" where one is not known."""
-    if math.isnan(seen) or math.isnan(true):
-        return "open"
-    return "ok" if abs(seen - true) <= share * true + slack else "WRONG"
 
 
 def equivalence(machine: Machine) -> Iterator[Check]:
@@ -226,7 +168,7 @@ def neighbours(machine: Machine) -> Iterator[Check]:
 
 
 CHECKS: tuple[Callable[[Machine], Iterator[Check]], ...] = (
-    peaks, precisions, by_hand, distributed, out_of_memory, neighbours, equivalence,
+    peaks, precisions, by_hand, distributed, out_of_memory, neighbours, equivalence, *real_workloads.CHECKS,
 )  # fmt: skip
 
 
