@@ -75,6 +75,10 @@ class Probes:
         if self._cuda:
             if not self._warmed_up:  # then it was not evaluated either
                 self._own_reserved = _reserved_bytes(self._device)
+            # What the ranks of the warm-up exchanged was used by a stream of its own, and counts as taken until an
+            # allocation looks whether that has ended: 288 MiB of a model as large were counted so.
+            torch.cuda.synchronize(self._device)
+            torch.empty(1, device=self._device)
             self._start_allocated = torch.cuda.memory_allocated(self._device)
         if self._gpu is not None:
             self._gpu.reset_peak()
