@@ -152,7 +152,7 @@ DEVELOPMENT = (
     Grid(_clothes("32-sgd", 5_000, 0.78, 32), Sgd(0.05)),
     Grid(_clothes("64x64-adam", 5_000, 0.82, 64, 64), Adam(2e-3)),
     Grid(_characters("32-adamw", 2.4, 32), AdamW(8e-3), smallest=8),
-    Grid(_texts("bag-adam", 0.60, partial(BagOfWords, 32)), Adam(2e-2)),
+    Grid(_texts("bag-adam", 0.64, partial(BagOfWords, 32)), Adam(4e-2)),
 )
 
 HELD_OUT = (
@@ -166,7 +166,7 @@ HELD_OUT = (
     Grid(streaming_least_squares(NOISY, 2e-3, name="least-squares-noisy"), Sgd(0.01), smallest=4),
     Grid(_digits("256-adamw", 0.93, 256), AdamW(1e-3)),
     Grid(_few_digits("cnn-momentum", 0.82, small_cnn), Sgd(0.05, momentum=0.9), smallest=8),
-    Grid(_texts("bag-momentum", 0.55, partial(BagOfWords, 64)), Sgd(1.0, momentum=0.9)),
+    Grid(_texts("bag-momentum", 0.60, partial(BagOfWords, 64)), Sgd(1.0, momentum=0.9)),
     Grid(_digits("32x32x32-adam", 0.88, 32, 32, 32), Adam(4e-3)),
     Grid(_clothes("linear-adam", 5_000, 0.78), Adam(1e-3)),
 )
