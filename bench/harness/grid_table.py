@@ -19,7 +19,7 @@ from paceline.bench.harness.grid_runs import OVERHEAD, TIMES, GridRun, cheapest,
 from paceline.bench.harness.trial import hyperparameters
 from paceline.bench.harness.windows import SPACING
 from paceline.bench.workloads.data import Data
-from paceline.bench.workloads.regret_grid import SEEDS, Grid
+from paceline.bench.workloads.regret_grid import HELD_OUT, SEEDS, Grid
 from paceline.trainers import MiniBatch
 
 Line = dict[str, Any]
@@ -174,6 +174,7 @@ def _first_line(grid: Grid, data: Data) -> Line:
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     return {
         "grid": described(grid),
+        "held_out": grid.name in {held_out.name for held_out in HELD_OUT},
         "samples": data.train.n,
         "most": float(f"{TIMES * best.cost:.6g}"),
         "noise": with_noise(grid, data, best),
