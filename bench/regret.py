@@ -1,0 +1,70 @@
+"""The command ``python -m paceline.bench.regret``: the table of grids on which advisors are judged."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from paceline.bench.workloads.regret_grid import DEVELOPMENT, GRIDS, HELD_OUT, find_grid
+
+HELP = """\
+How wrong is the advice? Every batch size and rate of some workloads is trained to its
+target, once and for all, and advisors are replayed on what came out.
+
+  python -m paceline.bench.regret make [--workload NAME ...] [--processes N]
+                    count the steps of every cell; what is there already is kept, so it can
+                    be stopped and continued, and run in pieces of a few workloads
+  python -m paceline.bench.regret make --again
+                    the best cells once more, on fresh seeds
+  python -m paceline.bench.regret time [--workload NAME ...]
+                    time a step of every configuration: on a machine that does nothing else
+"""
+
+
+def main() -> None:
+    """Run one command; an error is one line on stderr and exit status 2."""
+    try:
+        _command()
+    except (ValueError, OSError) as error:
+        print(f"paceline: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _command() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m paceline.bench.regret",
+        description=HELP,
+        usage="python -m paceline.bench.regret COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=["make", "time"])
+    parser.add_argument("--workload", action="append", metavar="NAME", help=f"of {', '.join(GRIDS)} (default: all)")
+    parser.add_argument("--only", choices=["development", "held-out"], help="the first 14 or the last ten")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="runs at once (default: %(default)s)")
+    parser.add_argument("--again", action="store_true", help="the best cells of complete grids, on fresh seeds")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="with the four .gz files of Fashion-MNIST")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/regret"), help="default: %(default)s")
+    arguments = parser.parse_args()
+    if arguments.data is not None:
+        os.environ["PACELINE_DATA"] = str(arguments.data)
+    named = [find_grid(name) for name in arguments.workload or ()]
+    some = {"development": DEVELOPMENT, "held-out": HELD_OUT, None: DEVELOPMENT + HELD_OUT}[arguments.only]
+    grids = named or some
+
+    def tell(line: str) -> None:
+        print(line, flush=True)
+
+    if arguments.command == "time":
+        from paceline.bench.harness.grid_times import time_steps
+
+        left_out = time_steps(arguments.output, grids, tell)
+    else:
+        from paceline.bench.harness.grid_table import make
+
+        left_out = make(arguments.output, grids, arguments.processes, tell, arguments.again)
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
