@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.memory import OutOfCore, out_of_core
+from paceline.bench.analysis.memory import out_of_core
 from paceline.bench.report.judging import Finding, Said, Verdict
 from paceline.bench.report.plots import memory as plots
 from paceline.bench.report.wording import MISSING, interval, number, number_of

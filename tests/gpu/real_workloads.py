@@ -87,7 +87,7 @@ def sources(machine: Machine) -> Iterator[Check]:
         "a Dataset": replace(here, name="rows", data=partial(one_by_one, samples)),
         "a Dataset read by two processes": replace(here, name="workers", data=partial(one_by_one, samples), workers=2),
     }
-    for trainer in (MiniBatch(), Accumulate(), FullBatch()):
+    for trainer in machine.some([MiniBatch(), Accumulate(), FullBatch()]):
         expected = _in_short(machine, f"here-{type(trainer).__name__}", here, trainer)
         for name, workload in others.items():
             found = _in_short(machine, f"{workload.name}-{type(trainer).__name__}", workload, trainer)
@@ -129,20 +129,21 @@ def language(machine: Machine) -> Iterator[Check]:
 
     workload = named("char-gpt-m" if cuda else "characters")
     seconds = 8.0 if cuda else machine.seconds
-    for name, trainer in {
+    precisions: dict[str, Any] = {
         "float32": MiniBatch(AdamW(3e-4), batch_size=size),
         "bfloat16": Amp(AdamW(3e-4), batch_size=size),
-    }.items():
+    }
+    for name, trainer in machine.some(precisions.items()):
         record = machine.run(f"{workload.name}-{name}", workload, trainer, seconds)
         yield _trained(f"{workload.name} in {name}", record, 3.3 if cuda else math.inf)
     small = named("char-gpt" if cuda else "characters")
-    for optimizer in (Lion(1e-4), Muon(0.01), ScheduleFreeAdamW(1e-3)):
+    for optimizer in machine.some([Lion(1e-4), Muon(0.01), ScheduleFreeAdamW(1e-3)]):
         cell, trainer = f"{small.name}-{type(optimizer).__name__}", MiniBatch(optimizer, batch_size=size)
         record = _in_short(machine, cell, small, trainer, steps=steps)
         yield _trained(f"{small.name} by {type(optimizer).__name__}", record)
-    for name in ("text-bilstm", "text-encoder"):
+    for name in machine.some(["text-bilstm", "text-encoder"]):
         ragged = named(name)
-        for trainer in (Accumulate(batch_size=size, micro_batch_size=max(1, size // 4)), Ddp(batch_size=size)):
+        for trainer in machine.some([Accumulate(batch_size=size, micro_batch_size=size // 4), Ddp(batch_size=size)]):
             for found in gate([machine.trial(ragged, trainer, 1.0)]):
                 seen = f"gap {found['gap']}, bound {found['bound']}" if found["passed"] else found["reason"]
                 yield Check(f"equivalence of {name}, {found['trainer']}", "ok" if found["passed"] else "WRONG", seen)
@@ -171,12 +172,12 @@ def phases(machine: Machine) -> Iterator[Check]:
     samples = 512
     rows = Workload(name="rows", model=partial(network, 128), data=partial(one_by_one, samples), target=1.0)
     cells: dict[str, tuple[Workload, Any]] = {
+        "MiniBatch on a Dataset": (rows, MiniBatch()),
         "MiniBatch": (machine.workload, MiniBatch(batch_size=machine.batch_size)),
         "Amp": (machine.workload, Amp(batch_size=machine.batch_size)),
         "Ddp": (machine.workload, Ddp(batch_size=machine.batch_size)),
-        "MiniBatch on a Dataset": (rows, MiniBatch()),
     }
-    for name, (workload, trainer) in cells.items():
+    for name, (workload, trainer) in machine.some(cells.items()):
         record = _in_short(machine, f"phases-{name}", workload, trainer, steps=32, phases=True)
         (rank,) = record.ranks or ({},)
         spent = rank.get("phase_seconds")

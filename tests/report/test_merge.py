@@ -10,7 +10,7 @@ import pytest
 from paceline.bench import compare, load_results
 from paceline.bench.analysis.frames import summary
 from paceline.bench.records.environments import differences
-from paceline.bench.report import batch_size, environment, memory, precision, scaling, strategies, what_was_run
+from paceline.bench.report import batch_size, environment, memory_parts, precision, scaling, strategies, what_was_run
 from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.claims import judge
 from paceline.bench.report.decision import decide

@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.memory import OutOfCore
-from paceline.bench.analysis.memory import out_of_core
+from paceline.bench.analysis.memory import OutOfCore, out_of_core
 from paceline.bench.records.record import Record
 from paceline.bench.report.plots.style import FAINT, MB, log_axis, panels, short, styled, styles
 
