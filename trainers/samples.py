@@ -6,6 +6,7 @@ Whatever the source, a strategy that draws the same order gets the same batches.
 import itertools
 import multiprocessing as mp
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -205,16 +206,19 @@ class FromDataset:
         return self._batches(order, self._workers if ahead else 0)
 
     def _batches(self, order: Iterable[Index], workers: int) -> Iterator[tuple[Tree, Tree]]:
-        loader = DataLoader(
-            self.dataset,
-            batch_sampler=_Numbers(order, len(self.dataset)),
-            num_workers=workers,
-            collate_fn=self._collate,
-            pin_memory=self._device.type == "cuda",
-            # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the dataset.
-            multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
-        )
-        batches = iter(loader)
+        with warnings.catch_warnings():
+            # More workers than cores: how many are enough is what is asked, of each number alike.
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            loader = DataLoader(
+                self.dataset,
+                batch_sampler=_Numbers(order, len(self.dataset)),
+                num_workers=workers,
+                collate_fn=self._collate,
+                pin_memory=self._device.type == "cuda",
+                # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the data.
+                multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
+            )
+            batches = iter(loader)
         while True:
             began = time.perf_counter()
             try:
