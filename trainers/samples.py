@@ -55,6 +55,12 @@ def length(tree: Tree) -> int:
     return len(tree) if isinstance(tree, Tensor) else len(tensors(tree)[0])
 
 
+def split(tree: Tree, size: int) -> Iterator[Tree]:
+    """Yield ``size`` samples of ``tree`` at a time, the last of what is left."""
+    for start in range(0, length(tree), size):
+        yield at(tree, slice(start, start + size))
+
+
 def together(trees: list[Tree]) -> Tree:
     """Return the samples of ``trees``, which are alike, one after the other in one tree."""
     columns = iter([torch.cat(column) for column in zip(*map(tensors, trees), strict=True)])
@@ -103,9 +109,7 @@ class Batch:
 
     def split(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """Yield ``x`` and ``y`` of ``size`` samples at a time, the last of what is left."""
-        for start in range(0, length(self._y), size):
-            part = slice(start, start + size)
-            yield at(self._x, part), at(self._y, part)
+        return split((self._x, self._y), size)
 
 
 class Picked(Batch):
