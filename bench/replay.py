@@ -60,10 +60,9 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
     with contextlib.suppress(StopIteration):  # it wants a round even where there is nothing to time
         pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
     if not durations:
-        if records and all(r.memory_limit_bytes and r.status == "out_of_memory" for r in records):
-            pytest.skip(
-                f"the limit of {records[0].memory_limit_bytes * 1e-6:.0f} MB ended it: a result, nothing to time"
-            )
+        limits = [r.memory_limit_bytes for r in records if r.memory_limit_bytes and r.status == "out_of_memory"]
+        if limits and len(limits) == len(records):
+            pytest.skip(f"the limit of {limits[0] * 1e-6:.0f} MB ended it: a result, and nothing to time")
         # Each reason once, though every trial's ends in the name of its own traceback.
         reasons = {(r.reason or r.status).partition("; traceback")[0]: r.reason or r.status for r in reversed(records)}
         pytest.fail(f"nothing to time: {'; '.join(reversed(reasons.values()))}", pytrace=False)
