@@ -328,7 +328,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         write_summary_and_plots(blocks.folder.path)
     except OSError as error:  # the trials are in their file; a full disk is no reason for a traceback
-        _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'paceline report' can later")
+        _tell(session.config, f"cannot write summary and plots: {error.strerror or error}; 'paceline report' can later")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

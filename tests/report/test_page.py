@@ -20,7 +20,7 @@ from paceline.bench.report import (
     equivalence,
     failures,
     laws,
-    memory,
+    memory_parts,
     not_measured,
     precision,
     scaling,
@@ -84,7 +84,7 @@ DEAD = {
 def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warning(run: Results) -> None:
     for table in (what_was_run.table, strategies.table, strategies.costs, strategies.pairwise, batch_size.table,
                   precision.table, scaling.table, failures.table, not_measured.table, environment.table,
-                  memory.table, laws.table, equivalence.table):  # fmt: skip
+                  memory_parts.table, laws.table, equivalence.table):  # fmt: skip
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 18
     assert decision_text(run).split("\n\n")[1] == "Decision"
@@ -104,7 +104,6 @@ def test_every_benchmark_has_its_file_and_the_notebook_shows_what_that_draws() -
     assert benchmarks
     cells = "".join("".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"])
     drawn = []
-    benchmarks[benchmarks.index("memory")] = "out_of_core"  # report.memory tells of what every benchmark's trials took
     for name in (*benchmarks, "drift"):  # which is of all of them
         shown = importlib.import_module(f"paceline.bench.report.{name}")
         assert re.search(rf"\b{name}\b", cells)
