@@ -132,7 +132,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = _comparison_of(metafunc.definition)
     cells = {cell: plan.from_first_seed(what) for cell, what in asked.items() if not isinstance(what, LeftOut)}
     left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
-    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan))
+    fewer = module.fewer(plan) if hasattr(module, "fewer") else {}
+    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan), fewer)
     config.stash.setdefault(COMPARISONS, {})[name] = found
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
     metafunc.parametrize("cell", [*cells, *skipped])
