@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from paceline.bench.advised_run import SEARCH, VERIFY, AdvisedRun, Candidate, alike, mean_steps
+from paceline.bench.advised_run import SEARCH, AdvisedRun, Candidate, alike, mean_steps
 from paceline.bench.analysis import step_times
 from paceline.bench.analysis.advice import Advice, Configuration, Prediction, Quantity, Rival, Standing, Tried, quantity
 from paceline.bench.analysis.advising import seconds_of
@@ -69,15 +69,13 @@ def _why_none(run: AdvisedRun) -> str:
     if not searched:
         return "the time was over before a run of the search"
     target = f"the target {asked.workload.target:g}"
-    scored = [(quantities.validation_score(record), record) for record in searched]
-    sign = 1 if asked.workload.higher_is_better else -1
-    known = [(score, record) for score, record in scored if not math.isnan(score)]
     within = f" within {asked.deadline:g} s" if asked.deadline is not None else ""
     once = ", each sample looked at once" if asked.once else ""
     runs = f"{len(searched)} run{'s' if len(searched) > 1 else ''}"
-    if not known:
+    nearest = run.nearest()
+    if nearest is None:
         return f"none of {runs} of the search reached {target}{within}{once}: {searched[-1].reason}"
-    score, nearest = max(known, key=lambda each: sign * each[0])
+    score = quantities.validation_score(nearest)
     size, lr = int(quantities.batch_size(nearest)), quantities.learning_rate(nearest)
     return (
         f"none of {runs} of the search reached {target}{within}{once}; nearest came {score:.4g}, at {size:,} samples a "
@@ -173,7 +171,7 @@ def _ratio(pair: Comparison) -> Quantity:
 
 def _more_minutes(run: AdvisedRun, pair: Comparison, family: int) -> float | None:
     blocks = blocks_wanted(pair, ERROR / family)
-    seconds = sum(run.trials.budget.pace.known(VERIFY, one.name) for one in run.candidates())
+    seconds = sum(map(run.expected_seconds, run.candidates()))
     return max(1.0, blocks * seconds / 60) if math.isfinite(blocks) else None
 
 

@@ -116,15 +116,34 @@ class AdvisedRun:
 
     def search(self) -> None:
         """Run what the advisor asks for, until it has seen enough or the search's time is over."""
-        space, ends = self.space(), SEARCHED_BY * self.trials.budget.total
+        space, ends = self.space(), self.trials.ends(SEARCHED_BY)
         while self.trials.budget.spent() + self.trials.budget.pace.launch() < ends:
             ask = self.advisor.next(space, self.seen(space))
             if ask is None:
-                return
+                break
             now = self.trials.budget.spent()
             # Until one has reached the target none may take all: at a rate without hope it would never end.
             upto = ends if any(outcome.reached for outcome in self.seen(space)) else now + (ends - now) / FIRST_RUNS
-            self.trials.run(self._search_trial(ask), SEARCH, _cell(ask), ask.seed, upto)
+            self._search(ask, upto)
+        if not any(outcome.reached for outcome in self.seen(space)):
+            self._insist()
+
+    def _insist(self) -> None:
+        """Have the run that came nearest to the target, where none reached it, take what is left of the time."""
+        nearest = self.nearest()
+        if nearest is not None and self.trials.budget.left() > self.trials.budget.pace.launch():
+            outcome = _outcome(nearest)
+            self._search(Ask(outcome.batch_size, outcome.lr, seed=outcome.seed), self.trials.budget.total)
+
+    def nearest(self) -> Record | None:
+        """Return the run of the search whose last score was the best; None where none was scored."""
+        sign = 1 if self.asked.workload.higher_is_better else -1
+        scored = [(quantities.validation_score(record), record) for record in self.trials.of(SEARCH)]
+        known = [(sign * score, record) for score, record in scored if not math.isnan(score)]
+        return max(known, key=lambda each: each[0])[1] if known else None
+
+    def _search(self, ask: Ask, ends: float) -> None:
+        self.trials.run(self._search_trial(ask), SEARCH, _cell(ask), ask.seed, ends)
 
     def _search_trial(self, ask: Ask) -> Trial:
         way = self.timings.fastest_at(ask.batch_size)
@@ -194,10 +213,17 @@ class AdvisedRun:
         return replace(candidate.trial, seed=VERIFY_SEED + block, seconds=limit, steps=steps)
 
     def _has_time_for(self, candidates: list[Candidate], block: int) -> bool:
-        pace = self.trials.budget.pace
         ahead = [one for one in candidates if (VERIFY, one.name, block) not in self.trials]
-        need = sum(pace.known(VERIFY, one.name) for one in ahead)
-        return need <= self.trials.budget.left()
+        return sum(map(self.expected_seconds, ahead)) <= self.trials.budget.left()
+
+    def expected_seconds(self, candidate: Candidate) -> float:
+        """Return what a verified trial is expected to take: as those before, else by the search."""
+        pace = self.trials.budget.pace
+        if self.records_of(candidate):
+            return pace.known(VERIFY, candidate.name)
+        space = self.space()
+        training = min(seconds_of(space, outcome) for outcome in self.seen(space) if outcome.reached)
+        return pace.launch() + training
 
     def verified(self, candidates: Sequence[Candidate]) -> Verified:
         """Return what the blocks so far say."""
@@ -213,8 +239,9 @@ class AdvisedRun:
         return [one.name for one in candidates if any(memory_bytes(r) > limit for r in self.records_of(one))]
 
     def records_of(self, candidate: Candidate) -> list[Record]:
-        """Return the verified trials of a candidate."""
-        return [record for record in self.trials.of(VERIFY) if record.cell == candidate.name]
+        """Return the verified trials of a candidate: one that the end of the time cut short tells nothing."""
+        own = [record for record in self.trials.of(VERIFY) if record.cell == candidate.name]
+        return [record for record in own if not record.cut_short or record.status == "reached"]
 
 
 def _cell(ask: Ask) -> str:

@@ -96,11 +96,13 @@ class StepTimings:
         self._timed_of = 0  # how many records they were made of
 
     def time_steps(self) -> None:
-        """Time a step in every way at batch sizes from small to large, the most telling first, in turns."""
-        ends = TIMED_BY * self.trials.budget.total
-        outer = [self.sizes[0], self.sizes[-1]]
-        rest = sorted(set(self.sizes) - set(outer), key=lambda size: abs(math.log2(size) - 6))
-        for size in dict.fromkeys([*outer, *rest]):
+        """Time a step in every way at batch sizes from small to large, the most telling first, in turns.
+
+        A usual size first: at the smallest and the largest the ways that are slower at both show next.
+        """
+        ends = self.trials.ends(TIMED_BY)
+        usual_first = sorted(self.sizes, key=lambda size: abs(math.log2(size) - 6))
+        for size in dict.fromkeys([usual_first[0], self.sizes[0], self.sizes[-1], *usual_first]):
             self._time({_cell(label, size): (label, size) for label in self.ways}, 0, ends)
             self._split_what_is_too_large(size, ends)
         for turn in range(1, TIMINGS):
@@ -114,11 +116,9 @@ class StepTimings:
             if way.ranks > size or (turn == 0 and step_times.hopeless(self.times, label, size)):
                 continue
             self._cells[name] = label, size
-            # Without these nothing is known.
-            needed = turn == 0 and label == self.usual and size in (self.sizes[0], self.sizes[-1])
             now = self.trials.budget.spent()
             late = now + self.trials.budget.pace.launch() > ends
-            if late and not needed and (TIMING, name, turn) not in self.trials:
+            if late and self.times and (TIMING, name, turn) not in self.trials:
                 continue
             # A rate for large batches makes small ones diverge, and no rate at all changes what a step takes.
             trial = replace(

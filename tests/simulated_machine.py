@@ -94,6 +94,7 @@ class Machine:
         step, size = self.seconds_per_step(trial), self.batch_size(trial)
         most = math.ceil(min(trial.seconds, trial.wall_seconds) / step)
         most = most if trial.steps is None else min(most, trial.steps)
+        cut_short = trial.wall_seconds <= trial.seconds and most == math.ceil(trial.wall_seconds / step)
         needed = self.steps_of(trial)
         reached = trial.stop_at_target and needed <= most
         made = needed if reached else max(1, most)
@@ -121,6 +122,7 @@ class Machine:
             status="reached" if reached else "missed",
             reason="" if reached else "planted",
             curve=curve,
+            cut_short=cut_short and not reached,
             ranks=ranks,
             wall_seconds=made * step + 0.1,
             evaluation_seconds=0.0,

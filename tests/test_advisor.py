@@ -178,6 +178,13 @@ class TestHowSureItIs:
         assert advice.configuration is None
         assert advice.sentence.startswith("Not known: none of")
 
+    def test_where_none_reached_the_target_the_nearest_takes_what_is_left_of_the_time(self, tmp_path):
+        machine = Machine(least=12_000)  # a minute and a half at the best rate
+        advice = carry_out(a_run(tmp_path / "run", machine, minutes=4, first=(64, 0.4)))
+        assert advice.standing == "not verified"
+        assert advice.configuration.batch_size == 64
+        assert machine.now <= 242
+
     @pytest.mark.parametrize("minutes", [0.5, 1, 3, 10])
     def test_it_keeps_to_its_minutes(self, tmp_path, minutes):
         machine = Machine(noise=0.3)

@@ -96,23 +96,24 @@ def contends(times: Times, way: str, batch_size: int, within: float = 1.15) -> b
 def seconds_at(times: Times, way: str, batch_size: int) -> float:
     """Return what a step takes in that way: as timed, or on the straight line between two sizes that were.
 
-    Infinite beyond them.
+    Beyond them at most what it may: a smaller batch takes no longer than one that was timed, a larger one no more a
+    sample. Infinite where the way was not timed.
     """
     return _between(times, way, batch_size, "seconds")
 
 
 def memory_at(times: Times, way: str, batch_size: int) -> float:
-    """Return the memory of that way in bytes, likewise; infinite beyond what was timed."""
+    """Return the memory of that way in bytes, likewise; infinite where it is not known at any size."""
     return _between(times, way, batch_size, "memory_bytes")
 
 
 def _between(times: Times, way: str, batch_size: int, what: str) -> float:
     found = sorted((size, float(getattr(one, what))) for (of, size), one in times.items() if of == way)
     known = [(size, value) for size, value in found if value > 0]
-    if not known or not known[0][0] <= batch_size <= known[-1][0]:
+    if not known:
         return math.inf
     x, y = (np.array(column, float) for column in zip(*known, strict=True))
-    return float(np.interp(batch_size, x, y))
+    return float(np.interp(batch_size, x, y)) * max(1.0, batch_size / float(x[-1]))
 
 
 def line(sizes: Sequence[float], seconds: Sequence[float]) -> Line | None:

@@ -9,6 +9,7 @@ from paceline.bench.harness.run import definition, run_trial
 from paceline.bench.harness.run_folder import RunFolder
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.environments import changed_code
+from paceline.bench.records.quantities import validation_score
 from paceline.bench.records.record import DEFINITION, Record
 
 # Of what a trial is told to do, how far it may go at most: a search may have run it further, or not so far.
@@ -21,7 +22,6 @@ class AdvisedTrials:
     Attributes:
         folder: of the run.
         budget: its wall seconds, and how long trials take.
-        ran: how many were run, and not found.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class AdvisedTrials:
             tell: takes a line for each trial.
             run: runs one.
         """
-        self.folder, self.budget, self.ran = folder, budget, 0
+        self.folder, self.budget, self._begun = folder, budget, budget.spent()
         self._tell, self._run = tell, run
         self._held = {(r.comparison, r.cell, r.block): r for r in folder.records() if r.comparison.startswith("advise")}
 
@@ -54,6 +54,10 @@ class AdvisedTrials:
     def __contains__(self, place: tuple[str, str, int]) -> bool:
         """Return whether there is a record of that comparison, cell and block."""
         return place in self._held
+
+    def ends(self, share: float) -> float:
+        """Return at how many seconds of the budget that ``share`` of the time is over which there was for trials."""
+        return self._begun + share * (self.budget.total - self._begun)
 
     def run(self, trial: Trial, comparison: str, cell: str, block: int, ends: float, position: int = 0) -> Record:
         """Return the record of ``trial``: that of the folder, if it says as much, else of running it now.
@@ -87,7 +91,6 @@ class AdvisedTrials:
         )
         self.folder.append(record)
         self._held[place] = record
-        self.ran += 1
         self.budget.pace.observe(comparison, cell, trial, record, self.budget.spent() - began)
         left = max(0.0, self.budget.left())
         self._tell(f"{left:4.0f} s left  {comparison.removeprefix('advise-')} {cell}: {_outcome(record)}")
@@ -115,5 +118,6 @@ def _outcome(record: Record) -> str:
     steps, seconds = record.curve["step"][-1], record.curve["seconds"][-1]
     if not record.stop_at_target:
         return f"{1000 * seconds / steps:.3g} ms a step"
+    score = validation_score(record)
     of = f"in {steps:,} steps and {seconds:.3g} s"
-    return f"target reached {of}" if record.status == "reached" else f"{record.status} {of}"
+    return f"target reached {of}" if record.status == "reached" else f"{record.status} {of}, score {score:.4g}"
