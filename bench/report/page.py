@@ -15,6 +15,7 @@ from paceline.bench.report import any_target, card, card_page, page_layout, tria
 from paceline.bench.report.all_plots import PLOTS, save_plots
 from paceline.bench.report.figures import as_image
 from paceline.bench.report.page_layout import FOLDED, Fragment
+from paceline.bench.report.tips import explained
 
 # The report is told by this variable which run it is of.
 RESULTS_VARIABLE = "PACELINE_RESULTS"
@@ -94,7 +95,7 @@ def _table(table: pd.DataFrame, kind: str) -> str:
     with pd.option_context("display.max_colwidth", None):
         text = table.to_html(index=False, border=0, classes=kind, justify="left")
     text = re.sub(r"(\[[^\[\]<]*\d[^\[\]<]*\])", r'<span class="interval">\1</span>', text)
-    return f'<div class="table">{text}</div>'
+    return f'<div class="table">{explained(text)}</div>'
 
 
 # The page

@@ -4,6 +4,7 @@ import html
 import math
 
 from paceline.bench.analysis.frames import Results
+from paceline.bench.report.tips import explained
 from paceline.bench.report.wording import MISSING, in_words, number, number_of
 
 COLUMNS = (
@@ -36,7 +37,7 @@ def fragment(results: Results) -> str:
         rows.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
     if not rows:
         return "<p>This run holds no trial.</p>"
-    head = "".join(f"<th data-sort>{name}</th>" for name in COLUMNS)
+    head = explained("".join(f"<th data-sort>{name}</th>" for name in COLUMNS))
     return (
         '<div class="trials"><label>Show only trials with all of these words: '
         '<input type="search" placeholder="MiniBatch 64 reached" aria-label="filter trials"></label>'
