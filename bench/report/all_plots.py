@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
+    any_target,
     batch_size,
+    card,
     compile,
     critical_batch,
     drift,
@@ -31,9 +33,11 @@ from paceline.bench.report.plots.style import DPI
 
 # In the order in which a report shows them.
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    **card.PLOTS,
     **null.PLOTS,
     **drift.PLOTS,
     **strategies.PLOTS,
+    **any_target.PLOTS,
     **tuning.PLOTS,
     **optimizers.PLOTS,
     **batch_size.PLOTS,
