@@ -1,7 +1,7 @@
 """How wrong an advice is: seconds to target of what was recommended over those of the best that there is, less 1.
 
-Three sets of seeds keep what chooses apart from what judges. The best is found on the first, of every cell there is; the
-best five compete once more on the second; and on the third the winner and what was recommended are measured.
+Three sets of seeds keep what chooses apart from what judges. The best is found on the first, of every cell there is;
+its best five compete once more on the second; and on the third the winner and what was recommended are measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -90,30 +90,48 @@ class Interval:
     high: float
 
 
-def summary(found: pd.DataFrame, cost: float = SHARE_OF_COST) -> pd.DataFrame:
-    """Return, for each search at ``cost``, how its regrets are spread.
+@dataclass(frozen=True)
+class Spread:
+    """How one search's regrets are spread, at one cost.
 
-    Returns:
-        ``search``; ``within``, ``median``, ``ninetieth``: an ``Interval`` of the share of replays within ``GOAL`` (one
-        that abstains is not), and of the median and the 90th percentile (infinite where an abstention is that one);
-        ``worst``; ``abstains``: the share; ``cost``: the median cost of those states; ``workloads``: how many.
+    Attributes:
+        search: which.
+        within: the share of replays within ``GOAL``; one that abstains is not.
+        median, ninetieth: of regret, its median and 90th percentile; infinite where an abstention is that one.
+        worst: the largest, likewise.
+        abstains: the share of replays that do.
+        cost: the median cost of those states.
+        workloads: how many there are.
     """
-    rows = []
+
+    search: str
+    within: Interval
+    median: Interval
+    ninetieth: Interval
+    worst: float
+    abstains: float
+    cost: float
+    workloads: int
+
+
+def summary(found: pd.DataFrame, cost: float = SHARE_OF_COST) -> list[Spread]:
+    """Return, for each search that may cost so much, how its regrets are spread."""
+    spreads = []
     for name, of_search in at_cost(found, cost).groupby("search", sort=False):
         by_workload = [regret.fillna(np.inf).to_numpy() for _, regret in of_search.groupby("workload")["regret"]]
-        rows.append(
-            {
-                "search": name,
-                "within": over_workloads(by_workload, lambda regrets: float((regrets <= GOAL).mean())),
-                "median": over_workloads(by_workload, lambda regrets: quantile(regrets, 0.5)),
-                "ninetieth": over_workloads(by_workload, lambda regrets: quantile(regrets, 0.9)),
-                "worst": float(np.concatenate(by_workload).max()),
-                "abstains": float(of_search["regret"].isna().mean()),
-                "cost": float(of_search["cost"].median()),
-                "workloads": len(by_workload),
-            }
+        spreads.append(
+            Spread(
+                search=str(name),
+                within=over_workloads(by_workload, lambda regrets: float((regrets <= GOAL).mean())),
+                median=over_workloads(by_workload, lambda regrets: quantile(regrets, 0.5)),
+                ninetieth=over_workloads(by_workload, lambda regrets: quantile(regrets, 0.9)),
+                worst=float(np.concatenate(by_workload).max()),
+                abstains=float(of_search["regret"].isna().mean()),
+                cost=float(of_search["cost"].median()),
+                workloads=len(by_workload),
+            )
         )
-    return pd.DataFrame(rows)
+    return spreads
 
 
 def quantile(values: Floats, share: float) -> float:

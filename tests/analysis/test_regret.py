@@ -197,12 +197,10 @@ def test_at_a_cost_a_search_has_what_it_last_chose_within_it():
 
 
 def test_who_abstains_is_not_within_the_goal():
-    rows = summary(FOUND, 0.10).set_index("search")
-    assert rows.loc["ours", "within"].value == 1.0
-    assert rows.loc["ours", "worst"] == 0.04
-    assert rows.loc["theirs", "within"].value == 0.5
-    assert rows.loc["theirs", "abstains"] == 0.5
-    assert rows.loc["theirs", "worst"] == math.inf
+    ours, theirs = summary(FOUND, 0.10)
+    assert (ours.search, ours.within.value, ours.worst, ours.workloads) == ("ours", 1.0, 0.04, 2)
+    assert (theirs.within.value, theirs.abstains, theirs.worst) == (0.5, 0.5, math.inf)
+    assert (ours.median.value, ours.ninetieth.value) == (0.01, 0.04)
     assert curve(FOUND, [0.05, 0.10]).set_index(["search", "cost"])["within"].tolist() == [0.0, 0.0, 1.0, 0.5]
 
 
