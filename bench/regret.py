@@ -18,6 +18,8 @@ target, once and for all, and advisors are replayed on what came out.
                     the best cells once more, on fresh seeds
   python -m paceline.bench.regret time [--workload NAME ...]
                     time a step of every configuration: on a machine that does nothing else
+  python -m paceline.bench.regret check [--workload NAME ...]
+                    race to the target in every way to make a step, at one cell of each grid
   python -m paceline.bench.regret replay
                     replay the advisor, and what people do instead, on what was made; say how
                     wrong each was (some minutes)
@@ -40,7 +42,7 @@ def _command() -> None:
         usage="python -m paceline.bench.regret COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=["make", "time", "replay"])
+    parser.add_argument("command", choices=["make", "time", "check", "replay"])
     parser.add_argument("--workload", action="append", metavar="NAME", help=f"of {', '.join(GRIDS)} (default: all)")
     parser.add_argument("--only", choices=["development", "held-out"], help="the first 14 or the last ten")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="runs at once (default: %(default)s)")
@@ -60,10 +62,10 @@ def _command() -> None:
     if arguments.command == "replay":
         _replay(arguments.output, {grid.name for grid in grids})
         return
-    if arguments.command == "time":
-        from paceline.bench.harness.grid_times import time_steps
+    if arguments.command in ("time", "check"):
+        from paceline.bench.harness.grid_times import run_directly, time_steps
 
-        left_out = time_steps(arguments.output, grids, tell)
+        left_out = (time_steps if arguments.command == "time" else run_directly)(arguments.output, grids, tell)
     else:
         from paceline.bench.harness.grid_table import make
 
@@ -75,7 +77,7 @@ def _command() -> None:
 def _replay(folder: Path, names: set[str]) -> None:
     """Replay all searches, print what came of them, and keep it beside the table."""
     from paceline.bench.analysis.grid_tables import load_tables
-    from paceline.bench.analysis.regret import null_regret, regrets
+    from paceline.bench.analysis.regret import direct, null_regret, regrets
     from paceline.bench.report import regret as shown
     from paceline.bench.report.plots import regret as plots
     from paceline.bench.report.plots.style import DPI
@@ -88,6 +90,9 @@ def _replay(folder: Path, names: set[str]) -> None:
     print(shown.headline(found, null_regret(tables)), "", sep="\n")
     for frame in (shown.table(found), shown.against(found)):
         print(frame.to_string(index=False), "", sep="\n")
+    held_to = direct(tables, folder)
+    if not held_to.empty:
+        print(shown.direct(held_to).to_string(index=False), "", sep="\n")
     figure = plots.regret(found)
     if figure is not None:
         figure.savefig(folder / "regret.png", dpi=DPI)

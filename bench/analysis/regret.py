@@ -6,11 +6,12 @@ its best five compete once more on the second; and on the third the winner and w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from paceline.bench.analysis.grid_tables import AGAIN, JUDGING, SEEDS, Cell, GridTable
+from paceline.bench.analysis.grid_tables import AGAIN, JUDGING, SEEDS, Cell, GridTable, steps_of
 from paceline.bench.analysis.replay import Search, replayed
 from paceline.bench.analysis.searches import SEARCHES, TIMED, timing_seconds
 from paceline.bench.analysis.statistics import Floats
@@ -189,3 +190,30 @@ def null_regret(tables: Sequence[GridTable]) -> Floats:
     """Return the best cells' own regrets between two sets of fresh seeds, ``[T]``: below that, regret is not seen."""
     nulls = np.array([best_of(table).null for table in tables])
     return np.asarray(nulls[np.isfinite(nulls)])
+
+
+def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
+    """Return how trials that raced to the target compare with steps times seconds per step.
+
+    Args:
+        tables: whose products they are held to.
+        folder: in which ``direct.csv`` is, if there is one.
+
+    Returns:
+        A row a trial: ``workload``, ``dtype``, ``threads``, ``seed``, and the ratios ``steps`` and ``seconds`` of what
+        it took to what the table says; NaN where it missed the target.
+    """
+    columns = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
+    file, rows, by_name = folder / "direct.csv", [], {table.name: table for table in tables}
+    if not file.exists():
+        return pd.DataFrame(columns=columns)
+    for row in pd.read_csv(file).to_dict("records"):
+        table = by_name.get(row["workload"])
+        if table is None:
+            continue
+        predicted = steps_of(table.runs[row["batch_size"], row["lr"], row["seed"]])
+        per_step = table.seconds_per_step[row["batch_size"], row["dtype"], row["threads"]]
+        reached = row["status"] == "reached"
+        ratios = (row["steps"] / predicted, row["seconds"] / (predicted * per_step)) if reached else (np.nan, np.nan)
+        rows.append((row["workload"], row["dtype"], row["threads"], row["seed"], *ratios))
+    return pd.DataFrame(rows, columns=columns)

@@ -41,6 +41,26 @@ def against(found: pd.DataFrame) -> pd.DataFrame:
     return counted.rename(columns={"search": f"{ADVISOR} against"}).astype({"wins": str, "ties": str, "losses": str})
 
 
+def direct(held_to: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each way to make a step, how far trials are from steps times seconds per step: ratios.
+
+    Args:
+        held_to: of ``analysis.regret.direct``.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "a step in": f"{dtype} on {threads} thread{'' if threads == 1 else 's'}",
+                "steps, over the table's": _quartiles(trials["steps"]),
+                "seconds, over the product": _quartiles(trials["seconds"]),
+                "trials": str(len(trials)),
+                "missed the target": str(int(trials["steps"].isna().sum())),
+            }
+            for (dtype, threads), trials in held_to.groupby(["dtype", "threads"])
+        ]
+    )
+
+
 def headline(found: pd.DataFrame, nulls: Floats, cost: float = SHARE_OF_COST) -> str:
     """Return in two sentences how often the advice is within the goal, and how often the best itself is."""
     row = regret.summary(found[found["search"] == ADVISOR], cost)[0]
@@ -55,6 +75,12 @@ def headline(found: pd.DataFrame, nulls: Floats, cost: float = SHARE_OF_COST) ->
         return f"{said} The best was judged on the seeds that chose it, which flatters it."
     within = float((abs(nulls) <= GOAL).mean())
     return f"{said} The best itself came within {percent(GOAL)} of itself on other seeds in {percent(within)} of them."
+
+
+def _quartiles(ratios: "pd.Series[float]") -> str:
+    """Return the median, and between which the middle half lies."""
+    low, middle, high = ratios.quantile([0.25, 0.5, 0.75])
+    return MISSING if math.isnan(middle) else f"{number(middle)} [{number(low)} to {number(high)}]"
 
 
 def _shares(found: Interval) -> str:

@@ -16,6 +16,7 @@ from paceline.bench.analysis.regret import (
     at_cost,
     best_of,
     curve,
+    direct,
     null_regret,
     over_workloads,
     regret_of,
@@ -231,3 +232,18 @@ def test_fresh_seeds_are_those_of_the_maker():
 
     assert (grid_table.AGAIN, grid_table.JUDGING) == (AGAIN, JUDGING)
     assert regret_grid.SEEDS == SEEDS
+
+
+def test_a_trial_is_held_to_steps_times_seconds_of_a_step(tmp_path):
+    steps = round(critical_batch(64, 0.32))
+    seconds = 1.5 * steps * (1e-4 + 64e-6)  # in bfloat16
+    rows = [
+        f"planted,64,0.32,0,bfloat16,1,{2 * steps},{3 * seconds},reached",
+        "planted,64,0.32,1,bfloat16,1,9,9,missed",
+    ]
+    header = "workload,batch_size,lr,seed,dtype,threads,steps,seconds,status"
+    assert direct([TABLE], tmp_path).empty
+    (tmp_path / "direct.csv").write_text("\n".join([header, *rows]))
+    reached, missed = direct([TABLE], tmp_path).to_dict("records")
+    assert (reached["steps"], reached["seconds"]) == (pytest.approx(2), pytest.approx(3))
+    assert math.isnan(missed["steps"])

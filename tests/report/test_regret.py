@@ -49,6 +49,16 @@ def test_the_headline_says_what_it_was_developed_on_and_what_cannot_be_told_from
     assert "which flatters it" in shown.headline(FOUND, np.array([]))
 
 
+def test_a_row_for_each_way_to_make_a_step_says_how_far_the_product_is_off():
+    columns = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
+    held_to = pd.DataFrame(
+        [("a", "float32", 2, k, 1.0, s) for k, s in enumerate((0.9, 1.0, 1.2, np.nan))], columns=columns
+    )
+    held_to.loc[3, "steps"] = np.nan
+    (row,) = shown.direct(held_to).to_numpy().tolist()
+    assert row == ["float32 on 2 threads", "1.00 [1.00 to 1.00]", "1.00 [0.950 to 1.10]", "4", "1"]
+
+
 def test_each_search_is_a_line_that_only_rises():
     left, right = plot(FOUND).axes
     lines = {line.get_label(): line for line in left.get_lines() if not line.get_label().startswith("_")}
