@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paceline.bench.advisor import advise
+    from paceline.bench.analysis.advice import Advice
     from paceline.bench.analysis.frames import Results, load_results
     from paceline.bench.analysis.statistics import Comparison, compare
     from paceline.bench.harness.run import run_trial
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
     from paceline.bench.workloads.workload import Workload, mean_over_samples
 
 _HOME = {
+    "Advice": "paceline.bench.analysis.advice",
     "Comparison": "paceline.bench.analysis.statistics",
     "Record": "paceline.bench.records.record",
     "Results": "paceline.bench.analysis.frames",
     "Trial": "paceline.bench.harness.trial",
     "Workload": "paceline.bench.workloads.workload",
+    "advise": "paceline.bench.advisor",
     "compare": "paceline.bench.analysis.statistics",
     "mean_over_samples": "paceline.bench.workloads.workload",
     "load_results": "paceline.bench.analysis.frames",
@@ -28,11 +32,13 @@ _HOME = {
 }
 
 __all__ = [
+    "Advice",
     "Comparison",
     "Record",
     "Results",
     "Trial",
     "Workload",
+    "advise",
     "compare",
     "load_results",
     "mean_over_samples",

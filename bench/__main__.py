@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paceline.bench import advise_command
 from paceline.bench.run_command import plan, print_report, run
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ machine, and says what each costs to reach the quality you need.
   paceline plan --suite full       what a run would do, and about how long; nothing is trained
   paceline tune --workload my_file.py:MINE
                                    search each strategy's learning rate; `run` then uses it
+  paceline advise --workload my_file.py:MINE
+                                   one configuration to train with, within 5 minutes
   paceline report [RESULTS]        the decision, and the report as one page
   paceline merge A B -o C          join runs
   paceline export RESULTS --format github|bencher -o FILE
@@ -80,6 +83,9 @@ def _command() -> None:
         help="where benchmarks look for it (default: %(default)s)",
     )
 
+    advise = commands.add_parser("advise", description="Find one configuration to train a workload with.")
+    advise_command.add_options(advise)
+
     report = commands.add_parser("report", description="Print the decision of a run, and write its report as one page.")
     report.add_argument("results", type=Path, nargs="?", default=Path("results"))
 
@@ -101,9 +107,14 @@ def _command() -> None:
     )
 
     arguments = parser.parse_args()
-    {"tune": _tune, "report": _report, "merge": _merge, "export": _export, "doctor": _doctor}[arguments.command](
-        arguments
-    )
+    {
+        "tune": _tune,
+        "advise": advise_command.run,
+        "report": _report,
+        "merge": _merge,
+        "export": _export,
+        "doctor": _doctor,
+    }[arguments.command](arguments)
 
 
 def _tune(arguments: argparse.Namespace) -> None:

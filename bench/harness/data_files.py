@@ -68,7 +68,7 @@ class DataFiles:
         Raises:
             ValueError: if they cannot be built, or not be trained on; one line.
         """
-        built_by = workload.data, workload.collate
+        built_by = workload.data, workload.collate, workload.workers
         if built_by not in self._files:
             data = self._build(workload)
             file = self._new_file()
@@ -85,7 +85,7 @@ class DataFiles:
             ValueError: see ``prepare``.
         """
         _, count = self.prepare(workload)
-        return None if (workload.data, workload.collate) in self._streams else count
+        return None if (workload.data, workload.collate, workload.workers) in self._streams else count
 
     def check(self, trial: Trial) -> None:
         """Check that the trial's workload can be trained and scored where the trial runs, in a process of its own.
