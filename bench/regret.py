@@ -18,6 +18,11 @@ target, once and for all, and advisors are replayed on what came out.
                     the best cells once more, on fresh seeds
   python -m paceline.bench.regret time [--workload NAME ...]
                     time a step of every configuration: on a machine that does nothing else
+  python -m paceline.bench.regret check [--workload NAME ...]
+                    race to the target in every way to make a step, at one cell of each grid
+  python -m paceline.bench.regret replay
+                    replay the advisor, and what people do instead, on what was made; say how
+                    wrong each was (some minutes)
 """
 
 
@@ -37,7 +42,7 @@ def _command() -> None:
         usage="python -m paceline.bench.regret COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=["make", "time"])
+    parser.add_argument("command", choices=["make", "time", "check", "replay"])
     parser.add_argument("--workload", action="append", metavar="NAME", help=f"of {', '.join(GRIDS)} (default: all)")
     parser.add_argument("--only", choices=["development", "held-out"], help="the first 14 or the last ten")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="runs at once (default: %(default)s)")
@@ -54,16 +59,43 @@ def _command() -> None:
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    if arguments.command == "time":
-        from paceline.bench.harness.grid_times import time_steps
+    if arguments.command == "replay":
+        _replay(arguments.output, {grid.name for grid in grids})
+        return
+    if arguments.command in ("time", "check"):
+        from paceline.bench.harness.grid_times import run_directly, time_steps
 
-        left_out = time_steps(arguments.output, grids, tell)
+        left_out = (time_steps if arguments.command == "time" else run_directly)(arguments.output, grids, tell)
     else:
         from paceline.bench.harness.grid_table import make
 
         left_out = make(arguments.output, grids, arguments.processes, tell, arguments.again)
     for name, why in left_out.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
+
+
+def _replay(folder: Path, names: set[str]) -> None:
+    """Replay all searches, print what came of them, and keep it beside the table."""
+    from paceline.bench.analysis.grid_tables import load_tables
+    from paceline.bench.analysis.regret import direct, null_regret, regrets
+    from paceline.bench.report import regret as shown
+    from paceline.bench.report.plots import regret as plots
+    from paceline.bench.report.plots.style import DPI
+
+    tables = [table for table in load_tables(folder) if table.name in names]
+    if not tables:
+        raise ValueError(f"{folder} holds no grid that is complete and timed: run make, and time")
+    found = regrets(tables)
+    found.round(5).to_csv(folder / "regrets.csv.gz", index=False, compression={"method": "gzip", "mtime": 1})
+    print(shown.headline(found, null_regret(tables)), "", sep="\n")
+    for frame in (shown.table(found), shown.against(found)):
+        print(frame.to_string(index=False), "", sep="\n")
+    held_to = direct(tables, folder)
+    if not held_to.empty:
+        print(shown.direct(held_to).to_string(index=False), "", sep="\n")
+    figure = plots.regret(found)
+    if figure is not None:
+        figure.savefig(folder / "regret.png", dpi=DPI)
 
 
 if __name__ == "__main__":

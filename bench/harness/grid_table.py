@@ -6,6 +6,7 @@ A file ``NAME.jsonl.gz`` holds a line that says what the grid is and what its ru
 
 import gzip
 import json
+import math
 import multiprocessing as mp
 import os
 import platform
@@ -19,7 +20,7 @@ from paceline.bench.harness.grid_runs import OVERHEAD, TIMES, GridRun, cheapest,
 from paceline.bench.harness.trial import hyperparameters
 from paceline.bench.harness.windows import SPACING
 from paceline.bench.workloads.data import Data
-from paceline.bench.workloads.regret_grid import HELD_OUT, SEEDS, Grid
+from paceline.bench.workloads.regret_grid import BATCH_SIZES, HELD_OUT, RATES, SEEDS, Grid
 from paceline.trainers import MiniBatch
 
 Line = dict[str, Any]
@@ -89,6 +90,17 @@ def best_runs(grid: Grid, lines: Sequence[Line]) -> list[Run]:
     best = [(size, lr) for size in grid.batch_sizes for lr in sorted(grid.rates, key=lambda lr: steps(size, lr))[:BEST]]
     reaching = [(size, lr) for size, lr in best if steps(size, lr)[0] == 0]
     return [(size, lr, seed) for seeds in (AGAIN, JUDGING) for size, lr in reaching for seed in seeds]
+
+
+def cheapest_cell(lines: Sequence[Line]) -> tuple[int, float] | None:
+    """Return batch size and rate of the least cost over the grid's seeds; None while runs are missing."""
+    costs: dict[tuple[int, float], list[float]] = {}
+    for line in lines[1:]:
+        if line["seed"] in SEEDS:
+            cost = line["samples"] + OVERHEAD * line["steps"] if line["status"] == "reached" else math.inf
+            costs.setdefault((line["batch_size"], line["lr"]), []).append(cost)
+    complete = len(costs) == RATES * BATCH_SIZES and all(len(of_cell) == len(SEEDS) for of_cell in costs.values())
+    return min(costs, key=lambda cell: sum(costs[cell])) if complete else None
 
 
 def read(folder: Path, grid: Grid) -> list[Line]:

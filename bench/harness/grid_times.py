@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from paceline.bench.harness.data_files import DATA_FILES
+from paceline.bench.harness.grid_table import cheapest_cell, read
 from paceline.bench.harness.rate_search import with_rate
 from paceline.bench.harness.run import run_trial
 from paceline.bench.harness.trial import Trial
 from paceline.bench.probes.cores import cores
-from paceline.bench.records.quantities import seconds_per_step
-from paceline.bench.workloads.regret_grid import Grid
+from paceline.bench.records.quantities import seconds_per_step, steps, train_seconds
+from paceline.bench.workloads.regret_grid import SEEDS, Grid
 from paceline.trainers import Amp, MiniBatch
 
 FILE = "step_times.csv"
@@ -25,6 +26,9 @@ TRAINERS = {"float32": MiniBatch, "bfloat16": Amp}
 THREADS = (1, 2)
 BLOCKS = 3
 SECONDS = 0.1  # of training, a trial
+
+DIRECT = "direct.csv"
+DIRECT_COLUMNS = ("workload", "batch_size", "lr", "seed", "dtype", "threads", "steps", "seconds", "status")
 
 
 def time_steps(
@@ -39,7 +43,7 @@ def time_steps(
         raise ValueError(f"a step on {max(THREADS)} cores is to be timed, and this machine has {cores()}: use another")
     folder.mkdir(parents=True, exist_ok=True)
     file, left_out = folder / FILE, dict[str, str]()
-    done = _done(file)
+    done = _done(file, 5)
     for block, grid in itertools.product(range(blocks), grids):
         configurations = list(itertools.product(grid.batch_sizes, TRAINERS, THREADS))
         random.Random(f"{grid.name} {block}").shuffle(configurations)
@@ -52,8 +56,30 @@ def time_steps(
         for batch_size, dtype, threads in missing:
             record = run_trial(timed(grid, batch_size, dtype, threads))
             seconds = seconds_per_step(record)
-            _append(file, (grid.name, batch_size, dtype, threads, block, f"{seconds:.5g}", record.status))
+            _append(file, (grid.name, batch_size, dtype, threads, block, f"{seconds:.5g}", record.status), COLUMNS)
         tell(f"block {block + 1} of {blocks}: {grid.name}: {len(missing)} trials")
+    return left_out
+
+
+def run_directly(folder: Path, grids: Sequence[Grid], tell: Callable[[str], None]) -> dict[str, str]:
+    """Add trials that race to the target, in every way to make a step, in the cheapest cell of each complete grid.
+
+    Their seconds are what steps times seconds per step are held to.
+    """
+    file, left_out = folder / DIRECT, dict[str, str]()
+    done = _done(file, 6)
+    for grid in grids:
+        cell = cheapest_cell(read(folder, grid))
+        if cell is None:
+            left_out[grid.name] = "its grid is not complete"
+            continue
+        for seed, dtype, threads in itertools.product(SEEDS, TRAINERS, THREADS):
+            asked = grid.name, *map(str, (*cell, seed, dtype, threads))
+            if asked not in done:
+                trainer = with_rate(TRAINERS[dtype](grid.optimizer, cell[0]), cell[1])
+                record = run_trial(Trial(grid.workload, trainer, seed, threads=threads))
+                _append(file, (*asked, steps(record), f"{train_seconds(record):.5g}", record.status), DIRECT_COLUMNS)
+        tell(f"{grid.name}: batch size {cell[0]}, rate {cell[1]:g}, directly")
     return left_out
 
 
@@ -65,14 +91,14 @@ def timed(grid: Grid, batch_size: int, dtype: str, threads: int) -> Trial:
     )
 
 
-def _done(file: Path) -> set[tuple[str, ...]]:
+def _done(file: Path, columns: int) -> set[tuple[str, ...]]:
     if not file.exists():
         return set()
     with file.open(encoding="utf-8", newline="") as rows:
-        return {tuple(row[:5]) for row in csv.reader(rows)}
+        return {tuple(row[:columns]) for row in csv.reader(rows)}
 
 
-def _append(file: Path, row: tuple[object, ...]) -> None:
+def _append(file: Path, row: tuple[object, ...], columns: tuple[str, ...]) -> None:
     begins = not file.exists()
     with file.open("a", encoding="utf-8", newline="") as rows:
-        csv.writer(rows, lineterminator="\n").writerows(([COLUMNS] if begins else []) + [row])
+        csv.writer(rows, lineterminator="\n").writerows(([columns] if begins else []) + [row])

@@ -188,6 +188,21 @@ def test_steps_are_timed_in_every_configuration(tmp_path, monkeypatch):
     assert all(0 < float(row[5]) < 0.1 for row in rows[1:])
 
 
+def test_trials_that_race_to_the_target_take_the_steps_of_the_table(made, tmp_path, monkeypatch):
+    """In float32 the same run as the table's, so the same steps, whatever the house's schedule of evaluations adds."""
+    monkeypatch.setattr(grid_times, "THREADS", (1,))
+    monkeypatch.setattr(grid_times, "SEEDS", (0,))
+    (tmp_path / "descent.jsonl.gz").write_bytes((made[0] / "descent.jsonl.gz").read_bytes())
+    assert grid_times.run_directly(tmp_path, [descent(), descent("other")], quietly) == {
+        "other": "its grid is not complete"
+    }
+    rows = [line.split(",") for line in (tmp_path / grid_times.DIRECT).read_text().splitlines()]
+    best = min((0.64, 1.28), key=steps_of)
+    assert [row[1:6] for row in rows[1:]] == [["1", f"{best}", "0", dtype, "1"] for dtype in ("float32", "bfloat16")]
+    assert steps_of(best) <= int(rows[1][6]) <= steps_of(best) + 3
+    assert rows[1][8] == "reached"
+
+
 def test_there_are_24_grids_the_last_ten_held_out():
     assert (len(DEVELOPMENT), len(HELD_OUT), len(GRIDS)) == (14, 10, 24)
     assert all(len(grid.rates) == 8 and len(grid.batch_sizes) == 6 for grid in GRIDS.values())
