@@ -8,6 +8,7 @@ from paceline.bench.analysis.advising import seconds_of
 from paceline.bench.analysis.goodput import predicted_best
 from paceline.bench.analysis.gp_advisor import GpAdvisor
 from paceline.bench.analysis.grid_tables import Cell, GridTable
+from paceline.bench.analysis.pattern_advisor import PatternAdvisor
 from paceline.bench.analysis.quadratic_advisor import QuadraticAdvisor, nearest
 from paceline.bench.analysis.replay import Replay, Search, following
 
@@ -128,6 +129,7 @@ SEARCHES: dict[str, Search] = {
     "one epoch, then the best": one_epoch_first,
     "successive halving": halving,
     "Gaussian process": following(GpAdvisor()),
+    "pattern search": following(PatternAdvisor()),
 }
 # Those of them that need a step timed at every batch size.
 TIMED = frozenset(SEARCHES) - {"library default", "largest batch", "rate at batch 64"}
