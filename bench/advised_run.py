@@ -36,7 +36,7 @@ FIRST_RUNS = 8
 VERIFY_SEED = 5000
 
 # A verified trial is given up at so many times the seconds that the best is expected to take.
-GIVEN_UP = 10.0
+GIVEN_UP = 5.0
 
 # Whether they are decided is looked at after so many times the blocks of the last look: ever more would change less.
 LOOKS = 1.1
