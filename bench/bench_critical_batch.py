@@ -52,7 +52,7 @@ def cells(plan: Plan) -> dict[str, Search]:
 
 
 def _sizes(plan: Plan, train_samples: int) -> list[int]:
-    first, factor = plan.of_suite(quick=(8, 6), standard=(4, 4), full=(1, 2))
+    first, factor = plan.of_suite(quick=(8, 6), standard=(4, 6), full=(1, 2))
     sizes = [first * factor**k for k in range(64) if first * factor**k < 0.75 * train_samples]
     # Full batch takes long, and a first look at where larger batches stop paying does not need it.
     return sizes if plan.suite == "quick" and len(sizes) >= 4 else [*sizes, train_samples]

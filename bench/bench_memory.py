@@ -20,7 +20,7 @@ from paceline.trainers import FullBatch
 LIMIT = 128_000_000
 
 # Online training passes over as many samples as others at most: one takes some 0.2 ms.
-ONLINE = {"quick": 2_000, "standard": 20_000, "full": 1_000_000}
+ONLINE = {"quick": 2_000, "standard": 10_000, "full": 1_000_000}
 OTHERS = {"quick": 64_000, "standard": 1_000_000, "full": 1_000_000}
 
 

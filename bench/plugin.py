@@ -132,7 +132,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = _comparison_of(metafunc.definition)
     cells = {cell: plan.from_first_seed(what) for cell, what in asked.items() if not isinstance(what, LeftOut)}
     left_out = {cell: what.why for cell, what in asked.items() if isinstance(what, LeftOut)}
-    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan))
+    fewer = module.fewer(plan) if hasattr(module, "fewer") else {}
+    found = Comparison(name, cells, module.blocks(plan), left_out, anchor(plan), fewer)
     config.stash.setdefault(COMPARISONS, {})[name] = found
     skipped = [pytest.param(cell, marks=pytest.mark.skip(reason=f"left out: {why}")) for cell, why in left_out.items()]
     metafunc.parametrize("cell", [*cells, *skipped])
@@ -328,7 +329,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         write_summary_and_plots(blocks.folder.path)
     except OSError as error:  # the trials are in their file; a full disk is no reason for a traceback
-        _tell(session.config, f"cannot write summary and plots: {error.strerror}; 'paceline report' can later")
+        _tell(session.config, f"cannot write summary and plots: {error.strerror or error}; 'paceline report' can later")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

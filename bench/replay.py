@@ -37,7 +37,9 @@ CLOCK = ReplayClock()
 
 
 def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Callable[["Record"], float]) -> None:
-    """Report the trials of a cell to pytest-benchmark; fail where none has a duration.
+    """Report the trials of a cell to pytest-benchmark; fail where none has a duration, unless all missed the target.
+
+    A limit of memory is set to see who runs into it: a cell that all its trials did is skipped.
 
     Args:
         benchmark: pytest-benchmark's fixture.
@@ -57,7 +59,12 @@ def report(benchmark: "BenchmarkFixture", records: list["Record"], duration: Cal
     pedantic: Any = benchmark.pedantic  # it has no annotations
     with contextlib.suppress(StopIteration):  # it wants a round even where there is nothing to time
         pedantic(trial, setup=next_round, rounds=max(1, len(durations)), iterations=1)
+    if not durations and records and all(record.status in ("missed", "plateaued") for record in records):
+        pytest.skip(f"nothing to time: {records[-1].reason or records[-1].status}")  # that, too, is a result
     if not durations:
+        limits = [r.memory_limit_bytes for r in records if r.memory_limit_bytes and r.status == "out_of_memory"]
+        if limits and len(limits) == len(records):
+            pytest.skip(f"the limit of {limits[0] * 1e-6:.0f} MB ended it: a result, and nothing to time")
         # Each reason once, though every trial's ends in the name of its own traceback.
         reasons = {(r.reason or r.status).partition("; traceback")[0]: r.reason or r.status for r in reversed(records)}
         pytest.fail(f"nothing to time: {'; '.join(reversed(reasons.values()))}", pytrace=False)

@@ -143,6 +143,7 @@ def print_report(results: Path, drawn: bool = False) -> None:
         results: a run's folder, or a folder of runs.
         drawn: whether this very process has written summary and plots already.
     """
+    from paceline.bench.report.card import text
     from paceline.bench.report.decision import decision_text
     from paceline.bench.report.page import open_run, render, write_summary_and_plots
 
@@ -154,4 +155,5 @@ def print_report(results: Path, drawn: bool = False) -> None:
         page = str(render(run.folder))
     finally:  # the decision needs none of what the page may lack
         print(decision_text(run))
+        print(f"\n{text(run)}")  # last: what stands on the screen when a run ends is the answer
         print(f"\nplots   {run.folder / 'plots'}" + (f"\nreport  {page}" if page else ""))

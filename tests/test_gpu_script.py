@@ -33,17 +33,25 @@ def test_its_checks_run_on_the_cpu_and_leave_open_what_needs_a_gpu(tmp_path, mon
     assert {name for name, verdict in verdicts.items() if verdict == "open"} == {
         "beside plain torch",
         "neighbours on the GPU",
+        "compiling",
     }
     assert [str(check) for check in found if check.verdict == "WRONG"] == []
     assert {"peak of float32", "training in float32", "DDP on one rank"} < verdicts.keys()
     assert {f"out of memory, {name}" for name in ("MiniBatch", "Ddp")} < verdicts.keys()
     assert {f"equivalence of {name}" for name in ("FullBatch", "Ddp", "Amp in bfloat16")} < verdicts.keys()
+    read = ("a mapped file", "a Dataset", "a Dataset read by two processes")
+    assert {"Online on a stream", *(f"MiniBatch on {source}" for source in read)} < verdicts.keys()
+    assert {"phases of MiniBatch on a Dataset", "characters in float32", "characters by Lion"} < verdicts.keys()
+    assert "equivalence of text-bilstm, Accumulate" in verdicts
     results = load_results(folder)
     assert dict(zip(results.trials["cell"], results.trials["status"], strict=True)) == {
         "float32": "missed",
         "ddp": "missed",
         "out-of-memory-MiniBatch": "out_of_memory",
         "out-of-memory-Ddp": "out_of_memory",
+        **dict.fromkeys(("here-MiniBatch", "mapped-MiniBatch", "rows-MiniBatch", "workers-MiniBatch"), "missed"),
+        **dict.fromkeys(("stream-Online", "phases-MiniBatch on a Dataset"), "missed"),
+        **dict.fromkeys(("characters-float32", "characters-Lion"), "missed"),
     }
     assert (folder / "checks.txt").read_text().splitlines() == [str(check) for check in found]
 

@@ -1,17 +1,21 @@
 """The command line: options, errors, and pytest-benchmark on our rounds. Each run is a real pytest run."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from paceline.bench import load_results
 from paceline.bench.harness import blocks as harness
+from paceline.bench.replay import report
 from tests.inner_pytest import PLUGIN
 from tests.paths import ROOT
+from tests.planted import a_record
 from tests.synthetic import raced
 
 pytest_plugins = ["pytester"]
@@ -325,3 +329,15 @@ def test_the_suites_of_all_benchmarks_collect(run):
         assert result.ret == 0
         for name in ("null", "strategies", "batch_size", "critical_batch", "precision", "scaling"):
             result.stdout.re_match_lines([rf".*test_{name}\[.*"])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome"),
+    [(("missed", "plateaued"), pytest.skip.Exception), (("missed", "crashed"), pytest.fail.Exception)],
+)
+def test_a_target_that_all_missed_is_a_result_and_a_crash_is_none(statuses, outcome):
+    benchmark = SimpleNamespace(extra_info={}, pedantic=lambda *_, **__: None)
+    records = [a_record(status=status, reason="target 0.9 not reached") for status in statuses]
+    with pytest.raises(outcome, match=r"nothing to time: target 0\.9 not"):
+        report(benchmark, records, lambda _: math.nan)
+    assert benchmark.extra_info["trials"] == 2

@@ -8,7 +8,6 @@ import torch
 from paceline.trainers.noise import GradientNoise
 from paceline.trainers.optimizers import Optimizer, Sgd
 from paceline.trainers.rate_rules import adascale_gain
-from paceline.trainers.samples import length
 from paceline.trainers.task import Step, Steps, Task
 
 
@@ -46,8 +45,8 @@ class AdaScale:
                 loss = task.summed_loss(model(x), y) / batch.weight
                 loss.backward()
                 total += loss.detach()
-                noise.after_micro_batch(length(y))
-            variance, squared_norm = noise.after_batch()
+                noise.after_micro_batch(task.weight_of(y))
+            variance, squared_norm = noise.after_batch(len(batch))
             scale = max(1, len(batch) / self.micro_batch_size)
             gain = adascale_gain(variance / self.micro_batch_size, squared_norm, scale)
             for group in optimizer.param_groups:

@@ -9,7 +9,8 @@ class GradientNoise:
 
     A gradient's squared norm is ``|G|^2 + tr(Sigma) / B`` in expectation. The micro-batches' own and their mean's are
     two equations for both unknowns, ragged micro-batches included. Each is smoothed by itself, since the quotient of
-    two noisy numbers is biased.
+    two noisy numbers is biased. Where samples weigh differently ``B`` is the weight of a batch: a micro-batch twice as
+    heavy has twice the say, and half the noise.
 
     Samples drawn without replacement from ``N`` make ``|G|^2`` come out low by ``tr(Sigma) / N``.
 
@@ -26,31 +27,41 @@ class GradientNoise:
         self._parameters = list(model.parameters())
         self._smoothing = smoothing
         self._before: Tensor | float = 0.0  # the gradient of the batch, up to the last micro-batch
-        self._sizes: list[int] = []
+        self._weights: list[Tensor | int] = []
         self._norms: list[Tensor] = []
         self._means = torch.zeros(3, dtype=torch.float64)  # of tr(Sigma), |G|^2 and 1, which shares their bias
 
-    def after_micro_batch(self, samples: int) -> None:
-        """Take note of the gradient to which the backward pass of ``samples`` has just added its share."""
+    def after_micro_batch(self, weight: Tensor | int) -> None:
+        """Take note of the gradient to which a backward pass has just added its share.
+
+        Args:
+            weight: of the micro-batch: the number of its samples, or the sum of their weights (``Task.weight_of``).
+        """
         gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self._parameters])
-        self._norms.append((gradient - self._before).square().sum() / samples**2)
-        self._sizes.append(samples)
+        self._norms.append((gradient - self._before).square().sum())
+        self._weights.append(weight)
         self._before = gradient
 
-    def after_batch(self) -> tuple[float, float]:
+    def after_batch(self, samples: int) -> tuple[float, float]:
         """End a batch and return tr(Sigma), of one sample's gradient, and |G|^2, both smoothed; NaN without any yet.
 
         A batch of a single micro-batch tells nothing, and is left out. Reading the norms synchronizes the device.
+
+        Args:
+            samples: of the batch, over which its weight is shared out.
         """
-        total = sum(self._sizes)
-        if len(self._sizes) > 1:
+        weights = [float(weight) for weight in self._weights]
+        parts = [(weight, norm.item()) for weight, norm in zip(weights, self._norms, strict=True) if weight]
+        total = sum(weights)
+        if len(parts) > 1:
             assert isinstance(self._before, Tensor)
-            small = torch.stack(self._norms).mean().item() * total**2  # each had its share of the batch: sum / total
+            # Each had its share of the batch, weight / total.
+            small = sum(norm * (total / weight) ** 2 for weight, norm in parts) / len(parts)
             large = self._before.square().sum().item()
-            inverse_size = sum(1 / size for size in self._sizes) / len(self._sizes)
-            variance = (small - large) / (inverse_size - 1 / total)
-            new = torch.tensor([variance, large - variance / total, 1.0], dtype=torch.float64)
+            inverse = sum(1 / weight for weight, _ in parts) / len(parts)
+            variance = (small - large) / (inverse - 1 / total)  # of one unit of weight
+            new = torch.tensor([variance * samples / total, large - variance / total, 1.0], dtype=torch.float64)
             self._means = self._smoothing * self._means + (1 - self._smoothing) * new
-        self._before, self._sizes, self._norms = 0.0, [], []
-        variance, squared_norm, weight = self._means.tolist()
-        return (variance / weight, squared_norm / weight) if weight else (float("nan"), float("nan"))
+        self._before, self._weights, self._norms = 0.0, [], []
+        variance, squared_norm, share = self._means.tolist()
+        return (variance / share, squared_norm / share) if share else (float("nan"), float("nan"))

@@ -7,7 +7,6 @@ import torch
 
 from paceline.trainers.noise import GradientNoise
 from paceline.trainers.optimizers import Optimizer, Sgd
-from paceline.trainers.samples import length
 from paceline.trainers.task import Step, Steps, Task
 
 
@@ -45,8 +44,8 @@ class NoiseBatch:
                 loss = task.summed_loss(model(x), y) / batch.weight
                 loss.backward()
                 total += loss.detach()
-                noise.after_micro_batch(length(y))
-            variance, squared_norm = noise.after_batch()
+                noise.after_micro_batch(task.weight_of(y))
+            variance, squared_norm = noise.after_batch(len(batch))
             noise_scale = variance / squared_norm if squared_norm > 0 else float("inf")
             size = int(min(max(noise_scale, 2 * self.micro_batch_size), 2 * size, len(task)))
             optimizer.step()

@@ -6,6 +6,7 @@ Whatever the source, a strategy that draws the same order gets the same batches.
 import itertools
 import multiprocessing as mp
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -52,6 +53,12 @@ def at(tree: Tree, index: Index) -> Tree:
 def length(tree: Tree) -> int:
     """Return the number of samples in ``tree``."""
     return len(tree) if isinstance(tree, Tensor) else len(tensors(tree)[0])
+
+
+def split(tree: Tree, size: int) -> Iterator[Tree]:
+    """Yield ``size`` samples of ``tree`` at a time, the last of what is left."""
+    for start in range(0, length(tree), size):
+        yield at(tree, slice(start, start + size))
 
 
 def together(trees: list[Tree]) -> Tree:
@@ -102,9 +109,7 @@ class Batch:
 
     def split(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """Yield ``x`` and ``y`` of ``size`` samples at a time, the last of what is left."""
-        for start in range(0, length(self._y), size):
-            part = slice(start, start + size)
-            yield at(self._x, part), at(self._y, part)
+        return split((self._x, self._y), size)
 
 
 class Picked(Batch):
@@ -205,16 +210,19 @@ class FromDataset:
         return self._batches(order, self._workers if ahead else 0)
 
     def _batches(self, order: Iterable[Index], workers: int) -> Iterator[tuple[Tree, Tree]]:
-        loader = DataLoader(
-            self.dataset,
-            batch_sampler=_Numbers(order, len(self.dataset)),
-            num_workers=workers,
-            collate_fn=self._collate,
-            pin_memory=self._device.type == "cuda",
-            # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the dataset.
-            multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
-        )
-        batches = iter(loader)
+        with warnings.catch_warnings():
+            # More workers than cores: how many are enough is what is asked, of each number alike.
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            loader = DataLoader(
+                self.dataset,
+                batch_sampler=_Numbers(order, len(self.dataset)),
+                num_workers=workers,
+                collate_fn=self._collate,
+                pin_memory=self._device.type == "cuda",
+                # As everywhere on Linux; a process that a server has forked would ask that server, and pickle the data.
+                multiprocessing_context="fork" if workers and "fork" in mp.get_all_start_methods() else None,
+            )
+            batches = iter(loader)
         while True:
             began = time.perf_counter()
             try:

@@ -127,12 +127,16 @@ class Task:
     def mean_loss(self, outputs: Tensor, y: Tree) -> Tensor:
         """Return the mean loss of a whole batch, over samples or by weight, 0-d."""
         if self.weight is not None:
-            return self.summed_loss(outputs, y) / self.weight(y).sum()
+            return self.summed_loss(outputs, y) / self.weight_of(y)
         return self._reduced(outputs, y, "mean") if self._reduced else self.loss(outputs, y).mean()
 
     def summed_loss(self, outputs: Tensor, y: Tree) -> Tensor:
         """Return the sum of the losses, 0-d: of a part of a batch, to be divided by the weight of the whole."""
         return self._reduced(outputs, y, "sum") if self._reduced else self.loss(outputs, y).sum()
+
+    def weight_of(self, y: Tree) -> Tensor | int:
+        """Return what samples with targets ``y`` weigh together, 0-d: their number, unless the task weighs them."""
+        return length(y) if self.weight is None else self.weight(y).sum()
 
     @cached_property
     def _reduced(self) -> Callable[[Tensor, Tree, str], Tensor] | None:

@@ -69,9 +69,9 @@ def tables(results: Results, environment: str, comparison: str) -> dict[str, Flo
     tables = {}
     for together in _sharing_blocks(own):
         wide = pd.DataFrame({cell: part.set_index("block")["seconds_per_step"] for cell, part in together.items()})
-        # A cell that hardly ever ran would leave no block.
+        # A cell that hardly ever ran would leave no block, and one that ran in half of them no more than that.
         counts = wide.count()
-        wide = wide.drop(columns=counts.index[counts < counts.max() / 2])
+        wide = wide.drop(columns=counts.index[counts <= counts.max() / 2])
         if len(seconds):
             wide[ANCHOR] = seconds
         name = ", ".join(dict.fromkeys(str(part["workload"].iloc[0]) for part in together.values()))

@@ -19,7 +19,7 @@ from paceline.bench.records.metrics import COLUMNS, MEDIANS
 from paceline.bench.records.record import CURVE, Record, read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is another only if it is the same: frames have no single truth
 class Results:
     """The results of one run.
 

@@ -120,15 +120,19 @@ def _followed(results: Results, cell: Cell, kind: str) -> Followed:
 def lead(a: Followed, b: Followed) -> ScoreGap:
     """Return by how much more of the samples ``a`` predicted right than ``b``, seed by seed.
 
-    A difference counts as none where it is within the margin of ``analysis.scores``.
+    It is over the samples that both had time for: the first ones, which are the hardest. A difference counts as none
+    where it is within the margin of ``analysis.scores``.
     """
-    theirs = {(record.seed, record.block): streams.prequential_score(record) for record in b.records}
-    pairs = [
-        (r.seed, streams.prequential_score(r) - theirs[key]) for r in a.records if (key := (r.seed, r.block)) in theirs
-    ]
-    return _gap(
-        [gap for _, gap in pairs], [seed for seed, _ in pairs], b.score.median, len(a.records[0].stream["label"])
-    )
+    theirs = {(record.seed, record.block): streams.right(record) for record in b.records}
+    gaps, seeds, others, samples = [], [], [], 0
+    for record in a.records:
+        own, other = streams.right(record), theirs.get((record.seed, record.block))
+        if other is not None:
+            samples = min(len(own), len(other))
+            others.append(float(other[:samples].mean()))
+            gaps.append(float(own[:samples].mean()) - others[-1])
+            seeds.append(record.seed)
+    return _gap(gaps, seeds, float(np.median(others)) if others else np.nan, samples)
 
 
 def lead_over(a: Followed, baseline: str) -> ScoreGap:

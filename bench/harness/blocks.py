@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from paceline.bench.harness.ahead import Ahead, outcome
-from paceline.bench.harness.budget import Budget, Share
+from paceline.bench.harness.budget import LEAST_CELLS, Budget, Share
 from paceline.bench.harness.comparison import Comparison, schedule, trial_of
 from paceline.bench.harness.data_files import DATA_FILES
 from paceline.bench.harness.equivalence import gate
+from paceline.bench.harness.fitting import Fitting, least_blocks
 from paceline.bench.harness.held import Held
 from paceline.bench.harness.learning_rates import FIRST_SEED
 from paceline.bench.harness.rate_search import Search, label_of
@@ -187,62 +188,58 @@ class Blocks:
         share = self._share(comparison)
         trials = {name: cell for name, cell in comparison.cells.items() if isinstance(cell, Trial)}
         trials |= self._search(comparison, share)
-        blocks = 0
-        while trials and (blocks < comparison.blocks or (undecided is not None and undecided(self._of(comparison)))):
-            if blocks and self._expected(comparison, trials, blocks) > share.left():
+        fitting = Fitting(comparison, trials, share, self.budget, self._held.done)
+        block = 0
+        while fitting.trials and (
+            block < comparison.blocks or (undecided is not None and undecided(self._of(comparison)))
+        ):
+            if block and not fitting.has_time_for(block):
                 break
-            self._run_block(comparison, blocks, trials, share)
-            blocks += 1
-        self._ended(comparison, blocks if trials else comparison.blocks)
+            self._run_block(comparison, block, fitting)
+            block += 1
+        self._ended(comparison, block if trials else comparison.blocks)
 
     def _of(self, comparison: Comparison) -> dict[str, list[Record]]:
         """Return the trials so far of each cell."""
         return {cell: self.records[comparison.name, cell] for cell in comparison.cells}
 
-    def _expected(self, comparison: Comparison, trials: Mapping[str, Trial], block: int) -> float:
-        """Return what a block is expected to take, in seconds."""
-        due = self._due(comparison, trials, block)
-        return sum(self.budget.pace.of(comparison.name, cell, due[cell]) for cell in due)
-
-    def _due(self, comparison: Comparison, trials: Mapping[str, Trial], block: int) -> dict[str, Trial]:
-        """Return which trials of a block are not held, the anchor's among them.
-
-        Where all others are held there is none: the anchor tells of the time at which they ran.
-        """
-        due = {cell: trial for cell, trial in trials.items() if (comparison.name, cell, block) not in self._held.done}
-        if due and comparison.anchor is not None and (comparison.name, ANCHOR, block) not in self._held.done:
-            due[ANCHOR] = comparison.anchor
-        return due
-
-    def _run_block(self, comparison: Comparison, block: int, trials: dict[str, Trial], share: Share) -> None:
-        waiting = list(trials)  # what matters most first, as in ``trials``
-        anchor = self._due(comparison, trials, block).get(ANCHOR)
-        names = [*trials, *([ANCHOR] if comparison.anchor is not None else [])]
-        for _, position, cell in schedule(comparison.name, names, [block]):
-            # A first block runs whole, each trial with a part of the time, but for what there is no time for at all.
-            # The anchor's is kept: without it the others are tied to nothing.
-            most = len(waiting) + (anchor is not None)
-            while block == 0 and waiting and not share.has_room(most):
-                none_for = waiting.pop()
-                self._leave_out(comparison, none_for)
-                del trials[none_for]
-                most -= 1
+    def _run_block(self, comparison: Comparison, block: int, fitting: Fitting) -> None:
+        """Run a block's trials in random order: those that fit by what is known by then. The others are left out."""
+        names = [*fitting.trials, *([ANCHOR] if comparison.anchor is not None else [])]
+        order = [cell for _, _, cell in schedule(comparison.name, names, [block])]
+        held = [cell for cell in fitting.trials if (comparison.name, cell, block) in self._held.done]
+        for cell in held:
+            self.records[comparison.name, cell].append(self._held.done[comparison.name, cell, block])
+        position = len(held)
+        while ready := fitting.ready(block):
+            cell = min(ready, key=order.index)
+            trial = replace(ready[cell], wall_seconds=fitting.limit(cell, block))
             where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
             of = f"block {block + 1}/{max(comparison.blocks, block + 1)}"
-            limit = share.limit(1 if block else max(1, most))
-            if cell == ANCHOR and anchor is not None and trials:
-                self._run(replace(anchor, wall_seconds=limit), where, of, cell)
-                anchor = None
-            elif cell in waiting:
-                trial = replace(trials[cell], seed=trials[cell].seed + block, wall_seconds=limit)
-                self.records[comparison.name, cell].append(self._held_or_run(trial, where, of, cell))
-                waiting.remove(cell)
+            if cell == ANCHOR:
+                self._run(trial, where, of, cell)
+            else:
+                record = self._run(replace(trial, seed=trial.seed + block), where, of, cell)
+                self.records[comparison.name, cell].append(record)
+            fitting.ran(cell, block)
+            position += 1
+        for cell in fitting.drop(block):
+            self._ahead.leave_out(comparison, cell)
+            if not self.records[comparison.name, cell]:
+                self._leave_out(comparison, cell)
 
     def _ended(self, comparison: Comparison, blocks: int) -> None:
         """Take note that ``comparison`` has had all the trials it gets, and of what was cut."""
         self._ahead.end(comparison)
         if blocks < comparison.blocks:
             self._note(f"{comparison.name}: {blocks} of {comparison.blocks} blocks")
+        fewer = defaultdict[str, list[str]](list)
+        for cell, records in self._of(comparison).items():
+            planned = comparison.blocks_of(cell)
+            if 0 < len(records) < min(blocks, planned):
+                fewer[f"{len(records)} of {planned} blocks"].append(cell)
+        for had, cells in fewer.items():
+            self._note(f"{comparison.name}: {had} of {', '.join(cells)}")
         short = [cell for cell, records in self._of(comparison).items() if any(r.cut_short for r in records)]
         if short:
             self._note(f"{comparison.name}: trials ended early of {', '.join(short)}")
@@ -281,7 +278,7 @@ class Blocks:
                 where = {"comparison": comparison.name, "cell": cell, "block": block, "position": position}
                 if comparison.anchor is not None and cell == ANCHOR_OF_SEARCHES:
                     where |= {"block": turn, "search": cell}
-                    trial = replace(comparison.anchor, wall_seconds=share.limit(1))
+                    trial = replace(comparison.anchor, wall_seconds=share.limit())
                     if block == 0:
                         self._held_or_run(trial, where, f"search, turn {turn + 1}", cell)
                     continue
@@ -289,7 +286,7 @@ class Blocks:
                 if name not in searches or block >= searches[name].seeds:
                     continue
                 trial = replace(
-                    searches[name].trial, trainer=trainer, seed=FIRST_SEED + block, wall_seconds=share.limit(1)
+                    searches[name].trial, trainer=trainer, seed=FIRST_SEED + block, wall_seconds=share.limit()
                 )
                 record = self._held_or_run(trial, where | {"search": name}, f"search, seed {block + 1}/{most}", name)
                 tried[name].setdefault(trainer, []).append(record)
@@ -303,13 +300,15 @@ class Blocks:
         tried: Mapping[str, Mapping[Trainer, list[Record]]],
         share: Share,
     ) -> None:
-        """Leave out the last of ``searches`` until what is still to be run of the others, and a block, fits.
+        """Leave out the last of ``searches`` until what is still to be run of the others, and their blocks, fits.
 
-        By what was seen, and not by a guess: none goes before the first trial has ended.
+        By what was seen, and not by a guess: none goes before the first trial has ended. The first ones stay for a
+        single block too.
         """
 
         def ahead(name: str) -> float:
-            trials = 1 + len(searches[name]) - sum(map(len, tried[name].values()))
+            blocks = least_blocks(comparison, name) if len(searches) > LEAST_CELLS else 1
+            trials = blocks + len(searches[name]) - sum(map(len, tried[name].values()))
             return trials * self.budget.pace.known(comparison.name, name)
 
         while searches and sum(map(ahead, searches)) > max(0.0, share.left()):

@@ -1,7 +1,7 @@
 """The wall seconds of a run: how long trials take here, how the time is shared out, and what is cut where it is short.
 
 A suite keeps its budget on any machine. Where all fits, nothing is cut. Where it does not, each comparison gets a
-share, the main one the largest, and within it trials are cut short first, then blocks are fewer, and cells go last.
+share, the main one the largest; what of it fits there ``harness.fitting`` says.
 """
 
 import math
@@ -10,27 +10,34 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from paceline.bench.harness.comparison import Comparison
+from paceline.bench.harness.comparison import Comparison, trial_of
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.anchors import ANCHORS
 from paceline.bench.records.record import Record
 
-# What starting a trial takes on the machine that the guesses below were made on: process, data, warm-up.
-USUAL_LAUNCH = 0.45
+# What starting a trial takes on the machine of results/reference, like the guesses below: process, data, warm-up.
+USUAL_LAUNCH = 0.15
 
-# A guess, where nothing is known: the share of its budget that a trial trains which stops at the target, and the
-# seconds of one that makes so many steps, and of the anchor.
-SHARE_TO_TARGET, SECONDS_OF_STEPS, SECONDS_OF_ANCHOR = 0.3, 0.7, 0.15
+# A guess, where nothing is known: the share of its budget that a trial trains which stops at the target, and one of a
+# search, at rates that miss it; the seconds of one that makes so many steps, and of the anchor.
+SHARE_TO_TARGET, SHARE_OF_SEARCH, SECONDS_OF_STEPS, SECONDS_OF_ANCHOR = 0.15, 0.3, 0.5, 0.15
 
-# The same for one of many thousand steps, and the samples of a stream that are learned in a second, one at a time.
-SECONDS_OF_A_STEP, SAMPLES_PER_SECOND = 2e-4, 3_000.0
+# The same for one of many thousand steps, and the samples of a stream that are learned in a second, one at a time; in
+# batches so many times as many.
+SECONDS_OF_A_STEP, SAMPLES_PER_SECOND, IN_BATCHES = 2e-4, 3_000.0, 5.0
 
 # Where time is short, what a comparison's time counts for: the main one gives up last, and what it is read by.
 MAIN = "strategies"
-WEIGHTS = {MAIN: 4.0, "null": 2.0}
+WEIGHTS = {MAIN: 2.0, "null": 2.0}
+
+# So many cells of a comparison are measured whatever there is time for: one alone is compared with nothing.
+LEAST_CELLS = 2
 
 # Beyond its launch a trial is given so much at least, in units of that launch: less would measure nothing.
 LEAST_SHARE_OF_LAUNCH = 0.5
+
+# So many times its limit a trial may take: it is looked at whenever it has made 3 % more steps, and scored then.
+OVERRUN = 1.1
 
 
 class Pace:
@@ -39,13 +46,16 @@ class Pace:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._of_cell: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._training: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._of_comparison: dict[str, list[float]] = defaultdict(list)
+        self._training: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
         self._launches: list[float] = []  # set-up and warm-up
         self._starts: list[float] = []  # of the process
 
     def observe(self, comparison: str, cell: str, trial: Trial, record: Record, seconds: float) -> None:
         """Learn from a trial that took ``seconds``, repeats and bookkeeping included."""
         self._of_cell[_place(comparison, cell)].append(seconds)
+        if cell not in ANCHORS:
+            self._of_comparison[comparison].append(seconds)
         trained = record.curve["seconds"][-1] if record.curve["seconds"] else 0.0
         evaluated = record.evaluation_seconds or 0.0
         wall = record.wall_seconds if record.wall_seconds is not None else trained + evaluated
@@ -68,10 +78,16 @@ class Pace:
 
     def known(self, comparison: str, cell: str) -> float:
         """Return what a trial of that cell takes by what was seen: of it, else of its comparison, else the least."""
-        seen = self._of_cell.get((comparison, cell)) or [
-            seconds for (of, _), taken in self._of_cell.items() if of == comparison for seconds in taken
-        ]
-        return statistics.fmean(seen) if seen else self.least()
+        own, others = self._of_cell.get((comparison, cell)), self._of_comparison.get(comparison)
+        if own:
+            return statistics.fmean(own)
+        return statistics.median(others) if others else self.least()  # one slow cell says little of another
+
+    def by_what_was_seen(self, comparison: str, cell: str, trial: Trial) -> float:
+        """Return what a trial of that cell takes by what was seen of its comparison; by a guess if that is nothing."""
+        if comparison not in self._of_comparison:
+            return self.of(comparison, cell, trial)
+        return min(self.known(comparison, cell), self.launch() + 1.2 * trial.seconds)
 
     def of(self, comparison: str, cell: str, trial: Trial) -> float:
         """Return what a trial of that cell is expected to take."""
@@ -82,7 +98,10 @@ class Pace:
         if cell in ANCHORS:
             trained = SECONDS_OF_ANCHOR * slowness
         elif trial.arrivals is not None:
-            trained = trial.arrivals.samples / min(trial.arrivals.per_second or math.inf, SAMPLES_PER_SECOND / slowness)
+            learned = (
+                SAMPLES_PER_SECOND * (IN_BATCHES if getattr(trial.trainer, "batch_size", 1) > 1 else 1.0) / slowness
+            )
+            trained = trial.arrivals.samples / min(trial.arrivals.per_second or math.inf, learned)
         elif trial.steps is not None:
             trained = max(SECONDS_OF_STEPS, SECONDS_OF_A_STEP * trial.steps) * slowness
         elif not trial.stop_at_target:
@@ -90,7 +109,7 @@ class Pace:
         elif self._training.get(_kind(trial)):
             trained = statistics.fmean(self._training[_kind(trial)])
         else:
-            trained = SHARE_TO_TARGET * trial.seconds
+            trained = (SHARE_TO_TARGET if trial.stop_on_plateau is None else SHARE_OF_SEARCH) * trial.seconds
         return self.launch() + min(trained, 1.2 * trial.seconds)  # evaluating comes on top of training
 
 
@@ -99,8 +118,17 @@ def _place(comparison: str, cell: str) -> tuple[str, str]:
     return ("", ANCHORS[0]) if cell in ANCHORS else (comparison, cell)
 
 
-def _kind(trial: Trial) -> tuple[str, str]:
-    return trial.workload.name, type(trial.trainer).__name__
+def core(comparison: Comparison) -> list[str]:
+    """Return the first cells, which stay if at all possible: in the main comparison all of its first workload."""
+    cells = list(comparison.cells)
+    workloads = [trial_of(cell).workload.name for cell in comparison.cells.values()]
+    count = workloads.count(workloads[0]) if comparison.name == MAIN and cells else 0
+    return cells[: max(LEAST_CELLS, count)]
+
+
+def _kind(trial: Trial) -> tuple[str, str, bool]:
+    """Return which trials to the target take as long: those that search for a rate take longer."""
+    return trial.workload.name, type(trial.trainer).__name__, trial.stop_on_plateau is None
 
 
 class Budget:
@@ -126,22 +154,32 @@ class Budget:
 
     def need(self, comparison: Comparison) -> float:
         """Return what all of ``comparison`` is expected to take."""
-        return sum(
-            count * self.pace.of(comparison.name, name, trial) for name, (trial, count) in comparison.trials().items()
-        )
+        return sum(self._needs(comparison).values())
+
+    def _needs(self, comparison: Comparison) -> dict[str, float]:
+        return {
+            name: count * self.pace.of(comparison.name, name, trial)
+            for name, (trial, count) in comparison.trials().items()
+        }
+
+    def _weighed(self, comparison: Comparison) -> float:
+        """Return what ``comparison`` needs, what matters most of it by its weight."""
+        weight, first = WEIGHTS.get(comparison.name, 1.0), core(comparison)
+        return sum(need * (weight if name in first else 1.0) for name, need in self._needs(comparison).items())
 
     def share(self, comparison: Comparison, later: Iterable[Comparison]) -> "Share":
         """Return what ``comparison`` may take, where ``later`` ones are still to come.
 
         All that they are not expected to need; where that is too little, a share by need and weight.
         """
-        needs = {c.name: self.need(c) for c in (comparison, *later)}
+        others = list(later)
+        needs = {c.name: self.need(c) for c in (comparison, *others)}
         left = self.left()
         if sum(needs.values()) <= left:
             return Share(self, left - sum(needs.values()) + needs[comparison.name], comparison.name == MAIN)
-        weighed = {name: need * WEIGHTS.get(name, 1.0) for name, need in needs.items()}
-        total = sum(weighed.values())
-        even = left * weighed[comparison.name] / total if total else left
+        weighed = self._weighed(comparison)
+        total = weighed + sum(map(self._weighed, others))
+        even = left * weighed / total if total else left
         return Share(self, min(even, left), comparison.name == MAIN)
 
 
@@ -165,10 +203,12 @@ class Share:
         left = self._budget.left() if self._main else self.left()
         return trials * self._budget.pace.least() <= left
 
-    def limit(self, trials: int) -> float | None:
+    def limit(self, trials: int = 1, others: float = math.inf) -> float | None:
         """Return the wall seconds of the next of ``trials`` that are still to fit; None is no limit.
 
-        An even share of what is left, so that the last are not starved: what a trial does not use is for those after.
+        An even share of what is left at least, so that the last are not starved: what a trial does not use is for those
+        after. And what is left beside the seconds that the ``others`` are expected to take.
         """
         left = self.left()
-        return None if math.isinf(left) else max(self._budget.pace.least(), left / trials)
+        limit = max(left / max(1, trials), left - others) / OVERRUN
+        return None if math.isinf(left) else max(self._budget.pace.least(), limit)

@@ -23,6 +23,7 @@ class Comparison:
         left_out: why a cell cannot be run here, by its name.
         anchor: what runs once in each block beside the cells, and once in each turn of the searches but the
             last, which the first block follows; see ``harness.anchor``.
+        fewer: in how many of the blocks, the first ones, the cells of a workload are that is not in all, by its name.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Comparison:
     blocks: int
     left_out: Mapping[str, str] = field(default_factory=dict)
     anchor: Trial | None = None
+    fewer: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many trials it takes, those of searches and anchors included."""
@@ -38,13 +40,17 @@ class Comparison:
     def trials(self) -> dict[str, tuple[Trial, int]]:
         """Return what each cell runs, the anchor's among them, and in how many trials, those of its search included."""
         found = {
-            name: (trial_of(cell), self.blocks + (len(cell) if isinstance(cell, Search) else 0))
+            name: (trial_of(cell), self.blocks_of(name) + (len(cell) if isinstance(cell, Search) else 0))
             for name, cell in self.cells.items()
         }
         if self.anchor is not None:
             found[ANCHOR] = self.anchor, self.blocks
             found[ANCHOR_OF_SEARCHES] = self.anchor, max(0, self.turns() - 1)
         return found
+
+    def blocks_of(self, cell: str) -> int:
+        """Return in how many blocks ``cell`` is."""
+        return min(self.blocks, self.fewer.get(trial_of(self.cells[cell]).workload.name, self.blocks))
 
     def turns(self) -> int:
         """Return in how many turns rates are searched."""

@@ -22,7 +22,7 @@ from paceline.bench.harness.ending import Ending
 from paceline.bench.harness.final_losses import final_losses, tokens_per_sample
 from paceline.bench.harness.pulse import Pulse
 from paceline.bench.harness.ranks import Ranks, process_group
-from paceline.bench.harness.warm_up import HOOKS, uncompiled, warm_up
+from paceline.bench.harness.warm_up import KNOWN, uncompiled, warm_up
 from paceline.bench.harness.windows import Windows
 from paceline.bench.probes.clock import Clock
 from paceline.bench.probes.compiler import compiled_seconds, recompilations
@@ -61,7 +61,7 @@ def measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: S
 
 def _measure(trial: "Trial", data_file: Path, rank: int, rendezvous: str, send: Send, pulse: Pulse) -> tuple[str, str]:
     began = time.perf_counter()
-    warnings.filterwarnings("ignore", message=HOOKS)
+    warnings.filterwarnings("ignore", message=KNOWN)
     torch.set_num_threads(trial.threads_per_rank)
     os.environ["OMP_NUM_THREADS"] = str(trial.threads_per_rank)  # for whatever this process may start
     device = torch.device(trial.device, rank) if trial.device == "cuda" else torch.device("cpu")

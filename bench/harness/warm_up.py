@@ -26,8 +26,9 @@ from paceline.trainers.task import Task
 # So many steps, or as many as fit into so many seconds: two at least, and on a GPU three.
 WARMUP_STEPS, WARMUP_SECONDS = 10, 1.0
 
-# What torch says of hooks that count FLOPs, or see a first use, and are gone before anything is compiled.
-HOOKS = r"Using `torch.compile\(module\)` when there are global hooks"
+# What torch warns of that is none of the user's doing: hooks that count FLOPs, or see a first use, and are gone before
+# anything is compiled; and that a GPU could multiply in TF32, which would be another precision than was asked for.
+KNOWN = r"Using `torch.compile\(module\)` when there are global hooks|TensorFloat32 tensor cores"
 
 # Of inputs and outputs together, what is scored at once even where the trainer's own batch has less.
 LEAST_SCORED_BYTES = 1 << 20

@@ -155,17 +155,24 @@ def of_samples(frozen: Frozen, rng: np.random.Generator, samples: int = SAMPLES)
     one_by_one = index[:samples]
     chunks = index.split(SAMPLES_AT_ONCE)
     weights = [_weight(task, chunk) for chunk in chunks]
-    mean_weight, squares = sum(weights) / len(index), 0.0
-    for chunk in one_by_one.split(max(1, CHUNK_BYTES // bytes_of_one)):
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of operations that are mapped one by one, slowly
-                squares += square(frozen.per_sample(chunk, mean_weight))
-        except RuntimeError as error:
-            raise ValueError(f"torch.func cannot map this model over samples: {_first_line(error)}") from error
     total: list[Tensor] = [torch.zeros_like(p, dtype=torch.float64) for p in frozen.parameters.values()]
     for chunk, weight in zip(chunks, weights, strict=True):
         for whole, part in zip(total, frozen.gradient(chunk), strict=True):
             whole += part * (weight / sum(weights))
+    mean_weight, squares = sum(weights) / len(index), 0.0
+    for chunk in one_by_one.split(max(1, CHUNK_BYTES // bytes_of_one)):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of operations that are mapped one by one, slowly
+                each = frozen.per_sample(chunk, mean_weight)
+        except RuntimeError as error:
+            raise ValueError(f"torch.func cannot map this model over samples: {_first_line(error)}") from error
+        if task.weight is not None:
+            # A heavy sample adds to the batch's weight too, by which the sum is divided: that is no noise.
+            _, y = task[chunk]
+            excess = task.weight(y) / mean_weight - 1
+            for g, whole in zip(each, total, strict=True):
+                g -= torch.tensordot(excess.to(g.dtype), whole.to(g.dtype), dims=0)
+        squares += square(each)
     return {
         "exact_n": len(one_by_one),
         "exact_mean_square": squares / len(one_by_one),

@@ -74,6 +74,11 @@ class NoiseProbe:
 
     def listen(self, step: int, model: nn.Module) -> None:
         """Attach to the step after ``step``. Every rank calls this."""
+        if self.task.weight is not None:
+            self.unmeasured["noise_scale_of_parts"] = (
+                "samples weigh differently, and a part does not tell what it weighs"
+            )
+            return
         self._parts = Parts(model, step)
 
     def _collect(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from paceline.bench.probes.gradients import squares_of
+from paceline.trainers.samples import length
 
 # Single precision: what rounding may leave between the sum of the parts and the whole, as a share.
 PARTS_TOLERANCE = 1e-3
@@ -41,7 +42,7 @@ class Parts:
         ]
 
     def _forward(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._sizes.append(len(inputs[0]) if inputs else 0)
+        self._sizes.append(length(inputs[0]) if inputs else 0)
         for values in (self._squares, self._sums):
             values.append(torch.zeros((), dtype=torch.float64, device=self._parameters[0].device))
 

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from paceline.bench.probes import procfs, rapl
 from paceline.bench.probes.clock import second_clock
 from paceline.bench.probes.energy_windows import EnergyWindows
 from paceline.bench.probes.gpu_probe import GpuProbe
 from paceline.bench.probes.windowed_counts import windowed_counts
+
+NCCL_WATCHDOG_SECONDS = 0.1
 
 
 class Probes:
@@ -75,6 +78,7 @@ class Probes:
         if self._cuda:
             if not self._warmed_up:  # then it was not evaluated either
                 self._own_reserved = _reserved_bytes(self._device)
+            _give_back_what_was_exchanged(self._device)
             self._start_allocated = torch.cuda.memory_allocated(self._device)
         if self._gpu is not None:
             self._gpu.reset_peak()
@@ -248,6 +252,21 @@ class Probes:
             unmeasured["energy_joules"] = f"{why} (the CPU's)"
         else:
             seen |= {"package_joules": self._packages.joules, "package_window_seconds": self._packages.seconds}
+
+
+def _give_back_what_was_exchanged(device: torch.device) -> None:
+    """Have NCCL let go of the tensors of collectives that are over: it holds the last ones, and they count as taken.
+
+    Its watchdog, which looks every 100 ms, puts them aside, and the next collective drops what lies there. Seen on an
+    H200: DDP of a model of 288 MiB began so much too high. (That this mends it has not been seen on a GPU.)
+
+    Source: ``ProcessGroupNCCL.hpp`` of PyTorch 2.11, ``shelvesToUnstash_``.
+    """
+    if dist.is_available() and dist.is_initialized() and dist.get_backend() == "nccl":
+        torch.cuda.synchronize(device)
+        time.sleep(3 * NCCL_WATCHDOG_SECONDS)
+        dist.all_reduce(torch.zeros(1, device=device))
+        torch.cuda.synchronize(device)
 
 
 def _reserved_bytes(device: torch.device) -> int:

@@ -7,17 +7,19 @@ from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
+    any_target,
     batch_size,
+    card,
     compile,
     critical_batch,
     drift,
     generalization,
     inputs,
     loading,
+    memory,
     noise_scale,
     null,
     optimizers,
-    out_of_core,
     phases,
     precision,
     regularization,
@@ -31,9 +33,11 @@ from paceline.bench.report.plots.style import DPI
 
 # In the order in which a report shows them.
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    **card.PLOTS,
     **null.PLOTS,
     **drift.PLOTS,
     **strategies.PLOTS,
+    **any_target.PLOTS,
     **tuning.PLOTS,
     **optimizers.PLOTS,
     **batch_size.PLOTS,
@@ -45,7 +49,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
     **compile.PLOTS,
     **stream.PLOTS,
     **phases.PLOTS,
-    **out_of_core.PLOTS,
+    **memory.PLOTS,
     **loading.PLOTS,
     **regularization.PLOTS,
     **inputs.PLOTS,

@@ -26,6 +26,15 @@ def headline(results: Results) -> str:
     return " ".join(lines)
 
 
+def in_one_line(results: Results) -> str:
+    """Return the first thing that ``headline`` says: which differences a verdict of this run cannot rest on."""
+    own = [found for found in resolutions(results) if found.comparison == "strategies" and found.noise]
+    if not own:
+        return headline(results)
+    said = [f"{two_digits(_median_pair(found.smallest()))} on {found.workload}" for found in own]
+    return f"Differences between strategies of less than {', '.join(said)} are not resolved in this run."
+
+
 def _own_blocks(results: Results, null: Null) -> int:
     """Return how many blocks the strategies were compared in; where they were not, those of the null test."""
     return blocks_of(results).get(("strategies", null.workload), len(null.logs))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from paceline.bench.analysis.cells import Cell, strategy_pairs
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import Pair, pair
-from paceline.bench.report import out_of_core
+from paceline.bench.report import memory
 from paceline.bench.report.judging import (
     Finding,
     Judged,
@@ -75,7 +75,7 @@ def online_needs_little_memory(results: Results) -> Judged:
         online = pairs[0][0]
         text = f"On {workload} training online adds {ratios}.{provisos(results, online, *(p[1] for p in pairs))}"
         findings.append(Finding(_of_both([takes_less(found) for *_, found in pairs]), text, workload))
-    flat = out_of_core.flat_findings(results, "Online")
+    flat = memory.flat_findings(results, "Online")
     verdict, why = over_workloads([*findings, *flat], "Online of bench_strategies.py and bench_memory.py")
     if bool(findings) != bool(flat):
         what = "how it grows with the data (bench_memory.py)" if findings else "what others add (bench_strategies.py)"

@@ -17,6 +17,12 @@ PLOTS = {"stream": plots.stream}
 
 BENCHMARK = "bench_stream.py"
 
+# The share of the samples from which on all were learned, but for rounding.
+ALL = 0.995
+
+# What a baseline does, in a sentence.
+IN_WORDS = {"no change": "naming the last label again", "majority": "naming the commonest label"}
+
 
 def table(results: Results) -> pd.DataFrame:
     """Return, for each strategy and each way in which samples arrive, its score, its latency and its backlog."""
@@ -30,7 +36,7 @@ def table(results: Results) -> pd.DataFrame:
                 "strategy": found.cell["trainer"],
                 "samples arrive": _rate(found),
                 "predicted right": interval(found.score, "%", 100),
-                f"at the end (alpha={ALPHA:g})": interval(found.at_end, "%", 100),
+                f"at the end (the last {1 / (1 - ALPHA):.0f} or so)": interval(found.at_end, "%", 100),
                 **score,
                 "latency p50": interval(found.p50, "ms", 1e3),
                 "latency p99": interval(found.p99, "ms", 1e3),
@@ -62,6 +68,10 @@ def decisions(results: Results) -> list[Decision]:
         words = [f"{_points(gap)} over {name}" for name, gap in gaps.items()]
         why = f"{best.cell['trainer']} predicts {interval(best.score, '%', 100)} right"
         why += f", a lead of {listed(words)}." if words else "."
+        short = [f"{one.cell['trainer']} {percent(one.learned.median)}" for one in asked if one.learned.median < ALL]
+        why += (
+            f" Of the samples there was time for: {listed(short)}; leads are over those that both had." if short else ""
+        )
         rows.append(
             Decision(f"{workload}: what to train on data that drift", choice, f"{why} {_late(of_workload)}".strip())
         )
@@ -82,7 +92,7 @@ def claim_follows(results: Results) -> Judged:
             continue
         gap, over = lead(online, batch), {name: lead_over(online, name) for name in BASELINES}
         said = _of_all([scores_better(gap), *(_beats(each) for each in over.values())])
-        baselines = listed(f"{_points(each)} over {name}" for name, each in over.items())
+        baselines = listed(f"{_points(each)} over {IN_WORDS[name]}" for name, each in over.items())
         text = (
             f"On {workload} online training predicts {interval(online.score, '%', 100)} of the samples right before it "
             f"learns from them, {_points(gap)} over retraining on the last ones, and {baselines}. {_late(of_workload)}"

@@ -15,7 +15,19 @@ import torch
 from torch import Tensor
 
 from paceline.bench.workloads.mapped_files import MAPPED, as_tensor, described, opened
-from paceline.trainers.samples import FromDataset, InMemory, Source, Stream, Tree, at, length, mapped, tensors, together
+from paceline.trainers.samples import (
+    FromDataset,
+    InMemory,
+    Source,
+    Stream,
+    Tree,
+    at,
+    length,
+    mapped,
+    split,
+    tensors,
+    together,
+)
 
 # Samples of a dataset that are held out are put together so many at a time.
 PUT_TOGETHER = 128
@@ -47,8 +59,7 @@ class Samples(NamedTuple):
 
     def split(self, size: int) -> Iterator["Samples"]:
         """Yield ``size`` of them at a time, the last of what is left."""
-        for start in range(0, self.n, size):
-            yield self.at(slice(start, start + size))
+        return split(self, size)
 
     def source(self, device: torch.device) -> Source:
         """Return them as a task takes them; what is mapped from a file stays there, and is moved by the batch."""

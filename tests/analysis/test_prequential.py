@@ -70,6 +70,13 @@ def test_leads_are_of_pairs_and_over_baselines():
     assert lead(worse, better).verdict == "worse"
     assert lead(better, worse).interval.median == pytest.approx(0.2, abs=0.02)
     assert lead(better, same).verdict in ("equivalent", "undecided")
+    # Who had less time is compared over the samples that both had, whatever came after them.
+    whole = streamed("B", 0.6)
+    for record in whole:
+        record.stream["predicted"][400:] = record.stream["label"][400:]
+    long, short = (followed(results(run))[0] for run in (whole, streamed("A", 0.6, samples=400)))
+    assert long.score.median > 0.8
+    assert abs(lead(long, short).interval.median) < 0.05
     assert lead_over(better, "no change").interval.median == pytest.approx(0.8, abs=0.03)
 
 

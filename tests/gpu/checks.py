@@ -132,6 +132,10 @@ def distributed(machine: Machine) -> Iterator[Check]:
     if held is not None and context is not None:
         seen += f"; {(held - context) / MIB:.4g} MiB of NCCL"
     yield Check("DDP on one rank", "ok" if record.status in WITH_RESULT else "WRONG", seen)
+    if machine.device == "cuda":
+        left = rank["start_allocated_bytes"] - rank["workspaces_bytes"] - rank["dataset_bytes"]
+        seen = f"{left / MIB:.4g} MiB beside samples and workspaces"
+        yield Check("DDP begins without what its warm-up took", "ok" if left < MIB else "WRONG", seen)
 
 
 def out_of_memory(machine: Machine) -> Iterator[Check]:

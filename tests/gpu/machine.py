@@ -1,9 +1,10 @@
 """What the checks of a GPU share: a line that says what was seen, and the machine on which trials are run."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from paceline.bench import Workload
 from paceline.bench.harness.run import run_trial
@@ -12,6 +13,7 @@ from paceline.bench.records.record import Record, append
 from tests.gpu.wide import wide
 
 MIB = 1 << 20
+T = TypeVar("T")
 
 
 class Check(NamedTuple):
@@ -36,6 +38,11 @@ class Machine:
     environment: dict[str, Any] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     hand: dict[str, Any] | None = None
+
+    def some(self, cases: Iterable[T]) -> list[T]:
+        """Return all cases on a GPU, the first on a CPU: there other tests run all."""
+        found = list(cases)
+        return found if self.device == "cuda" else found[:1]
 
     @property
     def workload(self) -> Workload:

@@ -65,7 +65,7 @@ def test_a_function_in_a_field_is_the_same_in_each_run():
 
 
 def test_patience_reaches_every_trial():
-    plan = make_plan(patience=7.0)
+    plan = make_plan(suite="quick", patience=7.0)
     for bench in (bench_strategies, bench_scaling):
         assert {cell.patience for cell in bench.cells(plan).values()} == {7.0}
     with pytest.raises(ValueError, match="--patience must be more than 0, got 0"):

@@ -38,9 +38,9 @@ def file(tmp_path):
     return path
 
 
-def a_plan(file, *names, **options):
+def a_plan(file, *names, suite="quick", **options):
     trainers = [f"{file}:{name}" if name.isupper() else name for name in names]
-    return make_plan(trainers=trainers, results=file.parent, **options)
+    return make_plan(suite=suite, trainers=trainers, results=file.parent, **options)
 
 
 def test_two_trainers_of_one_class_are_two_cells_of_what_the_user_wrote(file):

@@ -13,7 +13,8 @@ from paceline.bench import load_results, run_trial
 from paceline.bench.analysis.frames import Results, curves_frame, trials_frame
 from paceline.bench.analysis.memory_parts import memory_parts
 from paceline.bench.probes.footprint import Footprint
-from paceline.bench.report import memory, not_measured
+from paceline.bench.report import memory_parts as shown
+from paceline.bench.report import not_measured
 from paceline.trainers import Accumulate, Adam, Amp, FullBatch, MiniBatch, Sgd, Step, Task
 from tests.paths import REFERENCE
 from tests.planted import a_record
@@ -167,7 +168,7 @@ ON_GPU = ON_CPU | {"start_allocated_bytes": 30 * MB, "peak_allocated_bytes": 50 
 
 def table(*records):
     results = Results(trials_frame(records), curves_frame(records), {}, records, Path())
-    return memory.table(results)
+    return shown.table(results)
 
 
 class TestTable:
@@ -213,7 +214,7 @@ class TestTable:
     def test_what_no_cell_has_is_left_out(self):
         """The reference run had no GPU, and trained with plain SGD, whose state is really nothing."""
         results = load_results(REFERENCE)
-        found = memory.table(results)
+        found = shown.table(results)
         assert "RSS, shared by ranks once" in found
         assert not [name for name in found if "GPU" in name or "torch" in name]
         assert "why —" not in found

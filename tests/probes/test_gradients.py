@@ -50,6 +50,31 @@ class TestExact:
         assert found["exact_mean_square"] == pytest.approx(each.square().sum(1).mean().item(), rel=1e-12)
 
 
+class TestWeighted:
+    def test_weights_of_samples_that_agree_are_no_noise(self, task):
+        """Each sample's gradient is the whole's, however much it weighs."""
+        same = replace(
+            task, x=task.x[:1].expand(len(task), -1), y=torch.arange(len(task)) % 5,
+            loss=lambda outputs, y: outputs.square().sum(dim=1) * (1 + y), weight=lambda y: (1 + y).double(),
+        )  # fmt: skip
+        found = of_samples(Frozen.of(same, same.model()), np.random.default_rng(0), samples=len(task))
+        assert found["exact_mean_square"] == pytest.approx(found["exact_big_square"], rel=1e-9)
+
+    def test_single_samples_tell_the_noise_of_batches(self, task):
+        """tr Σ (1/B - 1/N) is the variance of batches' gradients, each over its own weight."""
+        heavy = replace(
+            task,
+            loss=lambda outputs, y: task.loss(outputs, y) * (1 + 4 * (y == 0)),
+            weight=lambda y: 1.0 + 4 * (y == 0),
+        )
+        frozen, rng, n = Frozen.of(heavy, heavy.model()), np.random.default_rng(0), len(task)
+        found = of_samples(frozen, rng, samples=n)
+        trace = (found["exact_mean_square"] - found["exact_big_square"]) * n / (n - 1)
+        draws = np.mean([at_batch_sizes(frozen, rng)["variances"] for _ in range(60)], axis=0)
+        assert draws[1] == pytest.approx(trace * (1 / 128 - 1 / n), rel=0.05)
+        assert draws[0] == pytest.approx(trace * (1 / 16 - 1 / n), rel=0.1)  # so few do not all weigh alike
+
+
 class TestBatchSizes:
     def test_squares_and_variances_are_of_gradients_of_random_batches(self, task):
         """Their means over many draws are those of the law of batches without replacement."""

@@ -85,6 +85,14 @@ class TestLeavesTheRunAlone:
         assert looked_at.noise["step"][-1] == 60
 
 
+def test_where_samples_weigh_the_parts_of_a_step_do_not_tell(task):
+    weighed = replace(task, weight=lambda y: 1.0 + y)
+    probe = NoiseProbe(weighed, 1, True, lambda _: None)
+    probe.listen(1, weighed.model())
+    assert "weigh differently" in probe.unmeasured["noise_scale_of_parts"]
+    assert probe._parts is None
+
+
 class TestInATrial:
     def test_all_methods_agree_on_one_run(self):
         """On 256 samples of an easy problem: the whole set's gradient is exact, the others estimates of the same."""

@@ -86,6 +86,17 @@ class TestParts:
 
         assert on_ranks(rank, 2) == [None, None]
 
+    def test_of_dicts_samples_are_counted_not_their_names(self):
+        class Named(torch.nn.Linear):
+            def forward(self, x):
+                return super().forward(x["a"] + x["b"])
+
+        model = Named(3, 1)
+        parts = Parts(model, 1)
+        model({"a": torch.ones(5, 3), "b": torch.ones(5, 3)}).sum().backward()
+        parts.remove()
+        assert parts._sizes == [5]
+
     def test_a_step_of_one_backward_pass_has_no_parts(self, task):
         parts, *_ = self.looked_at(MiniBatch(), task, 1)
         assert parts.observed(1) is None

@@ -49,6 +49,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 continue
             assert re.search(r"\(.+\)$", axes.get_xlabel()), (case, key, axes.get_xlabel())
             shares = key in (
+                "card",
                 "compile",
                 "convergence",
                 "noise_scale",
@@ -58,6 +59,7 @@ def test_every_axis_names_its_unit(figures: dict[tuple[str, str], Figure]) -> No
                 "regularization",
                 "reproductions",
                 "time_to_target",
+                "tried",
             )  # there the left panel's, or names
             assert re.search(r"\(.+\)$", axes.get_ylabel()) or (shares and not axes.get_ylabel())
     units = {
@@ -74,9 +76,10 @@ def test_files_are_written_for_exactly_the_plots_that_there_are_results_for(tmp_
     assert save_plots(results_of(), tmp_path / "empty") == []
     both = results_of(*ranks_of({2: 1.5}, seeds=1), *batch_sizes(seeds=1))
     written = save_plots(both, tmp_path / "new" / "folder")
-    assert [file.name for file in written] == ["batch_size.png", "scaling.png"]
+    assert [file.name for file in written] == ["card.png", "batch_size.png", "scaling.png"]
     assert sorted(file.name for file in (tmp_path / "new" / "folder").iterdir()) == [
         "batch_size.png",
+        "card.png",
         "scaling.png",
     ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in written)
@@ -92,4 +95,4 @@ def test_plots_without_results(figures: dict[tuple[str, str], Figure]) -> None:
         "best_rate",
     ]  # no strategy has a time, so none has a point
     assert drawn["crashed"] == ["time_to_target"]  # which counts them
-    assert drawn["unmeasured"] == ["convergence", "time_to_target", "batch_size"]
+    assert drawn["unmeasured"] == ["card", "tried", "convergence", "time_to_target", "any_target", "batch_size"]

@@ -1,44 +1,18 @@
-"""What NVML missed stands beside its peaks."""
+"""Data beyond memory in words: who went on, and what they took."""
 
-import pytest
-
-from paceline.bench.records.record import Record
 from paceline.bench.report import memory
-from tests.synthetic import MB, raced, results
+from tests.synthetic import limited, results
 
 
-@pytest.mark.parametrize(
-    ("rank", "text"),
-    [
-        ({"nvml_process_peak_bytes": 700 * MB}, "at least 300 MB; up to 0.0600 s between samples"),
-        ({"nvml_process_peak_bytes": 1200 * MB}, "nothing known; up to 0.0600 s between samples"),
-        (
-            {"nvml_process_peak_bytes": 700 * MB, "beyond_torch_peak_bytes": 450 * MB},
-            "at least 300 MB, at most 750 MB; up to 0.0600 s between samples",
-        ),
-        (
-            {"nvml_process_peak_bytes": 1420 * MB, "beyond_torch_peak_bytes": 450 * MB},
-            "at most 30.0 MB; up to 0.0600 s between samples",
-        ),
-        (
-            {"nvml_device_peak_bytes": 900 * MB, "nvml_device_baseline_bytes": 150 * MB},
-            "at least 250 MB; up to 0.0600 s between samples",
-        ),
-    ],
-)
-def test_what_nvml_is_known_to_have_missed_stands_beside_its_peaks(rank: dict[str, int], text: str) -> None:
-    both = rank | {"peak_reserved_bytes": 1000 * MB, "nvml_longest_gap_seconds": 0.06}
-    table = memory.table(results(raced("Amp", seconds=1.0, ranks=[both], device="cuda")))
-    assert list(table[memory.MISSED]) == [text]
-    names = list(table.columns)
-    assert "NVML" in names[names.index(memory.MISSED) - 1]
-
-
-def test_the_worst_miss_of_a_cell_is_shown_and_ranks_are_summed() -> None:
-    def trials(miss: int) -> list[Record]:
-        rank = {"peak_reserved_bytes": 9 * MB, "nvml_process_peak_bytes": (9 - miss) * MB}
-        return raced("Ddp", seconds=1.0, ranks=[rank, rank | {"nvml_longest_gap_seconds": 0.1}], device="cuda")
-
-    (shown,) = memory.table(results(trials(1)[:2], trials(4)[2:]))[memory.MISSED]
-    assert shown == "at least 8.00 MB"  # one rank does not tell its gap
-    assert memory.MISSED not in memory.table(results(raced("Amp", seconds=1.0)))
+def test_the_table_has_a_row_for_each_and_says_why_one_ended():
+    run = results(
+        limited("FullBatch", ended="no memory; traceback: errors/a.txt"), limited("MiniBatch"), limited("Online", 50.0)
+    )
+    table = memory.table(run).set_index("strategy")
+    assert table.loc["FullBatch", "went on"] == "0 of 3"
+    assert table.loc["FullBatch", "why not"] == "out of memory: no memory"
+    assert table.loc["MiniBatch", "verdict"] == "flat"
+    assert table.loc["Online", "verdict"] == "grows"
+    assert table.loc["Online", "growth per million samples"].startswith("50.0 MB")
+    assert table.loc["Online", "limit (RLIMIT_DATA)"] == "128 MB more than at its start"
+    assert memory.table(results()).empty

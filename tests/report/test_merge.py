@@ -10,7 +10,7 @@ import pytest
 from paceline.bench import compare, load_results
 from paceline.bench.analysis.frames import summary
 from paceline.bench.records.environments import differences
-from paceline.bench.report import batch_size, environment, memory, precision, scaling, strategies, what_was_run
+from paceline.bench.report import batch_size, environment, memory_parts, precision, scaling, strategies, what_was_run
 from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.claims import judge
 from paceline.bench.report.decision import decide
@@ -151,7 +151,7 @@ class TestSeveralEnvironments:
         for table in (strategies.table(joined), batch_size.table(joined), scaling.table(joined)):
             assert set(table["workload"]) == {"digits@1", "digits@2"}
         assert set(precision.table(joined)["workload"]) == {"digits-64@1", "digits-64@2"}
-        table = memory.table(joined)
+        table = memory_parts.table(joined)
         assert set(table.loc[table["comparison"] == "strategies", "trials"]) == {"6"}
         assert list(environment.table(joined).columns) == ["what", "environment 1", "environment 2"]
         assert "EPYC" in environment.table(joined)["environment 1"].iloc[0]

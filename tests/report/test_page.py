@@ -15,12 +15,13 @@ from paceline.bench.__main__ import main
 from paceline.bench.analysis.frames import Results
 from paceline.bench.report import (
     batch_size,
+    card,
     claims,
     environment,
     equivalence,
     failures,
     laws,
-    memory,
+    memory_parts,
     not_measured,
     precision,
     scaling,
@@ -84,7 +85,7 @@ DEAD = {
 def test_whatever_a_run_holds_it_is_tabulated_judged_and_decided_without_a_warning(run: Results) -> None:
     for table in (what_was_run.table, strategies.table, strategies.costs, strategies.pairwise, batch_size.table,
                   precision.table, scaling.table, failures.table, not_measured.table, environment.table,
-                  memory.table, laws.table, equivalence.table):  # fmt: skip
+                  memory_parts.table, laws.table, equivalence.table):  # fmt: skip
         assert not table(run).isna().any(axis=None)
     assert len(claims.table(run)) == 18
     assert decision_text(run).split("\n\n")[1] == "Decision"
@@ -104,13 +105,13 @@ def test_every_benchmark_has_its_file_and_the_notebook_shows_what_that_draws() -
     assert benchmarks
     cells = "".join("".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"])
     drawn = []
-    benchmarks[benchmarks.index("memory")] = "out_of_core"  # report.memory tells of what every benchmark's trials took
-    for name in (*benchmarks, "drift"):  # which is of all of them
+    for name in (*benchmarks, "any_target", "drift"):  # which are of what benchmarks left
         shown = importlib.import_module(f"paceline.bench.report.{name}")
         assert re.search(rf"\b{name}\b", cells)
         assert all(f'show_plot(results, "{plot}")' in cells for plot in shown.PLOTS)
         drawn += shown.PLOTS
-    assert sorted(drawn) == sorted(PLOTS)
+    assert sorted([*drawn, *card.PLOTS]) == sorted(PLOTS)
+    assert "page.show_card(results)" in cells
 
 
 def test_the_run_is_the_named_else_the_newest_else_the_reference(
@@ -185,18 +186,16 @@ def test_the_report_is_one_page_without_code_that_loads_nothing(
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert all(target.startswith(("data:", "#")) for target in page.loaded)
-    assert "script" not in page.tags
     assert "link" not in page.tags
     assert "@import" not in source
     assert "url(" not in source
-    text = " ".join(page.text)
-    for heading in ("The decision", "Question 1", "Question 2", "Question 3", "Common claims", "How to read"):
-        assert heading in text
+    text = " ".join(Page(source.split("</nav>")[1]).text)
+    headings = ("use this", "1. Which", "2. Which", "3. What", "The decision", "Could this run see", "How to read")
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
     assert "open_run" not in text  # no code
     assert "Traceback" not in text
-    assert page.tags.count("img") == 7
-    # The report leads with what it cannot see.
-    assert text.index("Differences under") < text.index("Could this run see a difference?") < text.index("The decision")
+    assert page.tags.count("img") == 9
     assert "bfloat16 at digits-1024 B=512" in text
 
 

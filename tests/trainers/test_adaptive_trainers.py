@@ -112,15 +112,43 @@ class TestGradientNoise:
                 mean = expected + torch.randn(1, 10, generator=generator) / size**0.5
                 model.weight.grad += mean * size / sum(sizes)
                 noise.after_micro_batch(size)
-            variance, squared_norm = noise.after_batch()
+            variance, squared_norm = noise.after_batch(sum(sizes))
         assert variance == pytest.approx(10, rel=0.05)
+        assert squared_norm == pytest.approx(4, rel=0.05)
+
+    def test_weights_are_no_noise(self):
+        """Samples of one gradient that weigh 1 to 5: tr(Sigma) = 0, |G|^2 = 4, at each batch."""
+        model, gradient = nn.Linear(10, 1, bias=False).double(), torch.full((1, 10), 0.4**0.5, dtype=torch.float64)
+        noise = GradientNoise(model, smoothing=0.0)
+        for weights in ([[1, 5], [2, 2], [4]], [[5, 5], [0, 0], [1, 1]]):  # of the second nothing is learned
+            total = sum(map(sum, weights))
+            model.weight.grad = torch.zeros(1, 10).double()
+            for part in weights:
+                model.weight.grad += gradient * sum(part) / total
+                noise.after_micro_batch(torch.tensor(sum(part)))
+            assert noise.after_batch(sum(map(len, weights))) == pytest.approx((0, 4), abs=1e-12)
+
+    def test_of_tokens_it_is_that_of_a_text(self):
+        """Tokens' gradients G + N(0, I), 1 to 5 to a text, 3 in the mean: tr(Sigma) = d / 3, |G|^2 = 4."""
+        model, expected = nn.Linear(10, 1, bias=False), torch.full((1, 10), (4 / 10) ** 0.5)
+        noise = GradientNoise(model, smoothing=0.9999)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(3000):
+            parts = torch.randint(1, 6, (3, 4), generator=generator).sum(dim=1)  # tokens of three parts of four texts
+            model.weight.grad = torch.zeros(1, 10)
+            for tokens in parts:
+                mean = expected + torch.randn(1, 10, generator=generator) / tokens**0.5
+                model.weight.grad += mean * tokens / parts.sum()
+                noise.after_micro_batch(tokens)
+            variance, squared_norm = noise.after_batch(12)
+        assert variance == pytest.approx(10 / 3, rel=0.05)
         assert squared_norm == pytest.approx(4, rel=0.05)
 
     def test_is_unknown_until_a_batch_was_split(self):
         model = nn.Linear(10, 1)
         noise = GradientNoise(model, 0.9)
         noise.after_micro_batch(4)  # no gradient yet is one of 0
-        assert all(map(math.isnan, noise.after_batch()))
+        assert all(map(math.isnan, noise.after_batch(4)))
 
     def test_forgets_as_it_is_told_to(self):
         """After a change the old value's weight falls as smoothing^t, from the first step on."""
@@ -131,7 +159,7 @@ class TestGradientNoise:
             for part in (1, 2):  # two micro-batches of the same gradient: no variance, |G|^2 = level^2
                 model.weight.grad = torch.tensor([[level * part / 2]])
                 noise.after_micro_batch(1)
-            found.append(noise.after_batch())
+            found.append(noise.after_batch(2))
         assert [squared for _, squared in found] == pytest.approx([1, (0.5 + 9) / 1.5, (0.25 + 4.5 + 9) / 1.75])
         assert [variance for variance, _ in found] == pytest.approx([0, 0, 0], abs=1e-6)
 

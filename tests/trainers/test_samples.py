@@ -1,6 +1,8 @@
 """Wherever samples live, a strategy makes the same steps; and weights are the whole batch's, however it divides."""
 
 import itertools
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -143,6 +145,16 @@ def test_a_dataset_that_gives_many_at_once_is_asked_for_a_batch_at_once(tmp_path
     before = Lots.asked
     weights(MiniBatch(Sgd(0.1), batch_size=60), problem(FromDataset(Lots(*gaussians()[:2]), CPU)), steps=4)
     assert Lots.asked - before in (4, 5)
+
+
+def test_more_workers_than_cores_are_no_warning(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    x, y = torch.arange(8.0)[:, None], torch.arange(8)
+    source = FromDataset(Rows(x, y), torch.device("cpu"), workers=2)
+    with warnings.catch_warnings(action="error"):
+        read = [part for _, part in source.fetch([torch.tensor([0, 5]), torch.tensor([7])], ahead=True)]
+    assert torch.cat(read).tolist() == [0, 5, 7]
 
 
 def test_a_batch_whose_size_depends_on_the_step_before_is_not_read_ahead():

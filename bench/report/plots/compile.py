@@ -64,7 +64,7 @@ def _panel(axes: Axes, found: Payoff, first: bool) -> None:
     log_axis(axes, "y", *log_limits(*(seconds for _, seconds in lines.values())))
     if first:
         axes.set_ylabel("time since the start (s)")
-        axes.legend(loc="center left", frameon=False, fontsize=9)
+        axes.legend(loc="upper left", frameon=False, fontsize=9)
 
 
 def _outcome(found: Payoff) -> str:

@@ -158,8 +158,8 @@ def _panel(axes: Axes, column: str, curves: dict[str, list[Curve]], target: floa
                 seed.x,
                 seed.score,
                 color=style.color,
-                lw=0.6,
-                alpha=0.25,
+                lw=0.5,
+                alpha=0.12,
                 drawstyle="steps-post",
                 label="_seed",
             )
@@ -171,7 +171,7 @@ def _panel(axes: Axes, column: str, curves: dict[str, list[Curve]], target: floa
         axes.plot(x, median, color=style.color, ls=style.line, lw=1.6, label=name, zorder=3)
         axes.fill_between(
             middle.x, middle.low, middle.high, where=np.isfinite(middle.low) & np.isfinite(middle.high),
-            color=style.color, alpha=0.13, lw=0,
+            color=style.color, alpha=0.07, lw=0,
         )  # fmt: skip
         axes.plot(x[-1:], median[-1:], style.marker, color=style.color, ms=5.5, mec="white", mew=0.6, zorder=4)
     axes.set_xlabel(AXES[column])

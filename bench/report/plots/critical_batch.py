@@ -14,6 +14,7 @@ from paceline.bench.analysis.best_batch_size import Best, best
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_exponent import Exponent, exponent
 from paceline.bench.records.metrics import SHOWN
+from paceline.bench.report.plots.findings import finding
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -51,7 +52,8 @@ def critical_batch(results: Results) -> Figure | None:
     if not found:
         return None
     trials = pd.concat([sweep.measured.trials for sweep in found])
-    figure, rows = panels("Where does a larger batch stop paying?", results, trials, 3, 3.5)
+    title = finding(results, "batch size", "critical_batch", "Where does a larger batch stop paying?")
+    figure, rows = panels(title, results, trials, 3, 3.5)
     drawn = []
     for workload, chosen, row in rows:
         own = [sweep for sweep in found if sweep.workload == workload]

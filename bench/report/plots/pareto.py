@@ -15,19 +15,23 @@ from paceline.bench.report.plots.style import (
     log_limits,
     memory_label,
     panels,
+    short,
     styled,
     styles,
 )
 
 Bar = tuple[object, object]  # a line, as its x and its y
 
-TIME, MEMORY = "seconds_to_target", "training_memory_bytes"
+TIME, MEMORY = "seconds_to_target", "limited_bytes"
+
+ENDS = ("", "_low", "_high")
 
 
 @styled
 def pareto(results: Results) -> Figure | None:
-    """Draw the median time to target against the median memory that training added, a point a strategy.
+    """Draw the median time to target against the median memory that a limit would be on, a point a strategy.
 
+    That is the memory of all processes at their peak; on a GPU what training allocated there.
     Bars are 95 % intervals (none below three trials). Strategies that no other one beats in both are
     emphasised and joined by a step line: at each memory, the soonest that any of them is done. The medians
     alone decide that; where bars overlap it may be chance. Strategies whose median trial missed the target,
@@ -42,23 +46,39 @@ def pareto(results: Results) -> Figure | None:
     trials = results.trials[results.trials["comparison"] == "strategies"]
     if trials.empty:
         return None
-    cells = summary(trials)
+    cells = limited(summary(trials))
     placed = cells[np.isfinite(cells[TIME]) & np.isfinite(cells[MEMORY])]
     trials = trials[trials["workload"].isin(placed["workload"])]
     if trials.empty:
         return None
-    question = "Which strategies are worth their memory?"
-    figure, rows = panels(question, results, trials, 1, 4.8)
+    figure, rows = panels(_finding(placed), results, trials, 1, 4.0)
     drawn = []
     for workload, chosen, (axes,) in rows:
         drawn.append((axes, *_panel(axes, placed[placed["workload"] == workload], results)))
-        axes.set_xlabel(memory_label(chosen))
+        on_cpu = set(chosen["device"]) == {"cpu"}
+        axes.set_xlabel("memory of all processes at their peak (MB)" if on_cpu else memory_label(chosen))
         axes.set_title("in colour: no other strategy is both sooner and smaller", loc="right", size=9, color="#555555")
         absent = cells[(cells["workload"] == workload) & ~cells["cell"].isin(placed["cell"])]
         _name_absent(axes, absent, results)
     for axes, labels, lines in drawn:  # once all axes have their places
         around(axes, labels, lines)
     return figure
+
+
+def limited(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return ``cells`` with the memory that a limit would be on, and its interval, as ``limited_bytes``."""
+    cpu = cells["device"] == "cpu"
+    known = {end: cells[f"peak_rss_bytes{end}"].where(cpu, cells[f"training_memory_bytes{end}"]) for end in ENDS}
+    return cells.assign(**{f"{MEMORY}{end}": values for end, values in known.items()})
+
+
+def _finding(placed: pd.DataFrame) -> str:
+    if placed["workload"].nunique() != 1 or len(placed) < 2:
+        return "Which strategies are worth their memory?"
+    front = [short(str(name), 24) for name in undominated(placed)["trainer"]]
+    if len(front) == 1:
+        return f"By their medians {front[0]} is both the soonest and the smallest"
+    return f"By their medians {front[0]} takes the least memory, {front[-1]} the least time"
 
 
 def undominated(points: pd.DataFrame) -> pd.DataFrame:
@@ -119,8 +139,8 @@ def _ends(point: "pd.Series[float]", axes: Axes) -> list[tuple[list[float], list
 
 
 def _limits(axes: Axes, points: pd.DataFrame) -> None:
-    times = [points[TIME + end] for end in ("", "_low", "_high")]
-    memory = [points[MEMORY + end].to_numpy(float) / MB for end in ("", "_low", "_high")]
+    times = [points[TIME + end] for end in ENDS]
+    memory = [points[MEMORY + end].to_numpy(float) / MB for end in ENDS]
     log_axis(axes, "y", *log_limits(*times, pad=0.14), spacing=0.35)
     finite = np.concatenate(memory)[np.isfinite(np.concatenate(memory))]
     room = 0.14 * max(float(np.ptp(finite)), 0.05 * abs(float(finite.max())), 1e-3)

@@ -19,14 +19,16 @@ from paceline.bench.analysis.paired import Pair, compared
 from paceline.bench.analysis.precision import precision_pairs
 from paceline.bench.analysis.scores import score_gap
 from paceline.bench.analysis.statistics import Comparison, Interval
+from paceline.bench.report.plots.findings import finding
 from paceline.bench.report.plots.style import context, footnotes, new_figure, number, short, star, styled, tick_text
 
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
 # Without its darkest ends, which would swallow hatching and text.
 COLORS = LinearSegmentedColormap.from_list("precision", mpl.colormaps["PuOr"](np.linspace(0.12, 0.88, 256)))
-SCALES = (1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 32, 64, 1e3, 1e6)  # of speed-ups, both ways
+SCALES = (1.2**2, 1.5**2, 2**2, 3**2, 4**2, 8**2, 32**2, 1e6)  # of speed-ups, both ways: half-way is a round number
 FULL, MIXED = "MiniBatch", "Amp"
 
+QUESTION = "Where is mixed precision faster, and what does it do to the score?"
 
 POINTS = np.outer(10.0 ** np.arange(-6, 10), (1, 2, 5)).ravel()  # of score differences
 
@@ -72,7 +74,7 @@ def precision(results: Results) -> Figure | None:
     }
     notes = footnotes(results, trials)
     figure = new_figure(
-        "Where is mixed precision faster, and what does it do to the score?",
+        finding(results, "precision", "precision", QUESTION),
         1.7 + 0.75 * max(2, len(workloads)) + 0.16 * len(notes),
     )
     inner = figure.subfigures(1, 1, squeeze=False)[0, 0]
@@ -98,7 +100,7 @@ def precision(results: Results) -> Figure | None:
         batch_sizes,
         f"final score, {mixed or 'mixed precision'} - {full or 'float32'} ({unit})",
         tick_text,
-        POINTS[(0.1 if percent else 0.0) <= POINTS],
+        POINTS[(1.0 if percent else 0.0) <= POINTS],
     )
     left.set_yticks(range(len(workloads)), [_workload_label(results, trials, name) for name in workloads])
     left.set_ylabel("workload (trained parameters)")

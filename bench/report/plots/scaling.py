@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.paired import compared
+from paceline.bench.report.plots.findings import finding
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, VERMILLION, panels, star, styled, tick_text
 
@@ -59,7 +60,8 @@ def scaling(results: Results) -> Figure | None:
     if trials.empty:
         return None
     threads = any(kinds["threads"] for kinds in found.values())
-    figure, rows = panels(f"What do more ranks{', or threads,' if threads else ''} buy?", results, trials, 2, 3.9)
+    question = f"What do more ranks{', or threads,' if threads else ''} buy?"
+    figure, rows = panels(finding(results, "workers", "scaling", question), results, trials, 2, 3.9)
     drawn = []
     for workload, chosen, (left, right) in rows:
         kinds, (one, batch) = found[workload], _base(chosen)

@@ -40,7 +40,7 @@ def stream(results: Results) -> Figure | None:
 
 
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:
-    axes.set_title(f"samples come when asked for; score fades, alpha={ALPHA:g}", loc="left")
+    axes.set_title(f"samples come when asked for; score of the last {1 / (1 - ALPHA):.0f} or so", loc="left")
     if not found:
         axes.remove()
         return

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from paceline.bench.analysis.frames import Results, summary
 from paceline.bench.records.metrics import SHOWN
 from paceline.bench.records.record import WITH_RESULT
+from paceline.bench.report.plots.findings import finding
 from paceline.bench.report.plots.style import (
     FAINT,
     label_of,
@@ -47,6 +48,7 @@ def time_to_target(results: Results) -> Figure | None:
         return None
     most = int(trials.groupby("workload")["trainer"].nunique().max())
     question = "Which strategy reaches the target first, and with how many samples?"
+    question = finding(results, "strategy", "strategies", question)
     figure, rows = panels(question, results, trials, 2, 1.2 + 0.55 * max(most, 2), sharey=True)
     for workload, chosen, row in rows:
         cells = summary(chosen)

@@ -4,17 +4,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.out_of_core import OutOfCore
-from paceline.bench.analysis.out_of_core import out_of_core as analysed
+from paceline.bench.analysis.memory import OutOfCore, out_of_core
 from paceline.bench.records.record import Record
 from paceline.bench.report.plots.style import FAINT, MB, log_axis, panels, short, styled, styles
 
 
 @styled
-def out_of_core(results: Results) -> Figure | None:
+def memory(results: Results) -> Figure | None:
     """Draw what private memory a trial's process has over the samples it has seen, a panel a workload.
 
-    Who ended for want of memory is named. The dotted line rises as it would if one kept what it has seen.
+    Who ended for want of memory is named. The dashed line rises as it would if one kept what it has seen.
 
     Args:
         results: of a run.
@@ -22,7 +21,7 @@ def out_of_core(results: Results) -> Figure | None:
     Returns:
         The figure; None if nothing was measured under a limit.
     """
-    found = analysed(results)
+    found = out_of_core(results)
     if not any(one.went_on for one in found):
         return None
     trials = results.trials[results.trials["comparison"] == "memory"]
@@ -42,7 +41,9 @@ def out_of_core(results: Results) -> Figure | None:
                 last, start = max(last, float(seen[-1])), min(start, float(taken[0]) / MB)
         each = max(one.floor for one in own if one.went_on) / 0.05 / MB
         seen = np.geomspace(1, last, 300)
-        axes.plot(seen, start + each * seen, color=FAINT, ls=(0, (1, 1.5)), lw=1.2, label="if all seen were kept")
+        axes.plot(
+            seen, start + each * seen, color=FAINT, ls=(0, (6, 3)), lw=1.2, zorder=1, label="if all seen were kept"
+        )
         for one in own:
             if not one.went_on:
                 reason = one.reason.split(":")[0].replace("_", " ")

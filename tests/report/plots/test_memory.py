@@ -9,7 +9,7 @@ from tests.synthetic import limited
 
 
 def test_lines_are_as_planted_and_who_ended_is_named():
-    [axes] = axes_of(PLOTS["out_of_core"](results_of(*limited("MiniBatch"), *limited("FullBatch", ended="none"))))
+    [axes] = axes_of(PLOTS["memory"](results_of(*limited("MiniBatch"), *limited("FullBatch", ended="none"))))
     assert np.asarray(only(axes, "MiniBatch").get_ydata())[-1] == pytest.approx(200.1, rel=1e-3)
     kept = np.asarray(only(axes, "if all seen were kept").get_ydata())
     assert kept[-1] - kept[0] == pytest.approx(200, rel=1e-3)  # a million of 200 bytes
@@ -17,5 +17,5 @@ def test_lines_are_as_planted_and_who_ended_is_named():
 
 
 def test_where_nobody_went_on_there_is_no_plot():
-    assert PLOTS["out_of_core"](results_of()) is None
-    assert PLOTS["out_of_core"](results_of(*limited("FullBatch", ended="none"))) is None
+    assert PLOTS["memory"](results_of()) is None
+    assert PLOTS["memory"](results_of(*limited("FullBatch", ended="none"))) is None

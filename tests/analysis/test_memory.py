@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from paceline.bench.analysis.out_of_core import out_of_core, private_at, slope
+from paceline.bench.analysis.memory import out_of_core, private_at, slope
 from tests.synthetic import limited, results
 
 

@@ -1,0 +1,15 @@
+"""Figures within a page: no file beside it."""
+
+import base64
+import html
+import io
+
+from matplotlib.figure import Figure
+
+
+def as_image(figure: Figure, alt: str) -> str:
+    """Return ``figure`` as HTML that holds it, with ``alt`` for those who do not see it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}"></figure>'

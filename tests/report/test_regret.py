@@ -1,0 +1,92 @@
+"""What is said and drawn of advisors replayed on planted tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paceline.bench import regret as command
+from paceline.bench.harness import grid_table, grid_times
+from paceline.bench.report import regret as shown
+from paceline.bench.report.plots.regret import regret as plot
+
+
+def states(*rows):
+    return pd.DataFrame(rows, columns=["search", "workload", "held_out", "order", "cost", "regret"])
+
+
+FOUND = states(
+    *(("Paceline", name, name == "d", 0, 0.04, regret) for name, regret in zip("abcd", (0, 0.01, 0.2, 0), strict=True)),
+    *(("library default", name, name == "d", 0, 0.0, 12.0) for name in "abcd"),
+    *(
+        ("random cells", name, name == "d", 0, cost, np.nan if cost < 0.1 else 0.0)
+        for name in "abcd"
+        for cost in (0.05, 0.5)
+    ),
+)
+
+
+def test_a_row_a_search_says_how_wrong_it_is_and_what_it_costs():
+    rows = shown.table(FOUND).set_index("how it was chosen")
+    assert rows.loc["Paceline", "within 5 % of the best"].startswith("75 % [")
+    assert rows.loc["Paceline", "worst"] == "20 %"
+    assert rows.loc["Paceline", "cost, of the grid's"] == "4.0 %"
+    assert rows.loc["library default", "worst"] == "13.0 times"
+    assert rows.loc["random cells", ["worst", "does not know"]].tolist() == ["—", "100 %"]
+
+
+def test_wins_are_counted_at_equal_cost():
+    rows = shown.against(FOUND).set_index("Paceline against")
+    assert rows.loc["library default"].tolist() == ["4", "0", "0"]
+    assert rows.loc["random cells"].tolist() == ["4", "0", "0"]  # it knew nothing yet
+
+
+def test_the_headline_says_what_it_was_developed_on_and_what_cannot_be_told_from_none():
+    said = shown.headline(FOUND, np.array([0.01, -0.02, 0.2, 0.0]))
+    assert said.startswith(
+        "On 4 workloads, 3 of which it was developed on, the advice was within 5 % of the best in 75 %"
+    )
+    assert said.endswith("The best itself came within 5 % of itself on other seeds in 75 % of them.")
+    assert "which flatters it" in shown.headline(FOUND, np.array([]))
+
+
+def test_a_row_for_each_way_to_make_a_step_says_how_far_the_product_is_off():
+    columns = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
+    held_to = pd.DataFrame(
+        [("a", "float32", 2, k, 1.0, s) for k, s in enumerate((0.9, 1.0, 1.2, np.nan))], columns=columns
+    )
+    held_to.loc[3, "steps"] = np.nan
+    (row,) = shown.direct(held_to).to_numpy().tolist()
+    assert row == ["float32 on 2 threads", "1.00 [1.00 to 1.00]", "1.00 [0.950 to 1.10]", "4", "1"]
+
+
+def test_each_search_is_a_line_that_only_rises():
+    left, right = plot(FOUND).axes
+    lines = {line.get_label(): line for line in left.get_lines() if not line.get_label().startswith("_")}
+    assert list(lines) == ["Paceline", "library default", "random cells"]
+    assert lines["random cells"].get_ydata()[[0, -1]].tolist() == [0, 100]
+    assert lines["Paceline"].get_ydata()[-1] == 75
+    assert left.get_xlabel() == right.get_xlabel() == "cost (% of training every configuration)"
+    assert plot(FOUND.iloc[:0]) is None
+
+
+def test_the_command_replays_what_was_made_and_timed(tmp_path, monkeypatch, capsys):
+    from tests.harness.test_grid_table import descent
+
+    grid = descent()
+    grid_table.make(tmp_path, [grid], 1, lambda _: None)
+    monkeypatch.setattr(command, "DEVELOPMENT", (grid,))
+    monkeypatch.setattr("sys.argv", ["regret", "replay", "-o", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "step_times.csv is missing: run 'python -m paceline.bench.regret time'" in capsys.readouterr().err
+    lines = [
+        f"descent,{size},{dtype},{threads},0,{1e-4 + 1e-6 * size},missed"
+        for size in grid.batch_sizes
+        for dtype in grid_times.TRAINERS
+        for threads in grid_times.THREADS
+    ]
+    (tmp_path / grid_times.FILE).write_text("\n".join([",".join(grid_times.COLUMNS), *lines]) + "\n")
+    command.main()
+    assert "On 1 workloads, 1 of which it was developed on" in capsys.readouterr().out
+    assert (tmp_path / "regret.png").stat().st_size > 0
+    assert set(pd.read_csv(tmp_path / "regrets.csv.gz")["workload"]) == {"descent"}
