@@ -75,7 +75,7 @@ def _why_none(run: AdvisedRun) -> str:
     nearest = run.nearest()
     if nearest is None:
         return f"none of {runs} of the search reached {target}{within}{once}: {searched[-1].reason}"
-    score = quantities.validation_score(nearest)
+    score = quantities.last_known(nearest, "score")
     size, lr = int(quantities.batch_size(nearest)), quantities.learning_rate(nearest)
     return (
         f"none of {runs} of the search reached {target}{within}{once}; nearest came {score:.4g}, at {size:,} samples a "
