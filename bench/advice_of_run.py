@@ -75,7 +75,7 @@ def _why_none(run: AdvisedRun) -> str:
     nearest = run.nearest()
     if nearest is None:
         return f"none of {runs} of the search reached {target}{within}{once}: {searched[-1].reason}"
-    score = quantities.validation_score(nearest)
+    score = quantities.last_known(nearest, "score")
     size, lr = int(quantities.batch_size(nearest)), quantities.learning_rate(nearest)
     return (
         f"none of {runs} of the search reached {target}{within}{once}; nearest came {score:.4g}, at {size:,} samples a "
@@ -253,9 +253,8 @@ def _not_tried(run: AdvisedRun) -> tuple[str, ...]:
     compiled = run.timings.why_not_compiled()
     if compiled:
         found.append(f"a compiled model: {compiled}")
-    sizes = [size for _, size in run.timings.times]
-    if sizes:
-        found.append(f"batch sizes below {min(sizes):,} and above {max(sizes):,}")
+    smallest, largest = run.timings.sizes[0], run.timings.sizes[-1]
+    found.append(f"batch sizes below {smallest:,} and above {largest:,}")
     missing = [label for label in run.timings.ways if label not in {of for of, _ in run.timings.times}]
     if missing:
         found.append(f"steps made as {', '.join(missing)}: no time, or too few samples")

@@ -36,7 +36,7 @@ FIRST_RUNS = 8
 VERIFY_SEED = 5000
 
 # A verified trial is given up at so many times the seconds that the best is expected to take.
-GIVEN_UP = 10.0
+GIVEN_UP = 5.0
 
 # Whether they are decided is looked at after so many times the blocks of the last look: ever more would change less.
 LOOKS = 1.1
@@ -124,7 +124,8 @@ class AdvisedRun:
             now = self.trials.budget.spent()
             # Until one has reached the target none may take all: at a rate without hope it would never end.
             upto = ends if any(outcome.reached for outcome in self.seen(space)) else now + (ends - now) / FIRST_RUNS
-            self._search(ask, upto)
+            if not self._search(ask, upto):
+                break  # no limit allows for more of what it asks for
         if not any(outcome.reached for outcome in self.seen(space)):
             self._insist()
 
@@ -138,12 +139,17 @@ class AdvisedRun:
     def nearest(self) -> Record | None:
         """Return the run of the search whose last score was the best; None where none was scored."""
         sign = 1 if self.asked.workload.higher_is_better else -1
-        scored = [(quantities.validation_score(record), record) for record in self.trials.of(SEARCH)]
+        scored = [(quantities.last_known(record, "score"), record) for record in self.trials.of(SEARCH)]
         known = [(sign * score, record) for score, record in scored if not math.isnan(score)]
         return max(known, key=lambda each: each[0])[1] if known else None
 
-    def _search(self, ask: Ask, ends: float) -> None:
-        self.trials.run(self._search_trial(ask), SEARCH, _cell(ask), ask.seed, ends)
+    def _search(self, ask: Ask, ends: float) -> bool:
+        """Run what is asked for; return whether that told more than was known."""
+        before = self.trials.held(SEARCH, _cell(ask), ask.seed)
+        left = ends - self.trials.budget.spent()
+        if before is not None and quantities.train_seconds(before) >= left:  # it would not get as far as it did
+            return False
+        return self.trials.run(self._search_trial(ask), SEARCH, _cell(ask), ask.seed, ends) is not before
 
     def _search_trial(self, ask: Ask) -> Trial:
         way = self.timings.fastest_at(ask.batch_size)
@@ -262,10 +268,10 @@ def _outcome(record: Record) -> Outcome:
 
 
 def mean_steps(seen: list[Outcome]) -> dict[tuple[int, float], float]:
-    """Return the mean steps at each batch size and rate whose runs all reached the target."""
+    """Return the mean steps at each batch size and rate that reached the target, at least those of runs given up."""
     runs: dict[tuple[int, float], list[Outcome]] = {}
     for outcome in seen:
         runs.setdefault((outcome.batch_size, outcome.lr), []).append(outcome)
     return {
-        place: sum(o.steps for o in own) / len(own) for place, own in runs.items() if all(o.reached for o in own)
+        place: sum(o.steps for o in own) / len(own) for place, own in runs.items() if any(o.reached for o in own)
     }  # fmt: skip

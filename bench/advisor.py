@@ -15,7 +15,7 @@ from paceline.bench.analysis.advice import Advice
 from paceline.bench.analysis.advising import Advisor
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.analysis.noise_along_run import series
-from paceline.bench.analysis.pattern_advisor import PatternAdvisor
+from paceline.bench.analysis.quadratic_advisor import QuadraticAdvisor
 from paceline.bench.harness.advised_trials import AdvisedTrials
 from paceline.bench.harness.as_python import as_python
 from paceline.bench.harness.budget import Budget
@@ -93,7 +93,7 @@ def advise(
     folder, first = _folder(asked, results, resume)
     trials = AdvisedTrials(folder, Budget(asked.seconds, time.monotonic() - began), tell)
     try:
-        return carry_out(AdvisedRun(replace(asked, first=first), trials, advisor or PatternAdvisor()))
+        return carry_out(AdvisedRun(replace(asked, first=first), trials, advisor or QuadraticAdvisor()))
     finally:
         folder.unlock()
 

@@ -9,7 +9,7 @@ from paceline.bench.harness.run import definition, run_trial
 from paceline.bench.harness.run_folder import RunFolder
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.environments import changed_code
-from paceline.bench.records.quantities import validation_score
+from paceline.bench.records.quantities import last_known
 from paceline.bench.records.record import DEFINITION, Record
 
 # Of what a trial is told to do, how far it may go at most: a search may have run it further, or not so far.
@@ -50,6 +50,10 @@ class AdvisedTrials:
     def all(self) -> list[Record]:
         """Return all records that there are."""
         return list(self._held.values())
+
+    def held(self, comparison: str, cell: str, block: int) -> Record | None:
+        """Return the record of that comparison, cell and block; None if there is none."""
+        return self._held.get((comparison, cell, block))
 
     def __contains__(self, place: tuple[str, str, int]) -> bool:
         """Return whether there is a record of that comparison, cell and block."""
@@ -118,6 +122,6 @@ def _outcome(record: Record) -> str:
     steps, seconds = record.curve["step"][-1], record.curve["seconds"][-1]
     if not record.stop_at_target:
         return f"{1000 * seconds / steps:.3g} ms a step"
-    score = validation_score(record)
+    score = last_known(record, "score")
     of = f"in {steps:,} steps and {seconds:.3g} s"
     return f"target reached {of}" if record.status == "reached" else f"{record.status} {of}, score {score:.4g}"

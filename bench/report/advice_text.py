@@ -104,16 +104,19 @@ def _elsewhere(advice: Advice) -> Iterator[str]:
         f"A step of B samples takes {number(1e3 * step.a)} ms + B x {number(1e6 * step.b)} us in this way, which fits "
         f"the {step.n} sizes that were timed within {percent(step.error)}."
     )
-    slow = advice.best_at(100 * step.a, step.b), advice.best_at(step.a / 100, step.b)
-    if all(slow):
-        yield (
-            f"Where a step costs 100 times as much beside its samples, {_place(slow[0])} would take least of all that "
-            f"was run; where it costs a hundredth, {_place(slow[1])}."
-        )
+    dearer, cheaper = advice.best_at(100 * step.a, step.b), advice.best_at(step.a / 100, step.b)
+    if dearer is None or cheaper is None:
+        return
+    if dearer == cheaper:
+        yield f"Of all that was run {_place(dearer)} took least, whether a step costs 100 times as much or a hundredth."
+        return
+    yield (
+        f"Where a step costs 100 times as much beside its samples, {_place(dearer)} would take least of all that was "
+        f"run; where it costs a hundredth, {_place(cheaper)}."
+    )
 
 
-def _place(tried: Tried | None) -> str:
-    assert tried is not None, "it was asked for"
+def _place(tried: Tried) -> str:
     return f"{tried.batch_size:,} samples a step at a rate of {tried.lr:.3g}"
 
 
