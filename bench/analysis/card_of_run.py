@@ -48,7 +48,7 @@ def _card(results: Results, workload: str) -> Card:
     chosen, races = _chosen(results, workload)
     if chosen is None:
         return Card(workload, target, None, (), "no configuration reached the target in every trial")
-    rows = [row for race in races for row in _rows_of(race)]
+    rows = [row for race in races for row in _rows_of(race) if row.alternatives]
     rows += filter(None, (_rate(results, chosen), _memory(results, chosen)))
     use = _use(results, chosen, next((race for race in races if race.comparison == "strategies"), None))
     return Card(workload, target, use, tuple(sorted(rows, key=lambda row: ORDER.index(row.decision))))

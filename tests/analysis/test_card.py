@@ -132,3 +132,9 @@ def test_everything_that_was_tried_is_there_once_and_the_default_is_marked() -> 
 
 def test_a_run_without_a_race_has_no_card() -> None:
     assert cards(results()) == []
+
+
+def test_what_was_tried_alone_is_used_and_decides_nothing() -> None:
+    card = card_of(raced("MiniBatch", seconds=1.0))
+    assert card.use is not None
+    assert card.rows == ()

@@ -50,7 +50,7 @@ def card(results: Results) -> Figure | None:
     found = [one for one in cards(results) if one.rows]
     if not found:
         return None
-    heights = [0.75 + ROW * sum(1 + len(row.alternatives) for row in one.rows) for one in found]
+    heights = [0.9 + ROW * sum(1 + len(row.alternatives) for row in one.rows) for one in found]
     figure = new_figure("What each alternative takes over what is used", sum(heights))
     parts = figure.subfigures(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
     for one, part in zip(found, parts, strict=True):
