@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results, load_results, summary
 from paceline.bench.records.files import newest_run
@@ -71,7 +72,11 @@ def show_trials(results: Results) -> None:
 
 def show_plot(results: Results, name: str) -> None:
     """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
-    figure = PLOTS[name](results)
+    show_figure(PLOTS[name](results), name)
+
+
+def show_figure(figure: Figure | None, name: str) -> None:
+    """Display a figure, or that there is nothing to draw; ``name`` is its name in words with underscores."""
     if figure is None:
         show_text(f"No plot of {name.replace('_', ' ')}: this run holds no trial of it.")
     else:
