@@ -14,6 +14,7 @@ import numpy as np
 from paceline.bench.analysis.anchor import across
 from paceline.bench.analysis.best_of import BestOf, best_of
 from paceline.bench.analysis.card import ORDER, Alternative, Card, Row, Use, layout, pays
+from paceline.bench.analysis.card_of_advice import advice_in, card_of
 from paceline.bench.analysis.cells import Cell, cells_of, in_order, name_of
 from paceline.bench.analysis.configuration import python
 from paceline.bench.analysis.families import together
@@ -37,7 +38,13 @@ PLAIN = "MiniBatch"
 
 @lru_cache(maxsize=4)  # by identity: a run does not change
 def cards(results: Results) -> list[Card]:
-    """Return a card for each workload that trained to its target, and one of what steps alone took, on any."""
+    """Return a card for each workload that trained to its target, and one of what steps alone took, on any.
+
+    Of an advised run it is the advice.
+    """
+    advice = advice_in(results.folder)
+    if advice is not None:
+        return [card_of(advice)]
     compared = [cell for name in RACES for cell in cells_of(results, name)]
     found = [_card(results, workload) for workload in dict.fromkeys(str(cell["workload"]) for cell in compared)]
     alone = precisions(results) + layouts(results)
