@@ -138,3 +138,40 @@ def test_what_was_tried_alone_is_used_and_decides_nothing() -> None:
     card = card_of(raced("MiniBatch", seconds=1.0))
     assert card.use is not None
     assert card.rows == ()
+
+
+def test_what_did_not_run_in_a_race_is_compared_with_its_cells_by_anchors() -> None:
+    """The size that was chosen is not of the sweep: the row is about it, and its rivals' verdicts stand in a family."""
+    sizes = [(16, 4.0, None), (128, 1.05, 1.3)]
+    sweep = [
+        raced(f"B{b}", seconds=s, batch_size=b, vary=v, comparison="critical_batch", lr=0.3, score_along=True)
+        for b, s, v in sizes
+    ]
+    sweep = [[replace(record, trainer="MiniBatch") for record in records] for records in sweep]
+    anchors = [
+        replace(record, trial=f"{comparison}#{record.block}", cell="anchor", comparison=comparison)
+        for comparison in ("strategies", "critical_batch")
+        for record in raced("anchor", seconds=0.2, score_along=True)
+    ]
+    run = replace(results(*STRATEGIES, *sweep), anchors=tuple(anchors))
+    found = row(cards(run)[0], "batch size")
+    assert found.chosen == "B=64"
+    assert pays(found) == {"B=16": "no", "B=128": "undecided"}
+    assert found.alternatives[0].takes.comparison.ratio == pytest.approx(4.0, rel=0.1)
+
+
+def test_the_rate_is_told_of_the_very_optimizer_that_was_chosen() -> None:
+    """SGD with momentum is of the same class, and its rates are other ones."""
+    momentum = swept((64,), (0.01, 0.03, 0.1), spread=0.0)
+    with_it = {"optimizer": {"name": "Sgd", "lr": 0.1, "momentum": 0.9}}
+    momentum = [replace(r, hyperparameters=r.hyperparameters | with_it, comparison="optimizers") for r in momentum]
+    assert all(found.decision != "learning rate" for found in card_of(*STRATEGIES, momentum).rows)
+    plain = [
+        replace(
+            r,
+            hyperparameters=r.hyperparameters
+            | {"optimizer": {"name": "Sgd", "lr": r.hyperparameters["optimizer"]["lr"]}},
+        )
+        for r in swept((64,), (0.01, 0.03, 0.1), spread=0.0)
+    ]
+    assert any(found.decision == "learning rate" for found in card_of(*STRATEGIES, plain).rows)
