@@ -23,6 +23,7 @@ TIE = 0.02  # regrets that differ by less are a tie
 RESAMPLED = 2_000
 
 COLUMNS = ["search", "workload", "held_out", "order", "cost", "regret", "null"]
+DIRECT_COLUMNS = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -218,10 +219,9 @@ def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
         A row a trial: ``workload``, ``dtype``, ``threads``, ``seed``, and the ratios ``steps`` and ``seconds`` of what
         it took to what the table says; NaN where it missed the target.
     """
-    columns = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
     file, rows, by_name = folder / "direct.csv", [], {table.name: table for table in tables}
     if not file.exists():
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=DIRECT_COLUMNS)
     for row in pd.read_csv(file).to_dict("records"):
         table = by_name.get(row["workload"])
         if table is None:
@@ -231,4 +231,4 @@ def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
         reached = row["status"] == "reached"
         ratios = (row["steps"] / predicted, row["seconds"] / (predicted * per_step)) if reached else (np.nan, np.nan)
         rows.append((row["workload"], row["dtype"], row["threads"], row["seed"], *ratios))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=DIRECT_COLUMNS)

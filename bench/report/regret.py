@@ -11,16 +11,33 @@ from paceline.bench.analysis.searches import ADVISOR, VERIFIED
 from paceline.bench.report.plots.regret import regret as plot
 from paceline.bench.report.wording import MISSING, number, percent, two_digits
 
-__all__ = ["NONE", "against", "by_workload", "direct", "headline", "in_short", "plot", "published", "table"]
+__all__ = [
+    "NONE",
+    "against",
+    "by_workload",
+    "direct",
+    "headline",
+    "in_short",
+    "plot",
+    "published",
+    "published_direct",
+    "table",
+]
 
-# What Paceline comes with: the replay that was last published, on the workloads of ``results/regret``.
-FILE = Path(__file__).with_name("regrets.csv.gz")
+# What Paceline comes with: the replay that was last published, on the workloads of ``results/regret``, and how far
+# trials are from the product that it rests on.
+FILE, DIRECT = (Path(__file__).with_name(name) for name in ("regrets.csv.gz", "regrets_direct.csv.gz"))
 NONE = "Not measured: nothing was replayed yet."
 
 
 def published() -> pd.DataFrame:
     """Return the regrets that Paceline comes with, as of ``analysis.regret.regrets``; none where it has none yet."""
     return pd.read_csv(FILE) if FILE.exists() else pd.DataFrame(columns=regret.COLUMNS)
+
+
+def published_direct() -> pd.DataFrame:
+    """Return the trials that Paceline comes with, as of ``analysis.regret.direct``; none where it has none yet."""
+    return pd.read_csv(DIRECT) if DIRECT.exists() else pd.DataFrame(columns=regret.DIRECT_COLUMNS)
 
 
 def table(found: pd.DataFrame, cost: float = SHARE_OF_COST) -> pd.DataFrame:
