@@ -22,6 +22,7 @@ from paceline.bench.analysis.regret import (
     over_workloads,
     regret_of,
     regrets,
+    spread_by_seed,
     summary,
 )
 from paceline.bench.analysis.replay import Replay, replayed
@@ -166,16 +167,19 @@ def test_what_was_lucky_on_the_seeds_of_the_grid_is_not_the_best():
 
 def test_the_null_regret_is_what_seeds_alone_make():
     tables = [planted(noise=0.2, seed=seed, name=str(seed)) for seed in range(40)]
-    nulls = null_regret(regrets(tables, {"library default": SEARCHES["library default"]}))
+    found = regrets(tables, {"library default": SEARCHES["library default"]})
+    nulls = null_regret(found)
     # A mean of ten runs that differ by a fifth is known to .063; a ratio of two to .09, and a winner was lucky as well.
     assert 0.05 < float(np.std(nulls)) < 0.14
     assert 0 < float(nulls.mean()) < 0.10
+    # Twenty runs differ by 0.2, known to a sixth of that; the winner of five was lucky in its mean, not in its spread.
+    assert spread_by_seed(found) == pytest.approx(0.2, abs=0.02)
     stale = regrets([planted(fresh=False)], {"library default": SEARCHES["library default"]})
     assert null_regret(stale).size == 0
 
 
 def states(*rows):
-    return pd.DataFrame([(*row, 0.0) for row in rows], columns=COLUMNS)
+    return pd.DataFrame([(*row, 0.0, 0.1) for row in rows], columns=COLUMNS)
 
 
 FOUND = states(
