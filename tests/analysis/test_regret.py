@@ -247,6 +247,13 @@ def test_only_ways_that_are_not_clearly_slower_at_an_end_are_timed_between():
     assert replace(TABLE, seconds_per_step=one_end).kept == [("bfloat16", 2), ("float32", 1), ("float32", 2)]
 
 
+def test_a_way_that_could_not_be_timed_somewhere_is_none():
+    timed = {where: seconds for where, seconds in TABLE.seconds_per_step.items() if where != (16, "float32", 1)}
+    table = replace(TABLE, seconds_per_step=timed)
+    assert ("float32", 1) not in table.ways
+    assert table.fastest == TABLE.fastest  # on two threads a step takes as long
+
+
 def test_what_was_verified_is_less_wrong_and_costs_more():
     """Fifteen tables whose runs differ by a third: ten fresh seeds know the better of the best two."""
     before, after = [], []
