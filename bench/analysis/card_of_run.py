@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ AXES = {"Amp": "precision", "Ddp": "workers", "Compiled": "compiling"}
 PLAIN = "MiniBatch"
 
 
-@lru_cache(maxsize=4)  # by identity: a run does not change
+@lru_cache(maxsize=32)  # by identity: a run does not change
 def cards(results: Results) -> list[Card]:
     """Return a card for each workload that trained to its target, and one of what steps alone took, on any."""
     compared = [cell for name in RACES for cell in cells_of(results, name)]
@@ -48,6 +49,7 @@ def _card(results: Results, workload: str) -> Card:
     chosen, races = _chosen(results, workload)
     if chosen is None:
         return Card(workload, target, None, (), "no configuration reached the target in every trial")
+    races = [_over(results, chosen, race) for race in races]
     rows = [row for race in races for row in _rows_of(race) if row.alternatives]
     rows += filter(None, (_rate(results, chosen), _memory(results, chosen)))
     use = _use(results, chosen, next((race for race in races if race.comparison == "strategies"), None))
@@ -101,6 +103,30 @@ def _chosen(results: Results, workload: str) -> tuple[Cell | None, list[_Race]]:
             ran = any(settings_of(results, cell) == kept for cell, _ in race.others)
             chosen = best if ran or across(results, best, chosen, METRIC).verdict == "faster" else chosen
     return chosen, races
+
+
+def _over(results: Results, chosen: Cell, race: _Race) -> _Race:
+    """Return a race in which what was chosen did not run with all that did over it, in units of their blocks' anchors.
+
+    Without anchors it stays as it is: over its own best. So does what missed the target.
+    """
+    ran = [race.best.cell, *(cell for cell, _ in race.others)]
+    if any(settings_of(results, cell) == settings_of(results, chosen) for cell in ran):
+        return race
+    worse = {cell["cell"] for cell, one in race.others if one.pays == "no"}
+    others = []
+    for cell in ran:
+        found = across(results, cell, chosen, METRIC)
+        if cell["n_reached"] < cell["n"]:
+            others += [(cell, one) for other, one in race.others if other is cell]
+        elif math.isnan(found.low):
+            return race
+        else:
+            resolved = found.verdict in ("slower", "equivalent") and (cell["cell"] in worse or cell is race.best.cell)
+            name, value = name_of(cell), _value(cell, METRIC)
+            verdict = pays(found.verdict) if resolved else "undecided"
+            others.append((cell, Alternative(name, Pair(found), verdict, value, cell=cell["cell"])))
+    return replace(race, best=replace(race.best, cell=chosen), others=tuple(others))
 
 
 def _record(results: Results, cell: Cell) -> Record:
@@ -203,32 +229,40 @@ def _memory(results: Results, chosen: Cell) -> Row | None:
 def _rate(results: Results, chosen: Cell) -> Row | None:
     """Return the rates that were tried for what was chosen, in samples to the target, which depend on no clock."""
     record = _record(results, chosen)
-    optimizer = record.hyperparameters.get("optimizer", {}).get("name")
     for comparison in ("critical_batch", "optimizers", "tuning"):
         for found in searches(results, comparison, "samples_to_target"):
             place = found.trials["workload"], found.trials["trainer"], found.trials["batch_size"]
-            one = json.loads(found.trials["hyperparameters"].iloc[0]).get("optimizer", {}).get("name")
-            what = (*(column.iloc[0] for column in place), one)
-            if what == (record.workload, record.trainer, chosen["batch_size"], optimizer):
-                return _row_of(found, comparison)
+            what = (
+                *(column.iloc[0] for column in place),
+                _but_rate(json.loads(found.trials["hyperparameters"].iloc[0])),
+            )
+            if what == (record.workload, record.trainer, chosen["batch_size"], _but_rate(record.hyperparameters)):
+                return _row_of(found, comparison, float(chosen["lr"]))
     return None
 
 
-def _row_of(found: Searched, comparison: str) -> Row | None:
-    best, kept = found.best, set(unresolved(found).tolist())
-    if found.failed[best].all():
+def _but_rate(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Return all that an optimizer was given but its rate: momentum is another optimizer."""
+    return {name: value for name, value in hyperparameters.get("optimizer", {}).items() if name != "lr"}
+
+
+def _row_of(found: Searched, comparison: str, rate: float) -> Row | None:
+    """Return what other rates take over ``rate`` where it was searched, else over the best that was."""
+    tried = np.flatnonzero(np.isclose(found.rates, rate, rtol=0.02))  # rates are rounded to three digits
+    base, kept = int(tried[0]) if len(tried) else found.best, set(unresolved(found).tolist())
+    if found.failed[base].all():
         return None
     logs, n = np.log(found.chosen_by), len(found.seeds)
     others = []
-    for i in sorted(range(len(found.rates)), key=lambda i: (abs(i - best), i))[1:5]:
-        gaps = logs[i] - logs[best]
+    for i in sorted(range(len(found.rates)), key=lambda i: (abs(i - base), i))[1:5]:
+        gaps = logs[i] - logs[base]
         low, high = (float(end) for end in np.exp(student(gaps))) if n >= 3 else (math.nan, math.nan)
         ratio = math.inf if found.failed[i].all() else float(np.exp(gaps.mean()))
         note = f"{found.failed[i].sum()} of {n} trials missed the target" if found.failed[i].any() else ""
-        verdict: Verdict = "undecided" if found.rates[i] in kept else "slower"
+        verdict: Verdict = "slower" if found.rates[i] not in kept and ratio > 1 else "undecided"
         one = Comparison(ratio, low, high, verdict, n)
         others.append((i, Alternative(f"rate {found.rates[i]:g}", Pair(one), pays(verdict), note=note)))
     if not others:
         return None
     alternatives = tuple(one for _, one in sorted(others, key=lambda other: other[0]))
-    return Row("learning rate", f"rate {found.rates[best]:g}", "samples_to_target", alternatives, comparison)
+    return Row("learning rate", f"rate {found.rates[base]:g}", "samples_to_target", alternatives, comparison)

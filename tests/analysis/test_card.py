@@ -8,7 +8,7 @@ from paceline.bench.analysis.card import Card, Row
 from paceline.bench.analysis.card_of_run import cards
 from paceline.bench.analysis.tried import everything_tried
 from paceline.bench.records.record import Record
-from tests.synthetic import precisions, raced, ranks, results, swept
+from tests.synthetic import DRIFT, precisions, raced, ranks, results, searched, swept
 
 
 def card_of(*records: list[Record]) -> Card:
@@ -138,3 +138,35 @@ def test_what_was_tried_alone_is_used_and_decides_nothing() -> None:
     card = card_of(raced("MiniBatch", seconds=1.0))
     assert card.use is not None
     assert card.rows == ()
+
+
+def test_what_did_not_run_beside_the_chosen_is_compared_with_it_in_units_of_anchors() -> None:
+    """16 and 256 raced while the machine was twice as slow: 256 takes 1.5 times what is used, 16 four times."""
+    took = {"digits-MiniBatch-B16": 8.0, "digits-MiniBatch-B256": 3.0}
+    sizes = []
+    for record in (record for record in of_sweep() if record.cell in took):
+        factor = took[record.cell] * DRIFT[record.block] / record.curve["seconds"][-1]
+        seconds = [second * factor for second in record.curve["seconds"]]
+        sizes.append(replace(record, curve=record.curve | {"seconds": seconds}))
+    anchors = [
+        replace(record, cell="anchor")
+        for comparison, seconds in (("strategies", 1.0), ("critical_batch", 2.0))
+        for record in raced("anchor", seconds=seconds, comparison=comparison)
+    ]
+    [card] = cards(replace(results(*STRATEGIES, sizes), anchors=tuple(anchors)))
+    found = row(card, "batch size")
+    assert (found.chosen, pays(found)) == ("B=64", {"B=16": "no", "B=256": "no"})
+    assert [one.takes.comparison.ratio for one in found.alternatives] == pytest.approx([4.0, 1.5], rel=0.1)
+
+
+def test_the_rates_of_another_momentum_are_not_those_of_what_was_chosen() -> None:
+    own, other = {0.1: 0.95, 0.3: 0.99, 1.0: 0.97}, {0.01: 0.95, 0.03: 0.99, 0.1: 0.97}
+    momentum = [
+        replace(
+            r, hyperparameters=r.hyperparameters | {"optimizer": r.hyperparameters["optimizer"] | {"momentum": 0.9}}
+        )
+        for r in searched("Momentum", other, comparison="optimizers")
+    ]
+    found = row(card_of(*STRATEGIES, momentum, searched("Sgd", own, comparison="optimizers")), "learning rate")
+    assert found.chosen == "rate 0.3"
+    assert list(pays(found)) == ["rate 0.1", "rate 1"]

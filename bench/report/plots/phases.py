@@ -54,9 +54,7 @@ def phases(results: Results) -> Figure | None:
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
     bars = Counter(one.cell["workload"] for one in found)
     heights = {workload: 1.1 + 0.36 * count for workload, count in bars.items()}
-    figure, rows = panels(
-        "Where does a step's time go, and what does it take when it is profiled?", results, trials, 1, heights
-    )
+    figure, rows = panels(_finding(found), results, trials, 1, heights)
     drawn = [phase for phase in PHASES if any(one.share(phase) > 0 for one in found)]
     for index, (workload, _, (axes,)) in enumerate(rows):
         own = [one for one in found if one.cell["workload"] == workload]
@@ -67,6 +65,19 @@ def phases(results: Results) -> Figure | None:
                 handlelength=1.0, columnspacing=1.2,
             )  # fmt: skip
     return figure
+
+
+def _finding(found: list[Breakdown]) -> str:
+    """Return what takes most of a step, where that is resolved and the same everywhere, or of whom it is what."""
+    most: dict[str, list[str]] = {}
+    for one in found:
+        most.setdefault(one.largest, []).append(_name(one, found))
+    if "" in most or len({one.cell["workload"] for one in found}) > 1:
+        return "Where does a step's time go, and what does it take when it is profiled?"
+    if len(most) == 1:
+        return f"Most of a step goes to {NAMES[next(iter(most))]}, in every strategy"
+    said = [f"{NAMES[phase]} ({', '.join(names)})" for phase, names in most.items()]
+    return short(f"Most of a step goes to {', '.join(said)}", 86)
 
 
 def _bars(axes: Axes, found: list[Breakdown], drawn: list[str]) -> None:

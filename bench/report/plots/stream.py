@@ -31,12 +31,21 @@ def stream(results: Results) -> Figure | None:
         return None
     trials = results.trials[results.trials["comparison"] == "stream"]
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
-    figure, rows = panels("Who follows a stream that drifts, and who falls behind?", results, trials, 2, 3.2)
+    figure, rows = panels(_finding(found), results, trials, 2, 3.2)
     for workload, _, (left, right) in rows:
         own = [one for one in found if one.cell["workload"] == workload]
         _scores(left, [one for one in own if one.kind == "asked"], results)
         _backlogs(right, [one for one in own if one.kind == "flooded"], results)
     return figure
+
+
+def _finding(found: list[Followed]) -> str:
+    """Return who predicts how much right on a lone stream, the most first, by the means; else the question."""
+    asked = sorted((one for one in found if one.kind == "asked"), key=lambda one: -one.score.median)
+    if len({one.cell["workload"] for one in found}) > 1 or not asked:
+        return "Who follows a stream that drifts, and who falls behind?"
+    shares = [f"{short(one.cell['trainer'])} {100 * one.score.median:.1f} %" for one in asked]
+    return short(f"Predicted right before learning from it: {', '.join(shares)}", 86)
 
 
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:

@@ -1,5 +1,7 @@
 """Scores and backlogs are drawn as planted, beside what had to be beaten."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -23,3 +25,8 @@ def test_each_strategy_is_a_line_at_its_share_and_the_baselines_are_below():
 
 def test_without_a_stream_there_is_no_plot():
     assert PLOTS["stream"](results_of()) is None
+
+
+def test_the_title_says_what_was_found():
+    title = PLOTS["stream"](results_of(*streamed("Online", 0.9), *streamed("Retrain", 0.6))).get_suptitle()
+    assert re.fullmatch(r"Predicted right before learning from it: Online (89|90)\.\d %, Retrain (59|60)\.\d %", title)
