@@ -134,7 +134,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     for workload in asked.workloads:
         for name, own in asked.trainers:
             trainer = _at(own, name, arguments.batch_size)
-            known_as = learning_rates.identity(trainer, TRAINERS)
+            known_as = asked.known_as(trainer)
             done: list[learning_rates.TuningTrial] = []
 
             def tell(

@@ -48,15 +48,21 @@ def _chosen(
 ) -> tuple[Candidate | None, Standing, str]:
     if not candidates:
         return None, "not known", _why_none(run)
+    barred = run.barred(candidates)
+    left = [one for one in candidates if one.name not in barred]
+    if not left:
+        return None, "not known", "on fresh seeds, all that the search had found took more memory than they may"
     if found.blocks == 0:
-        barred = run.barred(candidates)
-        left = [one for one in candidates if one.name not in barred]
         return left[0], "not verified", "one search, and no time to verify what it found on other seeds"
+    seeds = f"{found.blocks} fresh seed{'s' if found.blocks > 1 else ''}"
     if not found.winner:
-        why = "over the limit" if run.barred(candidates) else "without the target"
-        return None, "not known", f"on {found.blocks} fresh seeds, what the search had found ended {why}"
+        if found.blocks < FEWEST:
+            return left[0], "not verified", f"the search reached it, {seeds} did not: too few to judge by"
+        return None, "not known", f"on {seeds}, what the search had found ended without the target"
     winner = next(one for one in candidates if one.name == found.winner)
-    seeds = f"{found.blocks} fresh seeds each" if found.blocks > 1 else "1 fresh seed each"
+    if not found.others:
+        alone = "nothing else that was run reached the target, so that it was compared with nothing"
+        return winner, "not verified", f"{seeds}; {alone}"
     if found.blocks < FEWEST:
         return winner, "not verified", f"{seeds}, too few for an interval"
     if found.decided:
@@ -95,9 +101,11 @@ def _advice(run: AdvisedRun, candidates: Sequence[Candidate], found: Verified, c
         rates=(min(*good, chosen.lr), max(*good, chosen.lr)) if len(good) > 1 else None,
         python=as_python(chosen.trainer),
         command=_command(run, chosen),
-        prediction=_prediction(run.records_of(chosen)[: found.blocks] or _of_search(run, chosen)),
+        prediction=_prediction(run.records_of(chosen)[: found.blocks] if found.winner else _of_search(run, chosen)),
         rivals=tuple(_rival(run, one, found, one.name not in barred) for one in others),
         step=line_of(run.timings.times, chosen.way.label),
+        steps_timed=_steps_timed(run, chosen.way.label),
+        cell=chosen.name if found.winner else f"B{chosen.batch_size}-lr{chosen.lr:g}",
     )
 
 
@@ -116,6 +124,7 @@ def _nothing(run: AdvisedRun, reason: str) -> Advice:
         prediction=None,
         rivals=(),
         step=None,
+        steps_timed=(),
         tried=_tried(run),
         not_tried=_not_tried(run),
         constraints=_constraints(run),
@@ -148,7 +157,7 @@ def configuration(run: AdvisedRun, one: Candidate) -> Configuration:
 
 def _rival(run: AdvisedRun, one: Candidate, found: Verified, fits: bool) -> Rival:
     pair = found.others[one.name]
-    loss = expected_loss(pair)
+    loss, more = expected_loss(pair), pair.verdict == "undecided" and one.name in found.running
     return Rival(
         name="the default" if alike(one.trial, run.asked.default) else "the next best",
         configuration=configuration(run, one),
@@ -156,9 +165,10 @@ def _rival(run: AdvisedRun, one: Candidate, found: Verified, fits: bool) -> Riva
         ratio=_ratio(pair),
         verdict=pair.verdict,
         expected_loss=loss if math.isfinite(loss) else None,
-        more_minutes=_more_minutes(run, pair, len(found.others)) if pair.verdict == "undecided" else None,
+        more_minutes=_more_minutes(run, pair, found) if more else None,
         reached=found.reached[one.name],
         fits=fits,
+        cell=one.name,
     )
 
 
@@ -169,10 +179,15 @@ def _ratio(pair: Comparison) -> Quantity:
     return Quantity(float(pair.ratio), low, high, pair.n)
 
 
-def _more_minutes(run: AdvisedRun, pair: Comparison, family: int) -> float | None:
-    blocks = blocks_wanted(pair, ERROR / family)
-    seconds = sum(map(run.expected_seconds, run.candidates()))
+def _more_minutes(run: AdvisedRun, pair: Comparison, found: Verified) -> float | None:
+    blocks = blocks_wanted(pair, ERROR / math.comb(len(found.others) + 1, 2))
+    seconds = sum(run.expected_seconds(one) for one in run.candidates() if one.name in found.running)
     return max(1.0, blocks * seconds / 60) if math.isfinite(blocks) else None
+
+
+def _steps_timed(run: AdvisedRun, label: str) -> tuple[tuple[int, float], ...]:
+    times = run.timings.times
+    return tuple(sorted((size, one.seconds) for (of, size), one in times.items() if of == label and one.seconds > 0))
 
 
 def _prediction(records: Sequence[Record]) -> Prediction:

@@ -55,7 +55,16 @@ def run(arguments: argparse.Namespace) -> None:
         print("\ninterrupted; what was found so far:\n")
         print(_so_far(arguments.results))
         sys.exit(130)
-    print(f"\n{advice_text(advice)}")
+    picture = _picture(Path(advice.folder))
+    print(f"\n{advice_text(advice)}" + (f"\n{'picture':11} {picture}" if picture else ""))
+
+
+def _picture(folder: Path) -> Path | None:
+    """Draw everything that was tried into the run's folder; return the file, None where there is nothing to draw."""
+    from paceline.bench.analysis.frames import load_results
+    from paceline.bench.report.all_plots import save_plot
+
+    return save_plot(load_results(folder), "tried", folder / "plots")
 
 
 def bytes_of(text: str) -> float:

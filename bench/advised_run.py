@@ -26,8 +26,8 @@ from paceline.trainers import Trainer
 
 SEARCH, VERIFY = "advise-search", "advise-verify"
 
-# By which share of the run's time the search is to end.
-SEARCHED_BY = 0.6
+# By which share of the run's time the search is to end; later while there is nothing to compare what it found with.
+SEARCHED_BY, SEARCHED_ALONE_BY = 0.6, 0.8
 
 # Of the time left to the search, what part a run may take before any has reached the target.
 FIRST_RUNS = 8
@@ -40,6 +40,9 @@ GIVEN_UP = 5.0
 
 # Whether they are decided is looked at after so many times the blocks of the last look: ever more would change less.
 LOOKS = 1.1
+
+# Seeds of a candidate that is alone: more would decide nothing.
+SEEDS_ALONE = 10
 
 DEFAULT = "default"
 
@@ -116,24 +119,29 @@ class AdvisedRun:
 
     def search(self) -> None:
         """Run what the advisor asks for, until it has seen enough or the search's time is over."""
-        space, ends = self.space(), self.trials.ends(SEARCHED_BY)
-        while self.trials.budget.spent() + self.trials.budget.pace.launch() < ends:
+        space, launch = self.space(), self.trials.budget.pace.launch
+        while (now := self.trials.budget.spent()) + launch() < (ends := self._search_ends()):
             ask = self.advisor.next(space, self.seen(space))
             if ask is None:
                 break
-            now = self.trials.budget.spent()
             # Until one has reached the target none may take all: at a rate without hope it would never end.
-            upto = ends if any(outcome.reached for outcome in self.seen(space)) else now + (ends - now) / FIRST_RUNS
-            if not self._search(ask, upto):
+            first = now + launch() + (ends - now) / FIRST_RUNS
+            if not self._search(ask, ends if self._reached() else min(first, ends)):
                 break  # no limit allows for more of what it asks for
-        if not any(outcome.reached for outcome in self.seen(space)):
-            self._insist()
+        if not self._reached():
+            self._insist(space)
 
-    def _insist(self) -> None:
+    def _search_ends(self) -> float:
+        return self.trials.ends(SEARCHED_ALONE_BY if len(self.candidates()) == 1 else SEARCHED_BY)
+
+    def _reached(self) -> list[Record]:
+        return [record for record in self.trials.of(SEARCH) if record.status == "reached"]
+
+    def _insist(self, space: Space) -> None:
         """Have the run that came nearest to the target, where none reached it, take what is left of the time."""
         nearest = self.nearest()
-        if nearest is not None and self.trials.budget.left() > self.trials.budget.pace.launch():
-            outcome = _outcome(nearest)
+        outcome = self.advisor.next(space, []) if nearest is None else _outcome(nearest)
+        if outcome is not None and self.trials.budget.left() > self.trials.budget.pace.launch():
             self._search(Ask(outcome.batch_size, outcome.lr, seed=outcome.seed), self.trials.budget.total)
 
     def nearest(self) -> Record | None:
@@ -199,24 +207,30 @@ class AdvisedRun:
         for candidate in self.candidates():
             if math.isfinite(candidate.steps):
                 self.timings.compile_if_it_pays(candidate.batch_size, candidate.steps, candidate.way)
-        candidates, block, look = self.candidates(), 0, FEWEST
-        while candidates and self._has_time_for(candidates, block):
+        candidates = running = self.candidates()
+        block, look, most = 0, FEWEST, SEEDS_ALONE if len(candidates) == 1 else math.inf
+        while running and block < most and self._has_time_for(running, block):
             if block >= look:
-                if self.verified(candidates).decided:
+                found = self.verified(candidates)
+                if found.decided:
                     return
-                look = math.ceil(LOOKS * (block + 1))
-            named = {candidate.name: candidate for candidate in candidates}
+                running, look = [one for one in candidates if one.name in found.running], math.ceil(LOOKS * (block + 1))
+            named = {candidate.name: candidate for candidate in running}
             for _, position, name in schedule(VERIFY, named, [block]):
                 trial = self._verify_trial(named[name], block)
                 self.trials.run(trial, VERIFY, name, block, self.trials.budget.total, position)
             block += 1
 
     def _verify_trial(self, candidate: Candidate, block: int) -> Trial:
-        space = self.space()
-        least = min(seconds_of(space, outcome) for outcome in self.seen(space) if outcome.reached)
-        limit = self.asked.deadline or max(1.0, GIVEN_UP * least)
+        limit = self.asked.deadline or max(1.0, GIVEN_UP * self._least_seconds())
         steps = self.asked.most_steps(candidate.batch_size)
         return replace(candidate.trial, seed=VERIFY_SEED + block, seconds=limit, steps=steps)
+
+    def _least_seconds(self) -> float:
+        """Return the seconds of the fastest run to the target: by what was timed, or as it was if that took longer."""
+        space = self.space()
+        timed = min(seconds_of(space, outcome) for outcome in self.seen(space) if outcome.reached)
+        return max(timed, min(quantities.crossing(record).seconds for record in self._reached()))
 
     def _has_time_for(self, candidates: list[Candidate], block: int) -> bool:
         ahead = [one for one in candidates if (VERIFY, one.name, block) not in self.trials]
@@ -227,9 +241,7 @@ class AdvisedRun:
         pace = self.trials.budget.pace
         if self.records_of(candidate):
             return pace.known(VERIFY, candidate.name)
-        space = self.space()
-        training = min(seconds_of(space, outcome) for outcome in self.seen(space) if outcome.reached)
-        return pace.launch() + training
+        return pace.launch() + self._least_seconds()
 
     def verified(self, candidates: Sequence[Candidate]) -> Verified:
         """Return what the blocks so far say."""

@@ -118,7 +118,9 @@ class StepTimings:
             self._cells[name] = label, size
             now = self.trials.budget.spent()
             late = now + self.trials.budget.pace.launch() > ends
-            if late and self.times and (TIMING, name, turn) not in self.trials:
+            # Where none could be timed yet, as while others use all of the cores, it goes on.
+            enough = any(one.seconds > 0 for one in self.times.values()) or self.trials.budget.left() < 0
+            if late and enough and (TIMING, name, turn) not in self.trials:
                 continue
             # A rate for large batches makes small ones diverge, and no rate at all changes what a step takes.
             trial = replace(

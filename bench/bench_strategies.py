@@ -10,7 +10,7 @@ from typing import Any
 
 from paceline.bench.analysis.round_seconds import seconds_to_target
 from paceline.bench.harness.data_files import DATA_FILES
-from paceline.bench.harness.plan import STRATEGIES, TRAINERS, LeftOut, Plan
+from paceline.bench.harness.plan import STRATEGIES, LeftOut, Plan
 from paceline.bench.harness.trial import Trial
 from paceline.bench.records.record import Record
 from paceline.bench.workloads.workload import Workload
@@ -61,7 +61,7 @@ def _why_not(plan: Plan, workload: Workload) -> str:
 
 def _at_its_best(plan: Plan, trainer: Trainer, workload: Workload) -> Trainer:
     """Return ``trainer`` at the rate that was searched for it; ours with the optimizer that the workload needs."""
-    if workload.name in OPTIMIZERS and trainer in TRAINERS.values():
+    if workload.name in OPTIMIZERS and plan.is_built_in(trainer):
         ours: Any = trainer
         return replace(ours, optimizer=OPTIMIZERS[workload.name])  # type: ignore[no-any-return]
     return plan.tuned(trainer, workload)

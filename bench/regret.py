@@ -23,6 +23,8 @@ target, once and for all, and advisors are replayed on what came out.
   python -m paceline.bench.regret replay
                     replay the advisor, and what people do instead, on what was made; say how
                     wrong each was (some minutes)
+  python -m paceline.bench.regret replay --publish
+                    and have it said by the report, and by paceline advise
 """
 
 
@@ -47,6 +49,7 @@ def _command() -> None:
     parser.add_argument("--only", choices=["development", "held-out"], help="the first 14 or the last ten")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="runs at once (default: %(default)s)")
     parser.add_argument("--again", action="store_true", help="the best cells of complete grids, on fresh seeds")
+    parser.add_argument("--publish", action="store_true", help="what was replayed is what the report shows")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with the four .gz files of Fashion-MNIST")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/regret"), help="default: %(default)s")
     arguments = parser.parse_args()
@@ -60,7 +63,7 @@ def _command() -> None:
         print(line, flush=True)
 
     if arguments.command == "replay":
-        _replay(arguments.output, {grid.name for grid in grids})
+        _replay(arguments.output, {grid.name for grid in grids}, arguments.publish)
         return
     if arguments.command in ("time", "check"):
         from paceline.bench.harness.grid_times import run_directly, time_steps
@@ -74,26 +77,26 @@ def _command() -> None:
         print(f"left out: {name}: {why}", file=sys.stderr)
 
 
-def _replay(folder: Path, names: set[str]) -> None:
+def _replay(folder: Path, names: set[str], publish: bool) -> None:
     """Replay all searches, print what came of them, and keep it beside the table."""
     from paceline.bench.analysis.grid_tables import load_tables
-    from paceline.bench.analysis.regret import direct, null_regret, regrets
+    from paceline.bench.analysis.regret import direct, regrets
     from paceline.bench.report import regret as shown
-    from paceline.bench.report.plots import regret as plots
     from paceline.bench.report.plots.style import DPI
 
     tables = [table for table in load_tables(folder) if table.name in names]
     if not tables:
         raise ValueError(f"{folder} holds no grid that is complete and timed: run make, and time")
-    found = regrets(tables)
-    found.round(5).to_csv(folder / "regrets.csv.gz", index=False, compression={"method": "gzip", "mtime": 1})
-    print(shown.headline(found, null_regret(tables)), "", sep="\n")
-    for frame in (shown.table(found), shown.against(found)):
+    found = regrets(tables).round(4)
+    for file in [folder / shown.FILE.name, *([shown.FILE] if publish else [])]:
+        found.to_csv(file, index=False, compression={"method": "gzip", "mtime": 1})
+    print(shown.headline(found), "", sep="\n")
+    for frame in (shown.table(found), shown.by_workload(found), shown.against(found)):
         print(frame.to_string(index=False), "", sep="\n")
     held_to = direct(tables, folder)
     if not held_to.empty:
         print(shown.direct(held_to).to_string(index=False), "", sep="\n")
-    figure = plots.regret(found)
+    figure = shown.plot(found)
     if figure is not None:
         figure.savefig(folder / "regret.png", dpi=DPI)
 

@@ -143,6 +143,8 @@ def print_report(results: Path, drawn: bool = False) -> None:
         results: a run's folder, or a folder of runs.
         drawn: whether this very process has written summary and plots already.
     """
+    from paceline.bench.analysis.card_of_advice import advice_in
+    from paceline.bench.report.advice_text import advice_text
     from paceline.bench.report.card import text
     from paceline.bench.report.decision import decision_text
     from paceline.bench.report.page import open_run, render, write_summary_and_plots
@@ -152,8 +154,13 @@ def print_report(results: Path, drawn: bool = False) -> None:
         write_summary_and_plots(run.folder)
     page = ""
     try:
-        page = str(render(run.folder))
+        path = render(run.folder)
+        page = str(path) + (f"  ({path.stat().st_size / 1e6:.1f} MB, opens offline)" if path.exists() else "")
     finally:  # the decision needs none of what the page may lack
-        print(decision_text(run))
-        print(f"\n{text(run)}")  # last: what stands on the screen when a run ends is the answer
+        advice = advice_in(run.folder)
+        if advice is not None:
+            print(advice_text(advice))
+        else:
+            print(decision_text(run))
+            print(f"\n{text(run)}")  # last: what stands on the screen when a run ends is the answer
         print(f"\nplots   {run.folder / 'plots'}" + (f"\nreport  {page}" if page else ""))

@@ -1,23 +1,29 @@
 """`advise` on a simulated machine, whose best configuration is known; and once on a real one."""
 
+import html
 import math
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from paceline.bench import advise
 from paceline.bench.__main__ import main
-from paceline.bench.advised_run import VERIFY, AdvisedRun
+from paceline.bench.advised_run import SEEDS_ALONE, VERIFY, AdvisedRun
 from paceline.bench.advised_timings import TIMING, Asked
 from paceline.bench.advisor import carry_out, start
 from paceline.bench.analysis.advice import Advice
+from paceline.bench.analysis.advising import Ask
+from paceline.bench.analysis.card_of_run import cards
 from paceline.bench.analysis.frames import load_results
 from paceline.bench.analysis.quadratic_advisor import QuadraticAdvisor
+from paceline.bench.analysis.step_times import Line
+from paceline.bench.analysis.tried import everything_tried
 from paceline.bench.harness.advised_trials import AdvisedTrials
 from paceline.bench.harness.budget import Budget
 from paceline.bench.harness.run_folder import RunFolder
 from paceline.bench.harness.trial import Trial
+from paceline.bench.report import card_page
 from paceline.bench.report.advice_text import LINES, WIDTH, advice_text
 from paceline.trainers import Accumulate, MiniBatch, Online, Sgd
 from tests.simulated_machine import MB, SIMULATED, Machine, N, mini_batch
@@ -30,12 +36,12 @@ def asked(minutes=5.0, **limits):
     return replace(usual, **limits)
 
 
-def a_run(folder, machine, minutes=5.0, **limits):
+def a_run(folder, machine, minutes=5.0, advisor=None, **limits):
     folder.mkdir(exist_ok=True)
     if not (folder / "environment.json").exists():
         (folder / "environment.json").write_text("{}")
     trials = AdvisedTrials(RunFolder(folder), Budget(60 * minutes, clock=machine.clock), lambda line: None, machine.run)
-    return AdvisedRun(asked(minutes, **limits), trials, QuadraticAdvisor())
+    return AdvisedRun(asked(minutes, **limits), trials, advisor or QuadraticAdvisor())
 
 
 def exhaustive(machine, trials):
@@ -191,6 +197,54 @@ class TestHowSureItIs:
         carry_out(a_run(tmp_path / "run", machine, minutes=minutes))
         assert machine.now <= 60 * minutes + 2
 
+    def test_what_is_slower_leaves_the_seeds_to_those_that_are_not_told_apart(self, tmp_path):
+        machine = Machine(width=2.0, noise=0.15)
+        run = a_run(tmp_path / "run", machine, minutes=4)
+        advice = carry_out(run)
+        seeds = {one.name: len(run.records_of(one)) for one in run.candidates()}
+        (default,) = [rival for rival in advice.rivals if rival.name == "the default"]
+        assert (default.verdict, default.ratio.n) == ("slower", seeds["default"])
+        assert seeds["default"] < min(n for name, n in seeds.items() if name != "default")
+        true = exhaustive(machine, [DEFAULT]) / seconds_of(machine, advice)
+        assert default.ratio.low <= true <= default.ratio.high
+
+
+@dataclass(frozen=True)
+class OfOnePlace(QuadraticAdvisor):
+    """Asks for the default until so many seconds are over, and for another batch size and rate then."""
+
+    machine: Machine | None = None
+    until: float = math.inf
+
+    def next(self, space, seen):
+        place = (64, 0.1) if self.machine.now < self.until else (128, 0.141)
+        return Ask(*place, seed=sum((one.batch_size, one.lr) == place for one in seen))
+
+
+class TestAlone:
+    def test_is_not_verified_and_says_so(self, tmp_path):
+        machine = Machine(best_rate=0.1, least=300, noise=0.1)
+        advice = carry_out(a_run(tmp_path / "run", machine, minutes=2, advisor=OfOnePlace(machine=machine)))
+        assert advice.rivals == ()
+        assert advice.standing == "not verified"
+        assert "compared with nothing" in " ".join(advice_text(advice).split())
+        assert advice.trials["verify"] == SEEDS_ALONE
+
+    def test_has_the_search_go_on(self, tmp_path):
+        machine = Machine(best_rate=0.1, least=300, noise=0.1)
+        advisor = OfOnePlace(machine=machine, until=0.62 * 60)  # the search of two ends at 60 %
+        advice = carry_out(a_run(tmp_path / "run", machine, minutes=1, advisor=advisor))
+        assert {tried.batch_size for tried in advice.tried} == {64, 128}
+        assert len(advice.rivals) == 1
+        assert machine.now <= 62
+
+    def test_what_the_search_reached_is_named_where_a_first_seed_missed(self, tmp_path):
+        """The longest run leaves time for one seed, which takes 7 times as long as the search's and is given up."""
+        machine = Machine(best_rate=0.1, least=1500, noise=1.0)
+        advice = carry_out(a_run(tmp_path / "run", machine, minutes=1.5))
+        assert advice.configuration is not None
+        assert advice.standing == "not verified"
+
 
 class TestNothingIsLost:
     @pytest.mark.parametrize("after", [3, 45, 70])
@@ -266,6 +320,44 @@ class TestWhatIsHandedOver:
         assert len(lines) <= LINES
         commands = ("measure it", "go on", "kept in")
         assert all(len(line) <= WIDTH for line in lines if not line.startswith(commands))
+
+    def test_a_line_that_does_not_fit_is_not_printed_but_what_was_timed(self, advice):
+        def said(error):
+            return " ".join(advice_text(replace(advice, step=Line(1e-3, 2e-5, error, 3))).split())
+
+        assert "A step of B samples takes 1.00 ms + B x 20.0 us" in said(0.2)
+        assert "What a step takes does not follow a + b B: timed were" in said(0.3)
+        assert "A step of B samples" not in said(0.3)
+        size, seconds = advice.steps_timed[0]
+        assert seconds == pytest.approx(1e-3 + 2e-5 * size, rel=0.5)
+        assert f"timed were {1e3 * seconds:.2f} ms of {size}, " in said(0.3)
+
+    def test_what_a_tie_costs_is_not_known_of_few_seeds(self, advice):
+        tie = replace(advice.rivals[0], verdict="undecided", expected_loss=None)
+        said = " ".join(advice_text(replace(advice, rivals=(tie,))).split())
+        assert "what it costs to take it is not known yet" in said
+        said = " ".join(advice_text(replace(advice, rivals=(replace(tie, expected_loss=0.031),))).split())
+        assert "to take it costs 3.1 % on average" in said
+
+    def test_the_report_begins_with_it(self, advice, folder):
+        results = load_results(folder)
+        (card,) = cards(results)
+        assert card.use.python == advice.python
+        assert card.use.seconds.median == advice.prediction.seconds.value
+        page = card_page.fragment(results)
+        assert html.escape(advice.python) in page
+        assert page.count("<img") == 1
+        roles = [one.role for one in everything_tried(results, card)]
+        assert (roles.count("chosen"), roles.count("default")) == (1, 1)
+        assert len(roles) >= 6
+
+    def test_the_command_says_where_its_picture_is(self, advice, folder, monkeypatch, capsys):
+        monkeypatch.setattr("paceline.bench.advisor.advise", lambda *_, **__: advice)
+        monkeypatch.setattr(sys, "argv", ["paceline", "advise", "--workload", "linear"])
+        main()
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == f"{'picture':11} {folder / 'plots' / 'tried.png'}"
+        assert (folder / "plots" / "tried.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,11 @@ class Rival:
         python: that constructs its trainer.
         ratio: its price over that of the advised one; its value less 1 is the regret of taking it.
         verdict: "slower", "equivalent" or "undecided".
-        expected_loss: what taking it is expected to cost, as a share of the advised one's price.
+        expected_loss: what taking it is expected to cost, as a share of the advised one's price; None of too few seeds.
         more_minutes: that would decide it; None where it is decided, or that is not known.
         reached: the share of its runs that reached the target.
         fits: whether it keeps to the constraints.
+        cell: whose trials say so.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Rival:
     more_minutes: float | None
     reached: float
     fits: bool = True
+    cell: str = ""
 
     @property
     def tied(self) -> bool:
@@ -161,7 +163,8 @@ class Advice:
         resume: that goes on with this run.
         prediction: what it takes.
         rivals: what ran beside it on the same seeds.
-        step: what a step takes in this way, as a + b B seconds.
+        step: what a step takes in this way, as a + b B seconds: how well that fits is its ``error``.
+        steps_timed: it was fitted to: batch sizes, and seconds of a step there.
         tried: by the search.
         not_tried: a line each.
         constraints: that were given, a line each.
@@ -170,6 +173,7 @@ class Advice:
         minutes: of wall time that all of it took.
         trials: how many ran, by what for.
         folder: where they are.
+        cell: whose trials say what it takes: verified ones, or those of the search.
     """
 
     workload: str
@@ -184,6 +188,7 @@ class Advice:
     prediction: Prediction | None
     rivals: tuple[Rival, ...]
     step: Line | None
+    steps_timed: tuple[tuple[int, float], ...]
     tried: tuple[Tried, ...]
     not_tried: tuple[str, ...]
     constraints: tuple[str, ...]
@@ -192,6 +197,7 @@ class Advice:
     minutes: float
     trials: Mapping[str, int]
     folder: str
+    cell: str = ""
 
     @property
     def sentence(self) -> str:
@@ -202,6 +208,7 @@ class Advice:
         open_ = [rival.name for rival in self.rivals if rival.fits and rival.verdict == "undecided"]
         also = f"; as good: {' and '.join(alike)}" if alike else ""
         also += f"; not told apart from it yet: {' and '.join(open_)}" if open_ else ""
+        also += "; not verified" if self.standing == "not verified" else ""
         return f"Train {self.workload} with {self.configuration.sentence}{also}."
 
     @property

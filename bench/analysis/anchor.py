@@ -14,10 +14,12 @@ import pandas as pd
 from paceline.bench.analysis.cells import Cell
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.statistics import (
+    ERROR,
     MARGIN,
     Comparison,
     Floats,
     Interval,
+    Verdict,
     student,
     verdict_of,
 )
@@ -128,9 +130,17 @@ def across(results: Results, a: Cell, b: Cell, metric: str, margin: float = MARG
 def _compared(logs: Floats, margin: float, metric: str) -> Comparison:
     n = len(logs)
     middle = float(logs.mean()) if n else math.nan
-    low, high = (float(end) for end in student(logs)) if n >= FEWEST else (math.nan, math.nan)
-    ratio, low, high = (float(value) for value in np.exp([middle, low, high]))
-    return Comparison(ratio, low, high, verdict_of(low, high, margin, metric), n)
+
+    def ends(error: float) -> tuple[float, float]:
+        if n < FEWEST:
+            return math.nan, math.nan
+        low, high = np.exp(student(logs, error))
+        return float(low), float(high)
+
+    def judged(error: float) -> Verdict:
+        return verdict_of(*ends(error), margin, metric)
+
+    return Comparison(math.exp(middle), *ends(ERROR), judged(ERROR), n, judged=judged, ends=ends)
 
 
 def at_speed(relative_logs: Floats, level: Floats) -> tuple[Floats, Floats, Floats]:

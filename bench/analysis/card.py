@@ -17,7 +17,17 @@ Pays = Literal["no", "yes", "same", "undecided"]
 NOT_MEASURED = Interval(math.nan, math.nan, math.nan, 0)
 
 # In which rows stand.
-ORDER = ("strategy", "batch size", "learning rate", "optimizer", "precision", "workers", "compiling", "memory")
+ORDER = (
+    "configuration",
+    "strategy",
+    "batch size",
+    "learning rate",
+    "optimizer",
+    "precision",
+    "workers",
+    "compiling",
+    "memory",
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class Use:
         reached: how many trials reached the target, of how many.
         chance: of its strategy to be the fastest of those compared, as a share; NaN if not known.
         regret: what its strategy is expected to cost over the fastest one, as a share; likewise.
+        cell: whose trials say so; "" where they are all that trained with this trainer.
     """
 
     python: str
@@ -98,6 +109,7 @@ class Use:
     reached: tuple[int, int]
     chance: float = math.nan
     regret: float = math.nan
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,7 @@ class Card:
         use: None where no configuration reached the target in every trial.
         rows: a decision each.
         why_not: why there is no configuration; "" where there is one.
+        sure, next: how sure that is, and the command to go on with, where whoever decided says so; else "".
     """
 
     workload: str
@@ -117,6 +130,8 @@ class Card:
     use: Use | None
     rows: tuple[Row, ...]
     why_not: str = ""
+    sure: str = ""
+    next: str = ""
 
 
 def pays(verdict: str) -> Pays:

@@ -14,6 +14,7 @@ import numpy as np
 from paceline.bench.analysis.anchor import across
 from paceline.bench.analysis.best_of import BestOf, best_of
 from paceline.bench.analysis.card import ORDER, Alternative, Card, Row, Use, layout, pays
+from paceline.bench.analysis.card_of_advice import advice_in, card_of
 from paceline.bench.analysis.cells import Cell, cells_of, in_order, name_of
 from paceline.bench.analysis.configuration import python
 from paceline.bench.analysis.families import together
@@ -37,7 +38,13 @@ PLAIN = "MiniBatch"
 
 @lru_cache(maxsize=32)  # by identity: a run does not change
 def cards(results: Results) -> list[Card]:
-    """Return a card for each workload that trained to its target, and one of what steps alone took, on any."""
+    """Return a card for each workload that trained to its target, and one of what steps alone took, on any.
+
+    Of an advised run it is the advice.
+    """
+    advice = advice_in(results.folder)
+    if advice is not None:
+        return [card_of(advice)]
     compared = [cell for name in RACES for cell in cells_of(results, name)]
     found = [_card(results, workload) for workload in dict.fromkeys(str(cell["workload"]) for cell in compared)]
     alone = precisions(results) + layouts(results)
@@ -49,8 +56,7 @@ def _card(results: Results, workload: str) -> Card:
     chosen, races = _chosen(results, workload)
     if chosen is None:
         return Card(workload, target, None, (), "no configuration reached the target in every trial")
-    races = [_over(results, chosen, race) for race in races]
-    rows = [row for race in races for row in _rows_of(race) if row.alternatives]
+    rows = [row for race in races for row in _rows_of(_beside(results, race, chosen)) if row.alternatives]
     rows += filter(None, (_rate(results, chosen), _memory(results, chosen)))
     use = _use(results, chosen, next((race for race in races if race.comparison == "strategies"), None))
     return Card(workload, target, use, tuple(sorted(rows, key=lambda row: ORDER.index(row.decision))))
@@ -63,6 +69,7 @@ class _Race:
     comparison: str
     best: BestOf
     others: tuple[tuple[Cell, Alternative], ...]
+    chosen: Cell | None = None  # what all are compared with in place of the best: it did not run here
 
 
 def _race(results: Results, comparison: str, workload: str, kept: Cell | None) -> _Race | None:
@@ -105,30 +112,6 @@ def _chosen(results: Results, workload: str) -> tuple[Cell | None, list[_Race]]:
     return chosen, races
 
 
-def _over(results: Results, chosen: Cell, race: _Race) -> _Race:
-    """Return a race in which what was chosen did not run with all that did over it, in units of their blocks' anchors.
-
-    Without anchors it stays as it is: over its own best. So does what missed the target.
-    """
-    ran = [race.best.cell, *(cell for cell, _ in race.others)]
-    if any(settings_of(results, cell) == settings_of(results, chosen) for cell in ran):
-        return race
-    worse = {cell["cell"] for cell, one in race.others if one.pays == "no"}
-    others = []
-    for cell in ran:
-        found = across(results, cell, chosen, METRIC)
-        if cell["n_reached"] < cell["n"]:
-            others += [(cell, one) for other, one in race.others if other is cell]
-        elif math.isnan(found.low):
-            return race
-        else:
-            resolved = found.verdict in ("slower", "equivalent") and (cell["cell"] in worse or cell is race.best.cell)
-            name, value = name_of(cell), _value(cell, METRIC)
-            verdict = pays(found.verdict) if resolved else "undecided"
-            others.append((cell, Alternative(name, Pair(found), verdict, value, cell=cell["cell"])))
-    return replace(race, best=replace(race.best, cell=chosen), others=tuple(others))
-
-
 def _record(results: Results, cell: Cell) -> Record:
     place = cell["comparison"], cell["cell"], cell["environment"]
     return next(r for r in results.records if (r.comparison, r.cell, r.environment) == place)
@@ -140,6 +123,26 @@ def settings_of(results: Results, cell: Cell) -> str:
     return f"{python(record.trainer, record.hyperparameters)} | {record.world_size} {record.threads} {record.device}"
 
 
+def _beside(results: Results, race: _Race, chosen: Cell) -> _Race:
+    """Return ``race``; where the chosen did not run in it, all that did are compared with it in units of anchors."""
+    cells = [race.best.cell, *(cell for cell, _ in race.others)]
+    if any(settings_of(results, cell) == settings_of(results, chosen) for cell in cells):
+        return race
+    missed = [cell["n_reached"] < cell["n"] for cell in cells]
+    told = iter(
+        together([Pair(across(results, c, chosen, METRIC)) for c, m in zip(cells, missed, strict=True) if not m])
+    )
+    never = Pair(Comparison(math.inf, math.nan, math.nan, "slower", 0))
+    notes = ["", *(one.note for _, one in race.others)]
+    others = []
+    for cell, without, note in zip(cells, missed, notes, strict=True):
+        one = never if without else next(told)
+        others.append(
+            (cell, Alternative(name_of(cell), one, pays(one.verdict), _value(cell, METRIC), note, cell["cell"]))
+        )
+    return replace(race, others=tuple(others), chosen=chosen)
+
+
 def _rows_of(race: _Race) -> list[Row]:
     """Return the decisions that a race takes: strategies take several."""
     if race.comparison != "strategies":
@@ -148,7 +151,7 @@ def _rows_of(race: _Race) -> list[Row]:
         if decision == "batch size":
             others.sort(key=lambda other: float(other[1]["batch_size"]))
         named = tuple(replace(one, name=name) for name, _, one in others)
-        return [Row(decision, _called(decision, race.best.cell), METRIC, named, race.comparison)]
+        return [Row(decision, _called(decision, race.chosen or race.best.cell), METRIC, named, race.comparison)]
     best = race.best.cell
     rows: dict[str, list[Alternative]] = {"strategy": []}
     own = _axis(best)
@@ -229,20 +232,19 @@ def _memory(results: Results, chosen: Cell) -> Row | None:
 def _rate(results: Results, chosen: Cell) -> Row | None:
     """Return the rates that were tried for what was chosen, in samples to the target, which depend on no clock."""
     record = _record(results, chosen)
+    optimizer = _but_its_rate(record.hyperparameters)
     for comparison in ("critical_batch", "optimizers", "tuning"):
         for found in searches(results, comparison, "samples_to_target"):
             place = found.trials["workload"], found.trials["trainer"], found.trials["batch_size"]
-            what = (
-                *(column.iloc[0] for column in place),
-                _but_rate(json.loads(found.trials["hyperparameters"].iloc[0])),
-            )
-            if what == (record.workload, record.trainer, chosen["batch_size"], _but_rate(record.hyperparameters)):
+            one = _but_its_rate(json.loads(found.trials["hyperparameters"].iloc[0]))
+            what = (*(column.iloc[0] for column in place), one)
+            if what == (record.workload, record.trainer, chosen["batch_size"], optimizer):
                 return _row_of(found, comparison, float(chosen["lr"]))
     return None
 
 
-def _but_rate(hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """Return all that an optimizer was given but its rate: momentum is another optimizer."""
+def _but_its_rate(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the optimizer's settings without the rate: SGD with momentum is another optimizer than SGD."""
     return {name: value for name, value in hyperparameters.get("optimizer", {}).items() if name != "lr"}
 
 

@@ -23,6 +23,8 @@ from paceline.bench.analysis.noise_scale import unbiased
 SEEDS = (0, 1, 2)  # of the grid, on which advisors search
 AGAIN, JUDGING = range(100, 110), range(200, 210)  # fresh ones: the best compete on those, regret is measured on these
 MISSED_COUNTS = 2.0  # times what it was given: what a run that missed the target, or diverged, is taken to have needed
+# A way to make a step that takes more than so many times what the fastest does is clearly slower.
+SLOWER = 1.1
 
 Cell = tuple[int, float]
 Way = tuple[str, int]  # precision and threads: how a step is made
@@ -75,9 +77,21 @@ class GridTable:
         """Seconds of a step by batch size, made in the fastest way."""
         return {size: min(self.seconds_per_step[size, *way] for way in self.ways) for size in self.batch_sizes}
 
+    @cached_property
+    def kept(self) -> list[Way]:
+        """The ways that a search times at every batch size: those not clearly slower at the smallest or the largest."""
+        ends = self.batch_sizes[0], self.batch_sizes[-1]
+        per_step = self.seconds_per_step
+        return [way for way in self.ways if any(per_step[at, *way] <= SLOWER * self.fastest[at] for at in ends)]
+
+    @cached_property
+    def timed(self) -> dict[int, float]:
+        """Seconds of a step by batch size, made in the fastest way that a search knows of."""
+        return {size: min(self.seconds_per_step[size, *way] for way in self.kept) for size in self.batch_sizes}
+
     def space(self, first: Cell | None = None) -> Space:
         """Return what an advisor may choose from."""
-        return Space(self.batch_sizes, self.rates, self.fastest, first)
+        return Space(self.batch_sizes, self.rates, self.timed, first)
 
     def outcome(self, size: int, lr: float, seed: int, most_steps: float = math.inf) -> Outcome:
         """Return how a run goes that is stopped after so many steps."""
@@ -186,7 +200,7 @@ def table_of(
     grid = first["grid"]
     return GridTable(
         name=grid["workload"],
-        held_out=first["held_out"],
+        held_out=first.get("held_out", False),  # the first files of those for development do not say
         optimizer=grid["optimizer"]["name"],
         batch_sizes=tuple(grid["batch_sizes"]),
         rates=tuple(grid["rates"]),

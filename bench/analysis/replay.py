@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from paceline.bench.analysis.advising import Advisor, Outcome, Space, seconds_of
 from paceline.bench.analysis.grid_tables import SEEDS, Cell, GridTable
@@ -45,16 +46,30 @@ class Replay:
         self.spent += seconds_of(self.space, outcome)
         return outcome
 
+    def run_fresh(self, cell: Cell, seed: int) -> float:
+        """Return the seconds of a run on a seed that no search has seen; nothing is learned from it."""
+        seconds = seconds_of(self.space, self.table.outcome(*cell, seed))
+        self.spent += seconds
+        return seconds
+
+    def mean_seconds(self) -> dict[Cell, float]:
+        """Return the mean seconds of each cell's runs that reached the target."""
+        of_cells: dict[Cell, list[float]] = {}
+        for outcome in self.seen:
+            if outcome.reached:
+                of_cells.setdefault((outcome.batch_size, outcome.lr), []).append(seconds_of(self.space, outcome))
+        return {cell: fmean(seconds) for cell, seconds in of_cells.items()}
+
     def run_patiently(self, cell: Cell) -> Outcome:
         """Make a run that ends where it takes much longer than the best one did."""
-        return self.run(cell, max(1.0, PATIENCE * self.best / self.table.fastest[cell[0]]))
+        return self.run(cell, max(1.0, PATIENCE * self.best / self.table.timed[cell[0]]))
 
     def go_on(self, cell: Cell, seconds: float) -> tuple[float, Outcome]:
         """Train a cell until it took so many seconds in all, and return the score there (larger is better).
 
         What it trained before is kept, and not paid for again.
         """
-        seed, per_step = SEEDS[self.order], self.table.fastest[cell[0]]
+        seed, per_step = SEEDS[self.order], self.table.timed[cell[0]]
         outcome = self.table.outcome(*cell, seed, seconds / per_step)
         taken, before = outcome.steps * per_step, self._trained.get(cell, 0.0)
         self.spent += max(0.0, taken - before)

@@ -4,13 +4,17 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from paceline.bench.analysis.advising import seconds_of
 from paceline.bench.analysis.goodput import predicted_best
 from paceline.bench.analysis.gp_advisor import GpAdvisor
-from paceline.bench.analysis.grid_tables import Cell, GridTable
+from paceline.bench.analysis.grid_tables import AGAIN, Cell, GridTable
 from paceline.bench.analysis.pattern_advisor import PatternAdvisor
 from paceline.bench.analysis.quadratic_advisor import QuadraticAdvisor, nearest
 from paceline.bench.analysis.replay import Replay, Search, following
+from paceline.bench.analysis.sequential import RACED, anytime_interval
+from paceline.bench.analysis.statistics import MARGIN, verdict_of
 
 # What Keras trains with where nothing is said: optimizer, rate, batch size.
 DEFAULT_RATES, DEFAULT_BATCH_SIZE = {"Sgd": 0.01, "Adam": 0.001, "AdamW": 0.001}, 32
@@ -46,7 +50,7 @@ def largest_batch(replay: Replay) -> Iterator[Cell | None]:
 
 def highest_throughput(replay: Replay) -> Iterator[Cell | None]:
     """Tune the rate where most samples go through in a second."""
-    return rates_at(replay, max(replay.table.batch_sizes, key=lambda size: size / replay.table.fastest[size]))
+    return rates_at(replay, max(replay.table.batch_sizes, key=lambda size: size / replay.table.timed[size]))
 
 
 def goodput(replay: Replay) -> Iterator[Cell | None]:
@@ -58,7 +62,7 @@ def goodput(replay: Replay) -> Iterator[Cell | None]:
     table = replay.table
     if not table.noise_scale > 0:
         return highest_throughput(replay)
-    throughput = [size / table.fastest[size] for size in table.batch_sizes]
+    throughput = [size / table.timed[size] for size in table.batch_sizes]
     best = predicted_best(table.batch_sizes, throughput, table.noise_scale).batch_size
     return rates_at(replay, int(best))
 
@@ -78,7 +82,7 @@ def one_epoch_first(replay: Replay) -> Iterator[Cell | None]:
     table = replay.table
     samples, scores, reached = table.samples or EPOCH_OF_A_STREAM, dict[Cell, float](), dict[Cell, float]()
     for cell in table.cells:
-        epoch = math.ceil(samples / cell[0]) * table.fastest[cell[0]]
+        epoch = math.ceil(samples / cell[0]) * table.timed[cell[0]]
         scores[cell], outcome = replay.go_on(cell, epoch)
         if outcome.reached:
             reached[cell] = seconds_of(replay.space, outcome)
@@ -94,7 +98,7 @@ def one_epoch_first(replay: Replay) -> Iterator[Cell | None]:
 def halving(replay: Replay) -> Iterator[Cell | None]:
     """Train all cells for as many seconds, the best third for three times as long, and so on, until one is there."""
     table = replay.table
-    seconds, left = FIRST_STEPS * max(table.fastest.values()), table.cells
+    seconds, left = FIRST_STEPS * max(table.timed.values()), table.cells
     while left:
         scores, reached = dict[Cell, float](), dict[Cell, float]()
         for cell in left:
@@ -117,9 +121,32 @@ def _fastest(replay: Replay, cells: Iterable[Cell]) -> Iterator[Cell | None]:
         yield min(seconds, key=seconds.__getitem__, default=None)
 
 
-ADVISOR = "Paceline"
+def verifying(replay: Replay) -> Iterator[Cell | None]:
+    """Follow the advisor, then run the best two in turns on fresh seeds, until they are decided or the seeds are out.
+
+    In ``advise`` the default runs beside them; of that the table has no fresh seeds. Where it has none of the best two
+    either, nothing is verified.
+    """
+    advisor, space = QuadraticAdvisor(), replay.space
+    yield from following(advisor)(replay)
+    choice, means = advisor.choice(space, replay.seen), replay.mean_seconds()
+    second = min((cell for cell in means if cell != choice), key=means.__getitem__, default=None)
+    if choice is None or second is None or not all(replay.table.has(cell, AGAIN) for cell in (choice, second)):
+        return
+    logs: list[float] = []
+    for seed in AGAIN:
+        of_choice, of_second = (replay.run_fresh(cell, seed) for cell in (choice, second))
+        logs.append(math.log(of_second / of_choice))
+        yield choice if sum(logs) >= 0 else second
+        low, high = np.exp(np.clip(anytime_interval(np.array(logs)), -9, 9))
+        if verdict_of(float(low), float(high), MARGIN, RACED) != "undecided":
+            return
+
+
+ADVISOR, VERIFIED = "Paceline", "Paceline, verified"
 SEARCHES: dict[str, Search] = {
     ADVISOR: following(QuadraticAdvisor()),
+    VERIFIED: verifying,
     "library default": library_default,
     "largest batch": largest_batch,
     "highest throughput": highest_throughput,
@@ -136,5 +163,6 @@ TIMED = frozenset(SEARCHES) - {"library default", "largest batch", "rate at batc
 
 
 def timing_seconds(table: GridTable, trial_seconds: float = 0.1) -> float:
-    """Return what it takes to time every way to make a step once."""
-    return trial_seconds * len(table.seconds_per_step)
+    """Return what it takes to time steps: in all ways at the ends of the batch sizes, between in those kept."""
+    trials = 2 * len(table.ways) + (len(table.batch_sizes) - 2) * len(table.kept)
+    return trial_seconds * trials

@@ -7,6 +7,7 @@ from typing import Literal
 
 from paceline.bench.analysis import configuration
 from paceline.bench.analysis.card import Card
+from paceline.bench.analysis.card_of_advice import VERIFIED
 from paceline.bench.analysis.card_of_run import METRIC, PLAIN, RACES, settings_of
 from paceline.bench.analysis.cells import cells_of
 from paceline.bench.analysis.frames import Results
@@ -16,6 +17,9 @@ Role = Literal["chosen", "tie", "default", ""]
 
 # What a trainer is that nobody has set: ``MiniBatch()``.
 DEFAULT = f"{PLAIN}(optimizer=Sgd(lr=0.1), batch_size=64)"
+
+# Of an advised run: what it verified, among it a cell of this name, and what it searched before.
+ADVISED, DEFAULT_CELL = (VERIFIED, "advise-search"), "default"
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,14 @@ class Tried:
 
 
 def everything_tried(results: Results, card: Card) -> list[Tried]:
-    """Return every configuration that raced to the target on a card's workload, soonest first; see ``RACES``."""
+    """Return every configuration that raced to the target on a card's workload, soonest first; see ``RACES``.
+
+    Of what an advised run searched only those that reached it: the others were given up once they took longer.
+    """
     found: dict[str, list[tuple[str, str, Interval]]] = {}
-    for comparison in RACES:
+    for comparison in (*RACES, *ADVISED):
         for cell in cells_of(results, comparison):
-            if cell["workload"] == card.workload:
+            if cell["workload"] == card.workload and (comparison != ADVISED[1] or cell["n_reached"]):
                 median, low, high = (float(cell[f"{METRIC}{end}"]) for end in ("", "_low", "_high"))
                 own = Interval(median, low, high, int(cell[f"{METRIC}_n"]))
                 found.setdefault(settings_of(results, cell), []).append((comparison, str(cell["cell"]), own))
@@ -52,12 +59,14 @@ def everything_tried(results: Results, card: Card) -> list[Tried]:
     rows = []
     for settings, cells in found.items():
         python, places = settings.partition(" | ")[0], [(comparison, cell) for comparison, cell, _ in cells]
-        role: Role = "tie" if tied & {cell for _, cell in places} else "default" if python == DEFAULT else ""
-        role = "chosen" if card.use is not None and python == card.use.python else role
+        names, use = {cell for _, cell in places}, card.use
+        default = python == DEFAULT or (VERIFIED, DEFAULT_CELL) in places
+        role: Role = "tie" if tied & names else "default" if default else ""
+        role = "chosen" if use is not None and (use.cell in names if use.cell else python == use.python) else role
         name = places[0][1].removeprefix(f"{card.workload}-")
         trials, searched = (_seconds(results, places, column) for column in ("cell", "search"))
         rows.append(Tried(name, python, cells[0][2], trials, searched, role))
-    if all(one.python != DEFAULT for one in rows):
+    if all(one.python != DEFAULT and one.role != "default" for one in rows):
         rows += _default(results, card.workload)
     return sorted(rows, key=lambda one: (not one.seconds.median > 0, one.seconds.median))
 

@@ -1,7 +1,7 @@
 """The last word of an advised run: the best candidates and the user's default, paired on fresh seeds."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,10 @@ from paceline.bench.analysis.statistics import ERROR, MARGIN, Comparison, verdic
 from paceline.bench.analysis.step_times import compile_seconds
 from paceline.bench.records.record import Record
 
-# Blocks below which nothing is said.
-FEWEST = 3
+# Blocks below which nothing is said, and below which nothing is expected of what a choice costs on average.
+FEWEST, FEWEST_FOR_A_LOSS = 3, 8
+
+TIED = ("equivalent", "undecided")
 
 
 @dataclass(frozen=True)
@@ -24,28 +26,31 @@ class Verified:
     """What the paired trials say.
 
     Attributes:
-        winner: the candidate that reached the target most often, and of those the one of least price; "" if none did.
+        winner: of those that run on, the candidate that reached the target most often, and of those the one of least
+            price; "" if none reached it.
         others: every other one's price over the winner's, by name, with intervals and verdicts that hold at every look,
-            of all of them together.
+            of all pairs together.
         reached: the share of trials that reached the target, by name.
-        blocks: that all candidates have run.
+        blocks: that all candidates that run on have run.
+        running: those that run on. Who is slower than each of them need not: that verdict stands whoever wins.
     """
 
     winner: str
     others: Mapping[str, Comparison]
     reached: Mapping[str, float]
     blocks: int
+    running: tuple[str, ...] = ()
 
     @property
     def decided(self) -> bool:
-        """Whether more blocks would change nothing that is said."""
-        enough = bool(self.winner) and self.blocks >= FEWEST
-        return enough and all(found.verdict != "undecided" for found in self.others.values())
+        """Whether more blocks would change nothing that is said: something was compared, and nothing is left open."""
+        enough = bool(self.winner) and bool(self.others) and self.blocks >= FEWEST
+        return enough and all(self.others[name].verdict != "undecided" for name in self.running if name in self.others)
 
     @property
     def tied(self) -> list[str]:
         """Those that are not known to be dearer than the winner."""
-        return [name for name, found in self.others.items() if found.verdict in ("equivalent", "undecided")]
+        return [name for name in self.running if name in self.others and self.others[name].verdict in TIED]
 
 
 def verified(
@@ -56,27 +61,39 @@ def verified(
     Args:
         records: of each, by its name, which is that of its cell.
         devices: what a second of each is multiplied by: 1 where the price is seconds.
-        barred: those that must not win, for they break a constraint.
+        barred: those that must not win, for they break a constraint; they do not run on.
     """
     prices = priced(records, devices)
-    common = set.intersection(*({record.block for record in own} for own in records.values())) if records else set()
-    prices = prices[prices["block"].isin(common)] if len(prices) else prices
-    if not len(prices):
-        return Verified("", {}, dict.fromkeys(records, math.nan), 0)
-    of = {name: prices[prices["cell"] == name] for name in records}
-    reached = {name: float(own["seconds_to_target"].notna().mean()) for name, own in of.items()}
-    logs = {name: float(np.log(own["seconds_to_target"]).mean()) for name, own in of.items()}
-    eligible = [name for name in records if reached[name] > 0 and name not in barred]
+    if not all(records.values()):  # one has not run yet, so that there is no block
+        return Verified("", {}, dict.fromkeys(records, math.nan), 0, tuple(records))
+    of = {name: prices[prices["cell"] == name].set_index("block")["seconds_to_target"] for name in records}
+    reached = {name: float(own.notna().mean()) for name, own in of.items()}
+    error = ERROR / max(1, math.comb(len(records), 2))  # whichever of them wins
+
+    def against(one: str, other: str) -> Comparison:
+        return at_error(compare_anytime(prices, {"cell": one}, {"cell": other}), error)
+
+    running = _not_slower([name for name in records if name not in barred], against)
+    common = set.intersection(*(set(of[name].index) for name in running)) if running else set()
+    logs = {name: float(np.log(of[name][of[name].index.isin(common)]).mean()) for name in running}
+    eligible = [name for name in running if reached[name] > 0 and common]
     if not eligible:
-        return Verified("", {}, reached, len(common))
+        return Verified("", {}, reached, len(common), tuple(running))
     winner = min(eligible, key=lambda name: (-reached[name], logs[name]))
-    error = ERROR / max(1, len(records) - 1)
-    others = {
-        name: at_error(compare_anytime(prices, {"cell": name}, {"cell": winner}), error)
-        for name in records
-        if name != winner
-    }
-    return Verified(winner, others, reached, len(common))
+    others = {name: against(name, winner) for name in records if name != winner}
+    return Verified(winner, others, reached, len(common), tuple(running))
+
+
+def _not_slower(names: Sequence[str], against: Callable[[str, str], Comparison]) -> list[str]:
+    """Return ``names`` without those that are slower than each that is left."""
+    left = list(names)
+    while len(left) > 1:
+        slow = (one for one in left if all(against(one, other).verdict == "slower" for other in left if other != one))
+        out = next(slow, None)
+        if out is None:
+            break
+        left.remove(out)
+    return left
 
 
 def priced(records: Mapping[str, Sequence[Record]], devices: Mapping[str, int]) -> pd.DataFrame:
@@ -104,9 +121,10 @@ def expected_loss(found: Comparison) -> float:
     """Return what taking the other is expected to cost more, as a share of the winner's price.
 
     The logarithm of the ratio is taken as normal about its mean; where it is cheaper that counts as no loss.
-    NaN where trials missed the target, or there are too few.
+    Of few trials neither its mean nor its deviation is known well enough for that: NaN below eight, and where trials
+    missed the target.
     """
-    if found.n < FEWEST or math.isnan(found.spread):
+    if found.n < FEWEST_FOR_A_LOSS or math.isnan(found.spread):
         return math.nan
     mean, deviation = math.log(found.ratio), found.spread / math.sqrt(found.n)
     if not deviation > 0:

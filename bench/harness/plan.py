@@ -79,7 +79,7 @@ class Plan:
         patience: wall seconds without a sign of life after which a trial is ended.
         minutes: wall time of the measurements; None leaves it to the suite.
         until_decided: whether blocks are added until verdicts fall, for which there is a budget of its own.
-        rates: learning rates found by search, by workload and ``learning_rates.identity`` of the trainer.
+        rates: learning rates found by search, by workload and what the trainer is ``known_as``.
         notes: what was decided for the user, a line each.
     """
 
@@ -133,7 +133,19 @@ class Plan:
 
     def rate(self, trainer: Trainer, workload: Workload) -> float | None:
         """Return the learning rate that the search of this very ``trainer`` found, if one was made."""
-        return dict(self.rates).get((workload.name, identity(trainer, TRAINERS)))
+        return dict(self.rates).get((workload.name, self.known_as(trainer)))
+
+    def is_built_in(self, trainer: Trainer) -> bool:
+        """Return whether ``trainer`` is one of ours as it is built in, and none that a user wrote just so."""
+        written = any(trainer is own for label, own in self.trainers if own is not TRAINERS.get(label))
+        return not written and trainer in TRAINERS.values()
+
+    def known_as(self, trainer: Trainer) -> str:
+        """Return what a search for its rate is known by: ``learning_rates.identity``, of a user's own by its settings.
+
+        Who writes ``MiniBatch()`` to a file and names that means its rate as well, unless it was searched for.
+        """
+        return identity(trainer, TRAINERS if self.is_built_in(trainer) else {})
 
     def trial(self, workload: Workload, trainer: Trainer, seconds: float, label: str = "") -> Trial:
         """Return a trial of ``trainer`` on all cores: as ranks of some threads, or as threads of one rank.

@@ -8,6 +8,9 @@ from paceline.bench.report.wording import listed, number, percent
 
 WIDTH, LINES = 100, 40
 
+# A line through what steps take says something where no timing is further from it than this share.
+FITS = 0.25
+
 
 def advice_text(advice: Advice) -> str:
     """Return ``advice`` in plain words."""
@@ -78,19 +81,32 @@ def _against(rival: Rival, price: str) -> str:
         return f"{what} breaks a limit."
     if rival.ratio.value is None:
         return f"{what} reached the target in {percent(rival.reached)} of its runs."
-    ratio = f"took {_quantity(rival.ratio)} times the {price}"
-    loss = "" if rival.expected_loss is None else f", and to take it costs {percent(rival.expected_loss, 1)} on average"
+    ratio = f"took {_times(rival.ratio)} the {price} on {rival.ratio.n} seed{'' if rival.ratio.n == 1 else 's'}"
+    if rival.verdict == "slower":
+        return f"{what} {ratio}: slower."
+    loss = "what it costs to take it is not known yet"
+    if rival.expected_loss is not None:
+        loss = f"to take it costs {percent(rival.expected_loss, 1)} on average"
     if rival.verdict == "undecided":
-        return f"{what} {ratio}: not told apart yet{loss}; {_longer(rival)}."
-    verdict = {"equivalent": "as good, within 5 %"}.get(rival.verdict, rival.verdict)
-    return f"{what} {ratio}: {verdict}{loss}."
+        return f"{what} {ratio}: not told apart yet, {loss}; {_longer(rival)}."
+    return f"{what} {ratio}: as good, within 5 %; {loss}."
+
+
+def _times(ratio: Quantity) -> str:
+    """Return "1.31 times [1.12, 1.54]"; at least so many where runs that missed the target leave it open above."""
+    assert ratio.value is not None, "it was asked for"
+    if ratio.low is None:
+        return f"{number(ratio.value)} times (no interval yet)"
+    if ratio.high is None:
+        return f"at least {number(ratio.low)} times"
+    return f"{number(ratio.value)} times [{number(ratio.low)}, {number(ratio.high)}]"
 
 
 def _longer(rival: Rival) -> str:
     if rival.more_minutes is not None:
         minutes = f"{rival.more_minutes:,.0f} more minute{'' if rival.more_minutes < 1.5 else 's'}"
         return f"about {minutes} would tell"
-    if rival.expected_loss is not None:  # they were compared, and are too close for what seeds differ by
+    if rival.ratio.low is not None and rival.ratio.high is not None:  # they are too close for what seeds differ by
         return "to tell them apart would take more than a thousand seeds"
     return "how much longer would tell is not known"
 
@@ -100,10 +116,16 @@ def _elsewhere(advice: Advice) -> Iterator[str]:
     step = advice.step
     if step is None or advice.configuration is None:
         return
+    if step.error > FITS:
+        timed = (f"{number(1e3 * seconds)} ms of {size:,}" for size, seconds in advice.steps_timed)
+        yield f"What a step takes does not follow a + b B: timed were {listed(timed)} samples."
+        return
     yield (
         f"A step of B samples takes {number(1e3 * step.a)} ms + B x {number(1e6 * step.b)} us in this way, which fits "
         f"the {step.n} sizes that were timed within {percent(step.error)}."
     )
+    if not step.a or sum(tried.reached for tried in advice.tried) < 2:  # a hundred times nothing is nothing
+        return
     dearer, cheaper = advice.best_at(100 * step.a, step.b), advice.best_at(step.a / 100, step.b)
     if dearer is None or cheaper is None:
         return
@@ -121,10 +143,9 @@ def _place(tried: Tried) -> str:
 
 
 def _left(advice: Advice) -> list[str]:
-    count = ", ".join(f"{number} trials of {name}" for name, number in advice.trials.items() if number)
-    done = (
-        f"Done in {advice.minutes:.1f} minutes: {count or 'nothing'}; {len(advice.tried)} pairs of batch size and rate."
-    )
+    count = ", ".join(f"{number} of {name}" for name, number in advice.trials.items() if number)
+    count = f"trials: {count}" if count else "nothing"
+    done = f"Done in {advice.minutes:.1f} minutes: {count}; {len(advice.tried)} pairs of batch size and rate."
     if advice.disturbed:
         done += (
             f" In {advice.disturbed} of the trials other processes used the cores: what they took is too long, of ways "

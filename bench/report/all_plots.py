@@ -58,7 +58,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
 
 
 def save_plots(results: Results, folder: str | Path) -> list[Path]:
-    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for; one of any other is removed.
+    """Write a PNG, at most 10 inches wide, for each plot that ``results`` hold trials for; one of any other is removed.
 
     Args:
         results: of a run.
@@ -67,14 +67,17 @@ def save_plots(results: Results, folder: str | Path) -> list[Path]:
     Returns:
         The files written, in the order of ``PLOTS``.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for key, plot in PLOTS.items():
-        figure = plot(results)
-        if figure is None:
-            (folder / f"{key}.png").unlink(missing_ok=True)  # of trials that no longer count
-        else:
-            written.append(folder / f"{key}.png")
-            figure.savefig(written[-1], dpi=DPI)
-    return written
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return [written for name in PLOTS if (written := save_plot(results, name, folder)) is not None]
+
+
+def save_plot(results: Results, name: str, folder: str | Path) -> Path | None:
+    """Write the plot of that name as ``save_plots`` does; return the file, None where there is nothing to draw."""
+    file = Path(folder) / f"{name}.png"
+    figure = PLOTS[name](results)
+    if figure is None:
+        file.unlink(missing_ok=True)  # of trials that no longer count
+        return None
+    file.parent.mkdir(exist_ok=True)
+    figure.savefig(file, dpi=DPI)
+    return file

@@ -15,6 +15,7 @@ from paceline.bench.report.wording import interval, listed, number, percent
 PLOTS = {"card": plots.card, "tried": plots.tried}
 
 QUESTIONS = {
+    "configuration": "Which configuration?",
     "strategy": "Which strategy?",
     "batch size": "Which batch size?",
     "learning rate": "Which learning rate?",
@@ -98,7 +99,9 @@ def sentences(card: Card, found: list[Card]) -> dict[str, str]:
         sure += f"; the strategy is the fastest with a chance of {percent(use.chance)}"
     undecided = [f"{row.decision} ({listed(row.any_of, 'or')})" for row in card.rows if _undecided(row)]
     sure += f"; undecided: {listed(undecided)}" if undecided else "; every decision is resolved"
-    return {"Takes": f"{takes}.", "How sure": f"{sure}.", "Would change it": _changes(card, found), "Next": _next(card)}
+    sure = f"{card.sure}; {reached} of {n} trials reached the target" if card.sure else sure
+    following = f"{card.next}  # goes on where this run ended" if card.next else _next(card)
+    return {"Takes": f"{takes}.", "How sure": f"{sure}.", "Would change it": _changes(card, found), "Next": following}
 
 
 def _undecided(row: Row) -> bool:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results, load_results, summary
 from paceline.bench.records.files import newest_run
@@ -19,6 +20,8 @@ from paceline.bench.report.tips import explained
 
 # The report is told by this variable which run it is of.
 RESULTS_VARIABLE = "PACELINE_RESULTS"
+
+OF_THE_RUN = ("drift",)  # plots of what no workload has to itself
 
 NOTEBOOK = Path(__file__).with_name("report.ipynb")  # in a checkout a link to the one at its top
 NEEDED = ("nbclient", "nbconvert", "ipykernel")
@@ -71,13 +74,23 @@ def show_trials(results: Results) -> None:
 
 def show_plot(results: Results, name: str) -> None:
     """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
-    said = name.replace("_", " ")
-    figures = each_workload.figures(results, PLOTS[name])
-    if not figures:
-        show_text(f"No plot of {said}: this run holds no trial of it.")
-        return
-    alt = f"plot of {said}; its numbers are in the table below"
-    _display(each_workload.parts({workload: as_image(figure, alt) for workload, figure in figures.items()}))
+    figures = {"": PLOTS[name](results)} if name in OF_THE_RUN else each_workload.figures(results, PLOTS[name])
+    if len(figures) < 2:
+        show_figure(next(iter(figures.values()), None), name)
+    else:
+        _display(each_workload.parts({workload: _image(figure, name) for workload, figure in figures.items()}))
+
+
+def show_figure(figure: Figure | None, name: str) -> None:
+    """Display a figure, or that there is nothing to draw; ``name`` is its name in words with underscores."""
+    if figure is None:
+        show_text(f"No plot of {name.replace('_', ' ')}: this run holds no trial of it.")
+    else:
+        _display(_image(figure, name))
+
+
+def _image(figure: Figure, name: str) -> str:
+    return as_image(figure, f"plot of {name.replace('_', ' ')}; its numbers are in the table below")
 
 
 def show_table(table: pd.DataFrame, if_empty: str, kind: str = "numbers") -> None:

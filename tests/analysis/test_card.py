@@ -8,7 +8,7 @@ from paceline.bench.analysis.card import Card, Row
 from paceline.bench.analysis.card_of_run import cards
 from paceline.bench.analysis.tried import everything_tried
 from paceline.bench.records.record import Record
-from tests.synthetic import DRIFT, precisions, raced, ranks, results, searched, swept
+from tests.synthetic import precisions, raced, ranks, results, swept
 
 
 def card_of(*records: list[Record]) -> Card:
@@ -140,33 +140,38 @@ def test_what_was_tried_alone_is_used_and_decides_nothing() -> None:
     assert card.rows == ()
 
 
-def test_what_did_not_run_beside_the_chosen_is_compared_with_it_in_units_of_anchors() -> None:
-    """16 and 256 raced while the machine was twice as slow: 256 takes 1.5 times what is used, 16 four times."""
-    took = {"digits-MiniBatch-B16": 8.0, "digits-MiniBatch-B256": 3.0}
-    sizes = []
-    for record in (record for record in of_sweep() if record.cell in took):
-        factor = took[record.cell] * DRIFT[record.block] / record.curve["seconds"][-1]
-        seconds = [second * factor for second in record.curve["seconds"]]
-        sizes.append(replace(record, curve=record.curve | {"seconds": seconds}))
+def test_what_did_not_run_in_a_race_is_compared_with_its_cells_by_anchors() -> None:
+    """The size that was chosen is not of the sweep: the row is about it, and its rivals' verdicts stand in a family."""
+    sizes = [(16, 4.0, None), (128, 1.05, 1.3)]
+    sweep = [
+        raced(f"B{b}", seconds=s, batch_size=b, vary=v, comparison="critical_batch", lr=0.3, score_along=True)
+        for b, s, v in sizes
+    ]
+    sweep = [[replace(record, trainer="MiniBatch") for record in records] for records in sweep]
     anchors = [
-        replace(record, cell="anchor")
-        for comparison, seconds in (("strategies", 1.0), ("critical_batch", 2.0))
-        for record in raced("anchor", seconds=seconds, comparison=comparison)
+        replace(record, trial=f"{comparison}#{record.block}", cell="anchor", comparison=comparison)
+        for comparison in ("strategies", "critical_batch")
+        for record in raced("anchor", seconds=0.2, score_along=True)
     ]
-    [card] = cards(replace(results(*STRATEGIES, sizes), anchors=tuple(anchors)))
-    found = row(card, "batch size")
-    assert (found.chosen, pays(found)) == ("B=64", {"B=16": "no", "B=256": "no"})
-    assert [one.takes.comparison.ratio for one in found.alternatives] == pytest.approx([4.0, 1.5], rel=0.1)
+    run = replace(results(*STRATEGIES, *sweep), anchors=tuple(anchors))
+    found = row(cards(run)[0], "batch size")
+    assert found.chosen == "B=64"
+    assert pays(found) == {"B=16": "no", "B=128": "undecided"}
+    assert found.alternatives[0].takes.comparison.ratio == pytest.approx(4.0, rel=0.1)
 
 
-def test_the_rates_of_another_momentum_are_not_those_of_what_was_chosen() -> None:
-    own, other = {0.1: 0.95, 0.3: 0.99, 1.0: 0.97}, {0.01: 0.95, 0.03: 0.99, 0.1: 0.97}
-    momentum = [
+def test_the_rate_is_told_of_the_very_optimizer_that_was_chosen() -> None:
+    """SGD with momentum is of the same class, and its rates are other ones."""
+    momentum = swept((64,), (0.01, 0.03, 0.1), spread=0.0)
+    with_it = {"optimizer": {"name": "Sgd", "lr": 0.1, "momentum": 0.9}}
+    momentum = [replace(r, hyperparameters=r.hyperparameters | with_it, comparison="optimizers") for r in momentum]
+    assert all(found.decision != "learning rate" for found in card_of(*STRATEGIES, momentum).rows)
+    plain = [
         replace(
-            r, hyperparameters=r.hyperparameters | {"optimizer": r.hyperparameters["optimizer"] | {"momentum": 0.9}}
+            r,
+            hyperparameters=r.hyperparameters
+            | {"optimizer": {"name": "Sgd", "lr": r.hyperparameters["optimizer"]["lr"]}},
         )
-        for r in searched("Momentum", other, comparison="optimizers")
+        for r in swept((64,), (0.01, 0.03, 0.1), spread=0.0)
     ]
-    found = row(card_of(*STRATEGIES, momentum, searched("Sgd", own, comparison="optimizers")), "learning rate")
-    assert found.chosen == "rate 0.3"
-    assert list(pays(found)) == ["rate 0.1", "rate 1"]
+    assert any(found.decision == "learning rate" for found in card_of(*STRATEGIES, plain).rows)

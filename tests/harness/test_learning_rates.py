@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from paceline.bench import bench_strategies
 from paceline.bench.harness import learning_rates
 from paceline.bench.harness.learning_rates import (
     BUILT_IN_RATES,
@@ -125,3 +126,25 @@ def test_below_its_own_batch_size_the_rate_shrinks_in_proportion():
 def test_a_trainer_without_an_optimizer_cannot_be_searched():
     with pytest.raises(ValueError, match="Sleeper has no field 'optimizer'"):
         with_rate(Sleeper(0.1), 0.1)
+
+
+def test_what_a_user_wrote_just_as_ours_is_runs_as_written(tmp_path):
+    """Ours takes the rate of the search that was made for it, on the same run."""
+    (tmp_path / "advice.py").write_text(
+        "from paceline.trainers import MiniBatch, Sgd\n\nADVISED = MiniBatch(optimizer=Sgd(lr=0.1), batch_size=64)\n"
+    )
+    plan = make_plan(workloads=["mnist5k"], trainers=[f"{tmp_path}/advice.py:ADVISED", "MiniBatch"], results=tmp_path)
+    cells = bench_strategies.cells(plan)
+    rates = {name: cell.trainer.optimizer.lr for name, cell in cells.items()}
+    assert rates == {"mnist5k-ADVISED": 0.1, "mnist5k-MiniBatch": plan.rate(MiniBatch(), find_workload("mnist5k"))}
+    assert rates["mnist5k-MiniBatch"] != 0.1
+
+
+def test_a_search_for_what_a_user_wrote_is_of_that_and_not_of_ours(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("from paceline.trainers import MiniBatch\n\nMINE = MiniBatch()\n")
+    plan = make_plan(trainers=[f"{file}:MINE"], results=tmp_path)
+    ((_, mine),) = plan.trainers
+    assert (plan.known_as(mine), plan.known_as(MiniBatch())) == (repr(MiniBatch()), "MiniBatch")
+    searched = replace(plan, rates=((("mnist5k", plan.known_as(mine)), 0.7),))
+    assert searched.rate(mine, find_workload("mnist5k")) == 0.7

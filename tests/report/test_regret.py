@@ -5,23 +5,27 @@ import pandas as pd
 import pytest
 
 from paceline.bench import regret as command
+from paceline.bench.analysis.regret import COLUMNS
 from paceline.bench.harness import grid_table, grid_times
 from paceline.bench.report import regret as shown
 from paceline.bench.report.plots.regret import regret as plot
 
+NULLS = {"a": 0.01, "b": -0.02, "c": 0.2, "d": 0.0}  # regrets of the best itself
+
 
 def states(*rows):
-    return pd.DataFrame(rows, columns=["search", "workload", "held_out", "order", "cost", "regret"])
+    return pd.DataFrame([(*row, NULLS[row[1]]) for row in rows], columns=COLUMNS)
 
 
+def frozen_before(workloads, found):
+    return found.assign(held_out=found["workload"].isin(list(workloads)))
+
+
+# None is held out.
 FOUND = states(
-    *(("Paceline", name, name == "d", 0, 0.04, regret) for name, regret in zip("abcd", (0, 0.01, 0.2, 0), strict=True)),
-    *(("library default", name, name == "d", 0, 0.0, 12.0) for name in "abcd"),
-    *(
-        ("random cells", name, name == "d", 0, cost, np.nan if cost < 0.1 else 0.0)
-        for name in "abcd"
-        for cost in (0.05, 0.5)
-    ),
+    *(("Paceline", name, False, 0, 0.04, regret) for name, regret in zip("abcd", (0, 0.01, 0.2, 0), strict=True)),
+    *(("library default", name, False, 0, 0.0, 12.0) for name in "abcd"),
+    *(("random cells", name, False, 0, cost, np.nan if cost < 0.1 else 0.0) for name in "abcd" for cost in (0.05, 0.5)),
 )
 
 
@@ -41,12 +45,44 @@ def test_wins_are_counted_at_equal_cost():
 
 
 def test_the_headline_says_what_it_was_developed_on_and_what_cannot_be_told_from_none():
-    said = shown.headline(FOUND, np.array([0.01, -0.02, 0.2, 0.0]))
-    assert said.startswith(
-        "On 4 workloads, 3 of which it was developed on, the advice was within 5 % of the best in 75 %"
-    )
+    said = shown.headline(FOUND)
+    assert said.startswith("On the 4 workloads that it was developed on, the advice was within 5 % of the best in 75 %")
     assert said.endswith("The best itself came within 5 % of itself on other seeds in 75 % of them.")
-    assert "which flatters it" in shown.headline(FOUND, np.array([]))
+    assert "which flatters it" in shown.headline(FOUND.assign(null=np.nan))
+
+
+def test_where_workloads_are_held_out_it_is_judged_on_those():
+    """On c and d, whose regrets are 20 % and 0, half are within; on a and b, 0 and 1 %, all."""
+    found = frozen_before("cd", FOUND)
+    said = shown.headline(found)
+    assert said.startswith(
+        "On 2 workloads that it had not seen, the advice was within 5 % of the best in 50 % [0 %, 100 %]"
+    )
+    assert "aimed at were 90 %. In the median its regret was 0.0 %, at worst 20 %." in said
+    assert "On the 2 that it was developed on it was within in 100 %." in said
+    assert said.endswith("in 50 % of them.")
+    assert shown.table(found).set_index("how it was chosen").loc["Paceline", "workloads"] == "2"
+    assert shown.against(found).set_index("Paceline against").loc["library default"].tolist() == ["2", "0", "0"]
+    assert plot(found).axes[0].get_lines()[0].get_ydata()[-1] == 50
+    assert shown.by_workload(found).to_numpy().tolist() == [
+        ["c", "20 %", "library default, 13.0 times", "20 %"],
+        ["d", "0.0 %", "library default, 13.0 times", "0.0 %"],
+    ]
+    assert shown.in_short(found) == (
+        "How wrong such a search is: on 2 workloads that it had not seen it was within 5 % of the best in 50 % [0 %, "
+        "100 %] of all searches, and at worst 20 % off."
+    )
+
+
+def test_what_is_published_is_read_and_where_nothing_is_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(shown, "FILE", tmp_path / "regrets.csv.gz")
+    nothing = shown.published()
+    assert shown.headline(nothing) == shown.NONE
+    assert shown.in_short(nothing) == ""
+    assert plot(nothing) is None
+    assert not len(shown.table(nothing)) + len(shown.by_workload(nothing)) + len(shown.against(nothing))
+    FOUND.to_csv(shown.FILE, index=False)
+    assert shown.headline(shown.published()) == shown.headline(FOUND)
 
 
 def test_a_row_for_each_way_to_make_a_step_says_how_far_the_product_is_off():
@@ -75,6 +111,7 @@ def test_the_command_replays_what_was_made_and_timed(tmp_path, monkeypatch, caps
     grid = descent()
     grid_table.make(tmp_path, [grid], 1, lambda _: None)
     monkeypatch.setattr(command, "DEVELOPMENT", (grid,))
+    monkeypatch.setattr(shown, "FILE", tmp_path / "package" / "regrets.csv.gz")
     monkeypatch.setattr("sys.argv", ["regret", "replay", "-o", str(tmp_path)])
     with pytest.raises(SystemExit, match="2"):
         command.main()
@@ -87,6 +124,11 @@ def test_the_command_replays_what_was_made_and_timed(tmp_path, monkeypatch, caps
     ]
     (tmp_path / grid_times.FILE).write_text("\n".join([",".join(grid_times.COLUMNS), *lines]) + "\n")
     command.main()
-    assert "On 1 workloads, 1 of which it was developed on" in capsys.readouterr().out
+    assert "On the 1 workloads that it was developed on" in capsys.readouterr().out
     assert (tmp_path / "regret.png").stat().st_size > 0
     assert set(pd.read_csv(tmp_path / "regrets.csv.gz")["workload"]) == {"descent"}
+    assert not shown.FILE.exists()
+    shown.FILE.parent.mkdir()
+    monkeypatch.setattr("sys.argv", ["regret", "replay", "--publish", "-o", str(tmp_path)])
+    command.main()
+    assert shown.FILE.read_bytes() == (tmp_path / "regrets.csv.gz").read_bytes()

@@ -127,7 +127,7 @@ def _hyperbola(
                 f"{name}critical batch size not identifiable: {found.reason}".replace("95 %", "95\u00a0%"), 44
             )
             for line in reversed(text.splitlines()):
-                _above(axes, line, style.ink if name else INK, "left")
+                _above(axes, line, style.ink if name else INK)
         return
     x = np.geomspace(*axes.get_xlim(), 200)
     per_step = x if metric == "steps_to_target" else np.ones_like(x)
@@ -141,7 +141,7 @@ def _hyperbola(
     axes.axvline(found.critical_batch_size, color=FAINT, lw=0.8, zorder=0)
     if metric == "steps_to_target":
         text = f"{name}critical batch size {number(found.critical_batch_size)} "
-        _above(axes, f"{text}[{number(found.low)}, {number(found.high)}]", style.ink if name else INK, "left")
+        _above(axes, f"{text}[{number(found.low)}, {number(found.high)}]", style.ink if name else INK)
         if any(label.text == "perfect scaling" for label in labels):
             return
         seen = x[ideal > axes.get_ylim()[0]]
@@ -149,12 +149,12 @@ def _hyperbola(
         labels.append(Label(middle, found.samples_min / middle, "perfect scaling", INK))
 
 
-def _above(axes: Axes, text: str, color: str, side: str) -> None:
+def _above(axes: Axes, text: str, color: str) -> None:
     """Write a line above the axes, over those that already stand there."""
-    already = sum(t.get_gid() == side for t in axes.texts)
+    already = sum(t.get_gid() == "above" for t in axes.texts)
     axes.annotate(
-        text, (0.0 if side == "left" else 1.0, 1.0), (0, 4 + 11 * already), xycoords="axes fraction", ha=side,
-        textcoords="offset points", size=8.5, color=color, annotation_clip=False, gid=side,
+        text, (0.0, 1.0), (0, 4 + 11 * already), xycoords="axes fraction", ha="left",
+        textcoords="offset points", size=8.5, color=color, annotation_clip=False, gid="above",
     )  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def best_rate(results: Results) -> Figure | None:
             _rates(axes, sweep, style, shift, numbered=len(own) == 1)
             _power(axes, exponent(sweep), style, f"{short(sweep.trainer)}: " if len(own) > 1 else "")
         numbers = "; numbers: times those of the best rate" if len(own) == 1 else ""
-        _above(axes, f"the darker, the fewer samples to target{numbers}; x: not reached", INK, "left")
+        _above(axes, f"the darker, the fewer samples to target{numbers}; x: not reached", INK)
         drawn.append((axes, chosen))
     for axes, chosen in drawn:
         size_ticks(axes, chosen["batch_size"])
@@ -282,9 +282,9 @@ def _rates(axes: Axes, sweep: Sweep, style: Style, shift: float, numbered: bool)
 def _power(axes: Axes, found: Exponent, style: Style, name: str) -> None:
     """Draw the fitted power of the batch size, and write it above the axes."""
     if math.isnan(found.value):
-        _above(axes, f"{name}{found.reason}", style.ink, "right")
+        _above(axes, f"{name}{found.reason}", style.ink)
         return
     x = np.geomspace(found.batch_sizes[0], found.batch_sizes[-1], 200)
     axes.plot(x, found.at(x), color=style.ink, lw=1.2, ls=(0, (4, 3)), zorder=3, label="_power")
     text = f"{name}best rate grows as B to the {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-    _above(axes, text + (f", up to B={found.ends:g}" if math.isfinite(found.ends) else ""), style.ink, "right")
+    _above(axes, text + (f", up to B={found.ends:g}" if math.isfinite(found.ends) else ""), style.ink)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.phases import COMPARISON, Breakdown, breakdowns
 from paceline.bench.records.record import PHASES
+from paceline.bench.report.plots.findings import MOST
 from paceline.bench.report.plots.style import (
     BLUE,
     FAINT,
@@ -68,16 +69,16 @@ def phases(results: Results) -> Figure | None:
 
 
 def _finding(found: list[Breakdown]) -> str:
-    """Return what takes most of a step, where that is resolved and the same everywhere, or of whom it is what."""
-    most: dict[str, list[str]] = {}
-    for one in found:
-        most.setdefault(one.largest, []).append(_name(one, found))
-    if "" in most or len({one.cell["workload"] for one in found}) > 1:
-        return "Where does a step's time go, and what does it take when it is profiled?"
-    if len(most) == 1:
-        return f"Most of a step goes to {NAMES[next(iter(most))]}, in every strategy"
-    said = [f"{NAMES[phase]} ({', '.join(names)})" for phase, names in most.items()]
-    return short(f"Most of a step goes to {', '.join(said)}", 86)
+    """Return what takes most of a step, where that is resolved: of most strategies, and of whom it is another part."""
+    of = {_name(one, found): one.largest for one in found}
+    question = "Where does a step's time go, and what does it take when it is profiled?"
+    if any(of[_name(one, found)] != one.largest or not one.largest for one in found):
+        return question
+    (usual, _), *others = Counter(of.values()).most_common()
+    said = f"Most of a step goes to {NAMES[usual]}"
+    for phase, _ in others:
+        said += f"; with {' and '.join(name for name, most in of.items() if most == phase)} to {NAMES[phase]}"
+    return said if len(said) <= MOST else question
 
 
 def _bars(axes: Axes, found: list[Breakdown], drawn: list[str]) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paceline.bench.analysis.regret import GOAL, SHARE_OF_COST, curve
-from paceline.bench.analysis.searches import ADVISOR
+from paceline.bench.analysis.regret import GOAL, SHARE_OF_COST, SHARE_OF_WORKLOADS, curve, judged
+from paceline.bench.analysis.searches import ADVISOR, VERIFIED
 from paceline.bench.report.plots.style import BLACK, FAINT, WIDTH, log_axis, styled, styles_of
 
 COSTS = tuple(np.geomspace(0.003, 1.0, 40).tolist())
@@ -24,17 +24,17 @@ def regret(found: pd.DataFrame) -> Figure | None:
     """
     if found.empty:
         return None
-    curves = curve(found, COSTS)
+    curves = curve(judged(found), COSTS)
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     looks = styles_of(set(curves["search"]))
     for name, points in curves.groupby("search", sort=False):
         look = looks[str(name)]
-        ours = name == ADVISOR
+        ours = name in (ADVISOR, VERIFIED)
         line = {
             "color": BLACK if ours else look.color,
             "lw": 2.6 if ours else 1.3,
-            "ls": "-" if ours else look.line,
+            "ls": "-" if name == ADVISOR else "--" if ours else look.line,
             "zorder": 3 if ours else 2,
         }
         left.plot(100 * points["cost"], 100 * points["within"], label=name, drawstyle="steps-post", **line)
@@ -43,7 +43,7 @@ def regret(found: pd.DataFrame) -> Figure | None:
     left.set_ylabel(f"searches within {GOAL:.0%} of the best (%)")
     right.set_ylabel("regret, 90th percentile (%)")
     left.set_ylim(0, 102)
-    left.axhline(90, color=FAINT, lw=1, zorder=0)
+    left.axhline(100 * SHARE_OF_WORKLOADS, color=FAINT, lw=1, zorder=0)
     right.axhline(100 * GOAL, color=FAINT, lw=1, zorder=0)
     for axes in (left, right):
         axes.set_xlabel("cost (% of training every configuration)")

@@ -8,6 +8,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.prequential import ALPHA, BASELINES, Followed, faded, followed
 from paceline.bench.analysis.statistics import Floats
 from paceline.bench.records import streams
+from paceline.bench.report.plots.findings import MOST
 from paceline.bench.report.plots.style import FAINT, panels, short, styled, styles
 
 POINTS = 400  # of a line: more are not seen
@@ -44,8 +45,8 @@ def _finding(found: list[Followed]) -> str:
     asked = sorted((one for one in found if one.kind == "asked"), key=lambda one: -one.score.median)
     if len({one.cell["workload"] for one in found}) > 1 or not asked:
         return "Who follows a stream that drifts, and who falls behind?"
-    shares = [f"{short(one.cell['trainer'])} {100 * one.score.median:.1f} %" for one in asked]
-    return short(f"Predicted right before learning from it: {', '.join(shares)}", 86)
+    shares = [f"{short(one.cell['trainer'])} {100 * one.score.median:.0f} %" for one in asked]
+    return short(f"Predicted right, then learned: {', '.join(shares)}", MOST)
 
 
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:

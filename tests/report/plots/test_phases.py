@@ -27,4 +27,4 @@ def test_the_title_says_what_was_found() -> None:
     title = PLOTS["phases"](
         results_of(*profiled("MiniBatch", SHARES), *profiled("Ddp", SHARES, ranks=2))
     ).get_suptitle()
-    assert title == "Most of a step goes to backward, in every strategy"
+    assert title == "Most of a step goes to backward"

@@ -1,7 +1,5 @@
 """Scores and backlogs are drawn as planted, beside what had to be beaten."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -29,4 +27,4 @@ def test_without_a_stream_there_is_no_plot():
 
 def test_the_title_says_what_was_found():
     title = PLOTS["stream"](results_of(*streamed("Online", 0.9), *streamed("Retrain", 0.6))).get_suptitle()
-    assert re.fullmatch(r"Predicted right before learning from it: Online (89|90)\.\d %, Retrain (59|60)\.\d %", title)
+    assert title == "Predicted right, then learned: Online 90 %, Retrain 59 %"
