@@ -74,8 +74,10 @@ def show_trials(results: Results) -> None:
 
 def show_plot(results: Results, name: str) -> None:
     """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
-    figures = {"": PLOTS[name](results)} if name in OF_THE_RUN else each_workload.figures(results, PLOTS[name])
-    if len(figures) < 2:
+    figures = {} if name in OF_THE_RUN else each_workload.figures(results, PLOTS[name])
+    if name in OF_THE_RUN:
+        show_figure(PLOTS[name](results), name)
+    elif len(figures) < 2:
         show_figure(next(iter(figures.values()), None), name)
     else:
         _display(each_workload.parts({workload: _image(figure, name) for workload, figure in figures.items()}))
