@@ -146,7 +146,7 @@ def _finding(one: Card, rows: Sequence[Tried]) -> str:
     rest = f"; not told apart: {', '.join(ties)}" if ties else "; everything else takes longer"
     seconds = tick_text(float(f"{best.seconds.median:.2g}"))
     said = f"{short(one.workload, 24)}: {short(best.name)} is at {one.target:g} after {seconds} s"
-    fewer = f"; {len(ties)} others are not told apart" if len(ties) > 1 else ""
+    fewer = f"; {len(ties)} not told apart from it" if len(ties) > 1 else ""
     return next(whole for whole in (said + rest, said + fewer, said) if len(whole) <= MOST or whole == said)
 
 

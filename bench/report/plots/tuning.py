@@ -94,13 +94,13 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
 
 
 def _finding(found: list[Searched], question: str) -> str:
-    """Return the score of each search of a lone workload at its best rate, the best first; else the question."""
+    """Return the score of each search of a lone workload at the rate it chose, the best first; else the question."""
     known = [one for one in found if not one.failed[one.best].all()]
     if len({one.workload for one in found}) > 1 or len(known) < 2 or known[0].metric != SCORE:
         return question
     known.sort(key=lambda one: float(one.cost[one.best].mean()))
     scores = [f"{short(one.name)} {one.sign * float(one.cost[one.best].mean()):.3g}" for one in known]
-    said = f"Score at the best rate of each: {', '.join(scores)}"
+    said = f"Score at the rate chosen for each: {', '.join(scores)}"
     return said if len(said) <= MOST else question
 
 
@@ -127,7 +127,7 @@ def _over_rates(axes: Axes, group: list[Searched], known: dict[str, Style]) -> t
         axes.plot(one.rates, values, "o", color=style.color, ms=2.6, alpha=0.5, mew=0, label="_trials")
         axes.plot(one.rates, values.mean(axis=1), color=style.color, ls=style.line, lw=1.3, label=one.name)
         lines.append((one.rates, values.mean(axis=1)))
-        _beyond(axes, one, values.mean(axis=1), style, strip)
+        _beyond(axes, one, values.mean(axis=1), style, strip, row)
         if not one.failed[one.best].all():
             labels.append(
                 Label(float(one.rates[one.best]), float(np.nanmean(values[one.best])), short(one.name), style.ink)
@@ -181,14 +181,16 @@ def _strip(axes: Axes, first: Searched) -> None:
         axes.set_yticks([tick for tick in ticks if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]], minor=minor)
 
 
-def _beyond(axes: Axes, one: Searched, means: np.typing.NDArray[np.float64], style: Style, strip: bool) -> None:
+def _beyond(
+    axes: Axes, one: Searched, means: np.typing.NDArray[np.float64], style: Style, strip: bool, row: int
+) -> None:
     """Mark with a triangle the rates whose mean is so far from the best that it leaves the picture."""
     if one.metric != SCORE:
         return
     low, high = axes.get_ylim()
     room = (STRIP if strip else 0.0) * (high - low)
     beyond = means < low + room if one.higher else means > high - room
-    place = (STRIP if strip else 0.0) + 0.02
+    place = (STRIP if strip else 0.0) + 0.02 + 0.025 * (row % 8)  # of several at one rate each is seen
     y = np.full(int(beyond.sum()), place if one.higher else 1 - place)
     axes.plot(
         one.rates[beyond], y, "v" if one.higher else "^", color=style.color, ms=5, mew=0, zorder=4, label="_beyond",

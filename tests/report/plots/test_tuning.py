@@ -52,5 +52,5 @@ def test_the_title_says_the_scores_and_what_leaves_the_picture_is_marked():
     found = searched("Sgd", {0.1: 0.95, 1.0: 0.94, 10.0: 0.1}, comparison="optimizers", spread=0)
     run = results_of(*found, *searched("Adam", {0.1: 0.97, 1.0: 0.96, 10.0: 0.95}, comparison="optimizers", spread=0))
     figure = PLOTS["optimizers"](run)
-    assert figure.get_suptitle() == "Score at the best rate of each: Adam 0.97, Sgd 0.95"
+    assert figure.get_suptitle() == "Score at the rate chosen for each: Adam 0.97, Sgd 0.95"
     assert [line.get_xdata().tolist() for line in lines_of(axes_of(figure)[0], "_beyond")] == [[], [10.0]]
