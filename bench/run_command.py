@@ -154,7 +154,8 @@ def print_report(results: Path, drawn: bool = False) -> None:
         write_summary_and_plots(run.folder)
     page = ""
     try:
-        page = str(render(run.folder))
+        path = render(run.folder)
+        page = str(path) + (f"  ({path.stat().st_size / 1e6:.1f} MB, opens offline)" if path.exists() else "")
     finally:  # the decision needs none of what the page may lack
         advice = advice_in(run.folder)
         if advice is not None:

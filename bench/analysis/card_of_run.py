@@ -36,7 +36,7 @@ AXES = {"Amp": "precision", "Ddp": "workers", "Compiled": "compiling"}
 PLAIN = "MiniBatch"
 
 
-@lru_cache(maxsize=4)  # by identity: a run does not change
+@lru_cache(maxsize=32)  # by identity: a run does not change
 def cards(results: Results) -> list[Card]:
     """Return a card for each workload that trained to its target, and one of what steps alone took, on any.
 
@@ -239,7 +239,7 @@ def _rate(results: Results, chosen: Cell) -> Row | None:
             one = _but_its_rate(json.loads(found.trials["hyperparameters"].iloc[0]))
             what = (*(column.iloc[0] for column in place), one)
             if what == (record.workload, record.trainer, chosen["batch_size"], optimizer):
-                return _row_of(found, comparison)
+                return _row_of(found, comparison, float(chosen["lr"]))
     return None
 
 
@@ -248,21 +248,23 @@ def _but_its_rate(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in hyperparameters.get("optimizer", {}).items() if name != "lr"}
 
 
-def _row_of(found: Searched, comparison: str) -> Row | None:
-    best, kept = found.best, set(unresolved(found).tolist())
-    if found.failed[best].all():
+def _row_of(found: Searched, comparison: str, rate: float) -> Row | None:
+    """Return what other rates take over ``rate`` where it was searched, else over the best that was."""
+    tried = np.flatnonzero(np.isclose(found.rates, rate, rtol=0.02))  # rates are rounded to three digits
+    base, kept = int(tried[0]) if len(tried) else found.best, set(unresolved(found).tolist())
+    if found.failed[base].all():
         return None
     logs, n = np.log(found.chosen_by), len(found.seeds)
     others = []
-    for i in sorted(range(len(found.rates)), key=lambda i: (abs(i - best), i))[1:5]:
-        gaps = logs[i] - logs[best]
+    for i in sorted(range(len(found.rates)), key=lambda i: (abs(i - base), i))[1:5]:
+        gaps = logs[i] - logs[base]
         low, high = (float(end) for end in np.exp(student(gaps))) if n >= 3 else (math.nan, math.nan)
         ratio = math.inf if found.failed[i].all() else float(np.exp(gaps.mean()))
         note = f"{found.failed[i].sum()} of {n} trials missed the target" if found.failed[i].any() else ""
-        verdict: Verdict = "undecided" if found.rates[i] in kept else "slower"
+        verdict: Verdict = "slower" if found.rates[i] not in kept and ratio > 1 else "undecided"
         one = Comparison(ratio, low, high, verdict, n)
         others.append((i, Alternative(f"rate {found.rates[i]:g}", Pair(one), pays(verdict), note=note)))
     if not others:
         return None
     alternatives = tuple(one for _, one in sorted(others, key=lambda other: other[0]))
-    return Row("learning rate", f"rate {found.rates[best]:g}", "samples_to_target", alternatives, comparison)
+    return Row("learning rate", f"rate {found.rates[base]:g}", "samples_to_target", alternatives, comparison)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Results:
         records: what both were computed from.
         folder: where they were read from.
         superseded: contaminated trials that were run again, and do not count.
+        whole: of what these are the results of some workloads; None if they are all.
         anchors: the trials of the anchor, which are no part of what was compared, and not in ``trials``; of an older
             run, none.
         equivalence: what ``harness.equivalence.gate`` found before strategies were compared; empty if it was not asked.
@@ -44,6 +46,22 @@ class Results:
     superseded: tuple[Record, ...] = ()
     equivalence: tuple[dict[str, Any], ...] = ()
     anchors: tuple[Record, ...] = ()
+    whole: "Results | None" = None
+
+
+@lru_cache(maxsize=32)  # by identity: a run does not change
+def of_workloads(results: Results, workloads: frozenset[str]) -> Results:
+    """Return what ``results`` hold of some workloads alone; with the anchors, which tie all comparisons together."""
+    trials = results.trials[results.trials["workload"].isin(workloads)]
+    return replace(
+        results,
+        trials=trials,
+        curves=results.curves[results.curves["trial"].isin(trials["trial"])],
+        records=tuple(record for record in results.records if record.workload in workloads),
+        superseded=tuple(record for record in results.superseded if record.workload in workloads),
+        equivalence=tuple(found for found in results.equivalence if found["workload"] in workloads),
+        whole=results.whole or results,
+    )
 
 
 def not_equivalent(results: Results) -> dict[tuple[str, str, int], str]:

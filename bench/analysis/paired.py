@@ -63,7 +63,8 @@ def looked_at_often(results: Results, comparison: str) -> bool:
     """
     if results.environment.get("until_decided"):
         return True
-    records = [r for r in results.records if r.comparison == comparison and not r.search]
+    everything = (results.whole or results).records  # of which it was decided whether to go on
+    records = [r for r in everything if r.comparison == comparison and not r.search]
     return any(
         _grew(records, datetime.fromisoformat(again["captured"]))
         for again in results.environment.get("resumed", [])

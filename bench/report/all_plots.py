@@ -58,7 +58,7 @@ PLOTS: dict[str, Callable[[Results], Figure | None]] = {
 
 
 def save_plots(results: Results, folder: str | Path) -> list[Path]:
-    """Write a PNG, 10 inches wide, for each plot that ``results`` hold trials for; one of any other is removed.
+    """Write a PNG, at most 10 inches wide, for each plot that ``results`` hold trials for; one of any other is removed.
 
     Args:
         results: of a run.

@@ -7,6 +7,7 @@ import pandas as pd
 
 from paceline.bench.analysis.any_target import AnyTarget, any_targets
 from paceline.bench.analysis.frames import Results
+from paceline.bench.report.each_workload import parts
 from paceline.bench.report.plots.any_target import any_target as drawn
 from paceline.bench.report.wording import interval, number, percent
 
@@ -39,7 +40,7 @@ def _seconds(found: AnyTarget, i: int, at: int) -> str:
 
 def fragment(results: Results) -> str:
     """Return a slider a workload, at the run's own target at first, and the table that it changes."""
-    parts = []
+    shown = {}
     for found in any_targets(results):
         last = len(found.targets) - 1
         data = json.dumps([table(found, at).to_numpy().tolist() for at in range(last + 1)], ensure_ascii=False)
@@ -48,7 +49,7 @@ def fragment(results: Results) -> str:
             f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in table(found, last).to_numpy().tolist()
         )
         targets = " ".join(number(float(target)) for target in found.targets)
-        parts.append(
+        shown[found.workload] = (
             f'<div class="any-target" data-targets="{targets}"><label>{found.workload}, target '
             f"<output>{number(float(found.targets[last]))}</output> "
             f'<input type="range" min="0" max="{last}" value="{last}" aria-label="target score"></label>'
@@ -56,4 +57,4 @@ def fragment(results: Results) -> str:
             f"<tbody>{rows}</tbody></table></div>"
             f'<script type="application/json">{data.replace("</", "<" + chr(92) + "/")}</script></div>'
         )
-    return "\n".join(parts) or "<p>Not measured: run bench_strategies.py.</p>"
+    return parts(shown) or "<p>Not measured: run bench_strategies.py.</p>"

@@ -7,6 +7,7 @@ from paceline.bench.analysis.card import Alternative, Card, Pays, Row
 from paceline.bench.analysis.card_of_run import cards
 from paceline.bench.analysis.configuration import imports
 from paceline.bench.analysis.frames import Results
+from paceline.bench.report import null
 from paceline.bench.report.metrics import in_its_unit
 from paceline.bench.report.plots import card as plots
 from paceline.bench.report.wording import interval, listed, number, percent
@@ -110,8 +111,11 @@ def _undecided(row: Row) -> bool:
 def _changes(card: Card, found: list[Card]) -> str:
     """Return what would change the choice, as far as this run knows."""
     alone = [row for other in found if not other.workload for row in other.rows]
-    other = [one.name for row in alone for one in row.alternatives if one.pays == "yes"]
-    known = [f"another model or batch ({listed(other)} pays)"] if other else []
+    other: dict[str, list[str]] = {}
+    for name, _, place in (one.name.partition(", ") for row in alone for one in row.alternatives if one.pays == "yes"):
+        other.setdefault(name, []).append(place)
+    pays = [f"{name} pays at {listed(places)}" for name, places in other.items()]
+    known = [f"another model or batch ({'; '.join(pays)})"] if pays else []
     lean = any(one.pays == "yes" for row in card.rows if row.decision == "memory" for one in row.alternatives)
     known += ["a memory limit"] if lean else []
     return f"{listed([*known, 'another target, other data, another machine'], 'or')}."
@@ -128,9 +132,30 @@ def _next(card: Card) -> str:
 
 
 def text(results: Results) -> str:
-    """Return all cards as plain text of at most 100 columns: what a run ends with."""
+    """Return what a run ends with, of at most 100 columns: all cards, and which differences it cannot tell.
+
+    Of several workloads each one's configuration and price alone: the decisions in it are in ``card.md``.
+    """
     found = cards(results)
-    return "\n\n".join(_text(card, found) for card in found)
+    raced = [card for card in found if card.workload]
+    if len(raced) > 1:
+        texts = [_in_short(card, found) for card in raced]
+        texts.append("Each decision, what the alternatives take, and the next command: card.md in the run's folder.")
+    else:
+        texts = [_text(card, found) for card in found]
+    if any(card.use is not None for card in raced):
+        texts.append(textwrap.fill(null.in_one_line(results), 100, break_on_hyphens=False))
+    return "\n\n".join(texts)
+
+
+def _in_short(card: Card, found: list[Card]) -> str:
+    said = sentences(card, found)
+    lines = [heading(card)]
+    if card.use is not None:
+        lines.append(f"    trainer = {card.use.python}")
+    return "\n".join(
+        [*lines, *(_wrapped(f"{name}: {said[name]}") for name in ("Takes", "How sure", "Why") if name in said)]
+    )
 
 
 def _text(card: Card, found: list[Card]) -> str:

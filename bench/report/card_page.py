@@ -5,11 +5,13 @@ import html
 from paceline.bench.analysis.card import Card, Row
 from paceline.bench.analysis.card_of_run import cards
 from paceline.bench.analysis.configuration import imports
-from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.frames import Results, of_workloads
 from paceline.bench.report import card as words
 from paceline.bench.report import null
+from paceline.bench.report.each_workload import parts
 from paceline.bench.report.figures import as_image
 from paceline.bench.report.plots.card import tried
+from paceline.bench.report.wording import interval
 
 # Where the page tells what a decision rests on: names of the notebook's cells.
 EVIDENCE = {
@@ -28,34 +30,51 @@ KEY = (
 
 
 def fragment(results: Results) -> str:
-    """Return the first workload's card, beside it its picture and what steps alone say; those of others are folded."""
+    """Return the card of each workload, beside it its picture and what steps alone say, of whatever workload."""
     found = cards(results)
     raced, alone = [card for card in found if card.workload], [card for card in found if not card.workload]
     if not found:
         return "<p>No trial raced to a target, so there is nothing to recommend: run bench_strategies.py.</p>"
-    resolved = f"<p>{html.escape(null.in_one_line(results))}</p>"
     elsewhere = "".join(f"<h3>{html.escape(words.heading(card))}</h3>{_table(card)}" for card in alone)
     if not raced:
-        return f'<div class="card"><div>{elsewhere}{resolved}</div></div>'
-    beside = f"{_picture(results, raced[0])}{resolved}{elsewhere}"
-    parts = [f'<div class="card pictured"><div>{_use(raced[0], found)}</div><div>{beside}</div></div>']
-    for card in raced[1:]:
-        inside = f"<div>{_use(card, found, headed=False)}</div><div>{_picture(results, card)}</div>"
-        title = f"{words.heading(card)}: {card.use.python}" if card.use is not None else words.heading(card)
-        parts.append(
-            f'<details><summary>{html.escape(title)}</summary><div class="card pictured">{inside}</div></details>'
-        )
-    return "\n".join([*parts, f'<p class="key">{KEY}</p>'])
+        return f'<div class="card"><div>{elsewhere}{_resolved(results)}</div></div>'
+    shown = {}
+    for card in raced:
+        own = of_workloads(results, frozenset({card.workload}))
+        beside = f"{_picture(results, card)}{_resolved(own)}{elsewhere}"
+        shown[card.workload] = f'<div class="card pictured"><div>{_use(card, found)}</div><div>{beside}</div></div>'
+    overview = _overview(raced) if len(raced) > 1 else ""
+    return f'{parts(shown)}\n<p class="key">{KEY}</p>{overview}'
 
 
-def _use(card: Card, found: list[Card], headed: bool = True) -> str:
+def _resolved(results: Results) -> str:
+    return f"<p>{html.escape(null.in_one_line(results))}</p>"
+
+
+def _overview(raced: list[Card]) -> str:
+    """Return a table of what to use on each workload."""
+    rows = []
+    for card in raced:
+        cells: tuple[str, ...] = (card.workload, "not decided", f"{card.why_not}.", "")
+        if card.use is not None:
+            seconds, memory = interval(card.use.seconds, "s"), interval(card.use.memory, "MB", 1e-6)
+            cells = (card.workload, card.use.python, seconds, memory)
+        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+    head = "".join(f"<th>{name}</th>" for name in ("on", "use", "time to the target", "memory"))
+    return (
+        "<h3>All workloads in short</h3>"
+        f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _use(card: Card, found: list[Card]) -> str:
     lines = words.sentences(card, found)
     said = "".join(f"<dt>{name}</dt><dd>{_said(name, line)}</dd>" for name, line in lines.items())
-    parts = [f"<h2>{html.escape(words.heading(card))}</h2>" if headed else ""]
+    code = ""
     if card.use is not None:
-        code = f"{imports(card.use.python)}\ntrainer = {card.use.python}"
-        parts.append(f"<pre>{html.escape(code)}</pre>")
-    return "".join([*parts, f"<dl>{said}</dl>" if said else "", _table(card) if card.rows else ""])
+        code = f"<pre>{html.escape(imports(card.use.python))}\ntrainer = {html.escape(card.use.python)}</pre>"
+    heading, table = html.escape(words.heading(card)), _table(card) if card.rows else ""
+    return f"<h2>{heading}</h2>{code}{f'<dl>{said}</dl>' if said else ''}{table}"
 
 
 def _picture(results: Results, card: Card) -> str:

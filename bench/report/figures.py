@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 def as_image(figure: Figure, alt: str) -> str:
     """Return ``figure`` as HTML that holds it, with ``alt`` for those who do not see it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+    # Without loss, and a third of what PNG takes.
+    figure.savefig(buffer, format="webp", dpi=130, bbox_inches="tight", pil_kwargs={"lossless": True})
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}"></figure>'
+    return f'<figure><img alt="{html.escape(alt)}" src="data:image/webp;base64,{data}"></figure>'

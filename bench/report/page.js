@@ -14,7 +14,6 @@ addEventListener("click", (event) => {  // also where the link is followed a sec
   const link = event.target.closest && event.target.closest('a[href^="#"]');
   if (link && link.hash === location.hash) follow();
 });
-follow();
 
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details:not([open])")) { each.open = true; each.dataset.printed = ""; }
@@ -22,6 +21,42 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   for (const each of document.querySelectorAll("details[data-printed]")) { each.open = false; delete each.dataset.printed; }
 });
+
+// Of several workloads one is shown at a time, on paper all. What was not measured on it shows all that it has.
+const workloads = [...new Set([...document.querySelectorAll("[data-workload]")].map((each) => each.dataset.workload))];
+
+for (const table of document.querySelectorAll("table.numbers")) {
+  const column = [...table.querySelectorAll("th")].findIndex((head) => head.textContent === "workload");
+  if (column < 0 || table.closest(".trials")) continue;
+  for (const row of table.tBodies[0].rows) {
+    const workload = row.cells[column].textContent;
+    if (workloads.includes(workload)) row.dataset.workload = workload;
+  }
+  table.tBodies[0].classList.add("each");
+}
+
+function showOnly(workload) {
+  for (const group of document.querySelectorAll(".each")) {
+    const parts = [...group.children].filter((part) => part.dataset.workload);
+    const measured = parts.some((part) => part.dataset.workload === workload);
+    for (const part of parts) part.classList.toggle("of-others", measured && part.dataset.workload !== workload);
+  }
+  for (const each of document.querySelectorAll("nav button")) {
+    each.setAttribute("aria-pressed", each.textContent === workload);
+  }
+}
+
+if (workloads.length > 1) {
+  const choice = document.createElement("div");
+  choice.append("Workload:", ...workloads.map((workload) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: workload });
+    button.addEventListener("click", () => showOnly(workload));
+    return button;
+  }));
+  document.querySelector("nav").append(choice);
+  showOnly(workloads[0]);
+}
+document.documentElement.style.scrollPaddingTop = `${document.querySelector("nav").offsetHeight + 8}px`;
 
 // The table of all trials.
 for (const box of document.querySelectorAll(".trials")) {
@@ -69,3 +104,5 @@ for (const box of document.querySelectorAll(".any-target")) {
     }));
   });
 }
+
+follow();  // last: what stands above the target has its height by now

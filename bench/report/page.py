@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from paceline.bench.analysis.frames import Results, load_results, summary
 from paceline.bench.records.files import newest_run
-from paceline.bench.report import any_target, card, card_page, page_layout, trials_table
+from paceline.bench.report import any_target, card, card_page, each_workload, page_layout, trials_table
 from paceline.bench.report.all_plots import PLOTS, save_plots
 from paceline.bench.report.figures import as_image
 from paceline.bench.report.page_layout import FOLDED, Fragment
@@ -20,6 +20,8 @@ from paceline.bench.report.tips import explained
 
 # The report is told by this variable which run it is of.
 RESULTS_VARIABLE = "PACELINE_RESULTS"
+
+OF_THE_RUN = ("drift",)  # plots of what no workload has to itself
 
 NOTEBOOK = Path(__file__).with_name("report.ipynb")  # in a checkout a link to the one at its top
 NEEDED = ("nbclient", "nbconvert", "ipykernel")
@@ -72,7 +74,13 @@ def show_trials(results: Results) -> None:
 
 def show_plot(results: Results, name: str) -> None:
     """Display one of ``report.all_plots.PLOTS``, or that there is nothing to draw."""
-    show_figure(PLOTS[name](results), name)
+    figures = {} if name in OF_THE_RUN else each_workload.figures(results, PLOTS[name])
+    if name in OF_THE_RUN:
+        show_figure(PLOTS[name](results), name)
+    elif len(figures) < 2:
+        show_figure(next(iter(figures.values()), None), name)
+    else:
+        _display(each_workload.parts({workload: _image(figure, name) for workload, figure in figures.items()}))
 
 
 def show_figure(figure: Figure | None, name: str) -> None:
@@ -80,12 +88,16 @@ def show_figure(figure: Figure | None, name: str) -> None:
     if figure is None:
         show_text(f"No plot of {name.replace('_', ' ')}: this run holds no trial of it.")
     else:
-        _display(as_image(figure, f"plot of {name.replace('_', ' ')}; its numbers are in the table below"))
+        _display(_image(figure, name))
+
+
+def _image(figure: Figure, name: str) -> str:
+    return as_image(figure, f"plot of {name.replace('_', ' ')}; its numbers are in the table below")
 
 
 def show_table(table: pd.DataFrame, if_empty: str, kind: str = "numbers") -> None:
     """Display ``table``, or the sentence ``if_empty``; ``kind`` names its look."""
-    _display(_table(table, kind)) if len(table) else show_text(if_empty)
+    _display(table_html(table, kind)) if len(table) else show_text(if_empty)
 
 
 def _display(fragment: str) -> None:
@@ -95,7 +107,8 @@ def _display(fragment: str) -> None:
     display(HTML(fragment))  # type: ignore[no-untyped-call]
 
 
-def _table(table: pd.DataFrame, kind: str) -> str:
+def table_html(table: pd.DataFrame, kind: str) -> str:
+    """Return ``table`` as HTML, with intervals and the words at its head marked; ``kind`` names its look."""
     # pandas cuts long text unless told otherwise, and a reason must not be cut.
     with pd.option_context("display.max_colwidth", None):
         text = table.to_html(index=False, border=0, classes=kind, justify="left")

@@ -21,7 +21,7 @@ PAGE = """<!DOCTYPE html>
 {style}</style>
 </head>
 <body>
-<nav aria-label="Contents">{contents}</nav>
+<nav aria-label="Contents"><div>{contents}</div></nav>
 <main>
 {body}
 </main>

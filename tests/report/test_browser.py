@@ -3,12 +3,17 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paceline.bench.report.page_layout import SCRIPT, STYLE
+from paceline.bench.report import card_page, precision, strategies
+from paceline.bench.report.page import table_html
+from paceline.bench.report.page_layout import SCRIPT, STYLE, Fragment
+from paceline.bench.report.page_layout import page as layout
 from tests.paths import REFERENCE
+from tests.report.test_each_workload import TWO
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -150,3 +155,28 @@ def test_folded_parts_are_open_on_paper(page: Any) -> None:
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not table.is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_of_several_workloads_one_is_shown_at_a_time_on_paper_all(browser: Any, tmp_path: Path) -> None:
+    shown = [
+        Fragment("<h1>Which?</h1>", "use"),
+        Fragment(card_page.fragment(TWO)),
+        Fragment(table_html(strategies.table(TWO), "numbers")),
+        Fragment(table_html(precision.table(TWO), "numbers")),
+    ]
+    file = tmp_path / "report.html"
+    file.write_text(layout("two", shown), encoding="utf-8")
+    page = browser.new_page(viewport=SCREEN)
+    page.goto(file.as_uri())
+    headings, rows = page.locator(".card h2:visible"), page.locator("table.numbers tr:visible")
+    for workload in ("digits", "letters"):
+        page.get_by_role("button", name=workload).click()
+        assert headings.all_inner_texts() == [f"{workload}: use this"]
+        texts = rows.all_inner_texts()
+        assert sum(text.startswith(f"{workload}\t") for text in texts) == 2
+        assert sum(text.startswith("digits-64\t") for text in texts) == 1  # which is none of the two
+        assert len(texts) == 5
+        assert page.locator("nav button[aria-pressed=true]").all_inner_texts() == [workload]
+    page.emulate_media(media="print")
+    assert headings.count() == 2
+    page.close()

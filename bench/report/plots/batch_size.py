@@ -45,8 +45,7 @@ def batch_size(results: Results) -> Figure | None:
     trials = trials[trials["batch_size"] > 0]
     if not (trials["samples_per_second"] > 0).any():
         return None
-    question = "What does a larger batch buy, and what does it cost?"
-    figure, rows = panels(question, results, trials, 2, 3.9)
+    figure, rows = panels(_finding(trials), results, trials, 2, 3.9)
     drawn = []
     for _, chosen, (left, right) in rows:
         low, high = log_limits(chosen["batch_size"], pad=0.05)
@@ -66,6 +65,18 @@ def batch_size(results: Results) -> Figure | None:
                 beside(axes, [start for start, end in pairs if start.x < end.x], side="left")
         _proportional(left, throughputs[0][0])
     return figure
+
+
+def _finding(trials: pd.DataFrame) -> str:
+    """Return what the largest batch of a lone sweep buys and costs, by the medians; else the question."""
+    cells = summary(trials).sort_values("batch_size")
+    first, last = cells.iloc[0], cells.iloc[-1]
+    buys = last["samples_per_second"] / first["samples_per_second"]
+    if cells["batch_size"].is_unique and len(cells) > 1 and np.isfinite(buys):
+        said = f"B={last['batch_size']:.0f} does {number(buys)} times the samples/s of B={first['batch_size']:.0f}"
+        costs = (last["training_memory_bytes"] - first["training_memory_bytes"]) / MB
+        return f"{said}, and takes {number(costs)} MB more" if costs > 0 else said
+    return "What does a larger batch buy, and what does it cost?"
 
 
 Ends = tuple[list[Label], list[Label]]

@@ -30,6 +30,8 @@ from paceline.bench.report.plots.style import (
 COLORS: dict[Pays, str] = {"no": VERMILLION, "yes": GREEN, "same": SKY, "undecided": ORANGE}
 SAID: dict[Pays, str] = {"no": "costs more", "yes": "pays", "same": "as good", "undecided": "undecided"}
 
+MOST = 70  # characters in the width of a figure beside the card
+BESIDE = 8.0  # inches, its width: it is shown smaller than others, and its words are to be read
 ROW = 0.23  # inches
 WIDEST = 32.0  # times: what takes longer leaves the picture
 
@@ -127,7 +129,7 @@ def tried(results: Results, only: str | None = None) -> Figure | None:
         return None
     heights = [0.95 + 0.27 * max(len(rows), 3) for _, rows in found]
     heading = _finding(*found[0]) if len(found) == 1 else "Time to target of everything that was tried"
-    figure = new_figure(heading, sum(heights))
+    figure = new_figure(heading, sum(heights), BESIDE)
     parts = figure.subfigures(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
     for (one, rows), part in zip(found, parts, strict=True):
         if len(found) > 1:
@@ -139,11 +141,13 @@ def tried(results: Results, only: str | None = None) -> Figure | None:
 def _finding(one: Card, rows: Sequence[Tried]) -> str:
     best = next((row for row in rows if row.role == "chosen"), None)
     if best is None:
-        return f"{short(one.workload, 40)}: nothing reached {one.target:g} in every trial"
+        return f"{short(one.workload, 30)}: nothing reached {one.target:g} in every trial"
     ties = [row.name for row in rows if row.role == "tie"]
     rest = f"; not told apart: {', '.join(ties)}" if ties else "; everything else takes longer"
     seconds = tick_text(float(f"{best.seconds.median:.2g}"))
-    return short(f"{one.workload}: {best.name} is at {one.target:g} after {seconds} s{rest}", 84)
+    said = f"{short(one.workload, 24)}: {short(best.name)} is at {one.target:g} after {seconds} s"
+    fewer = f"; {len(ties)} not told apart from it" if len(ties) > 1 else ""
+    return next(whole for whole in (said + rest, said + fewer, said) if len(whole) <= MOST or whole == said)
 
 
 def _rows(axes: Axes, one: Card, rows: Sequence[Tried]) -> None:

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paceline.bench.analysis.frames import Results
+from paceline.bench.analysis.frames import Results, summary
 from paceline.bench.analysis.statistics import median_interval
 from paceline.bench.records.record import WITH_RESULT
 from paceline.bench.report.plots.labels import Label, flags
-from paceline.bench.report.plots.style import FAINT, label_of, log_axis, log_limits, panels, styled, styles
+from paceline.bench.report.plots.style import FAINT, label_of, log_axis, log_limits, panels, short, styled, styles
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,9 +50,9 @@ class Middle:
 def convergence(results: Results) -> Figure | None:
     """Draw the validation score of every strategy on its way to the target.
 
-    One panel each for training seconds, steps and samples. A thin line is a seed; the thick one is the
-    median over seeds, see ``median_curve`` for what becomes of seeds that are done, and the band is all
-    seeds' range below six seeds, from there on the 95 % interval of the median.
+    One panel each for training seconds, steps and samples. A line is the median over seeds, see ``median_curve`` for
+    what becomes of seeds that are done, and the band is all seeds' range below six seeds, from there on the 95 %
+    interval of the median.
 
     Args:
         results: of a run.
@@ -67,7 +67,7 @@ def convergence(results: Results) -> Figure | None:
         return None
     names = dict.fromkeys(trials["trainer"])
     deepest = 0.15 * min(len(names), 14)  # inches: as many flags may have to fly above each other
-    figure, rows = panels("How does each strategy approach the target?", results, trials, 3, 3.6 + deepest, sharey=True)
+    figure, rows = panels(_finding(trials), results, trials, 3, 3.6 + deepest, sharey=True)
     higher = {record.workload: record.higher_is_better for record in results.records}
     for workload, chosen, row in rows:
         up = higher.get(workload, True)
@@ -78,8 +78,23 @@ def convergence(results: Results) -> Figure | None:
             curves, target = _curves(chosen, scored, column), float(chosen["target"].iloc[0])
             _finish(axes, column, curves, target, up, results, workload)
         _name_target(row[-1], float(chosen["target"].iloc[0]))
-        row[0].set_ylabel(f"validation score (no unit, {'higher' if up else 'lower'} is better)")
+        row[0].set_ylabel(
+            f"validation score, the last {SHOWN:.0%} of the way\n(no unit, {'higher' if up else 'lower'} is better)"
+        )
     return figure
+
+
+def _finding(trials: pd.DataFrame) -> str:
+    """Return who is first in seconds, in steps and in samples, by the medians of one workload; else the question."""
+    metrics = {"seconds": "seconds_to_target", "steps": "steps_to_target", "samples": "samples_to_target"}
+    cells = summary(trials)
+    if trials["workload"].nunique() > 1 or len(cells) < 2 or not np.isfinite(cells[[*metrics.values()]]).any().all():
+        return "How does each strategy approach the target?"
+    first: dict[str, list[str]] = {}
+    for word, metric in metrics.items():
+        first.setdefault(short(str(cells["trainer"].iloc[int(np.nanargmin(cells[metric]))])), []).append(word)
+    said = [f"{name} in {' and '.join(words)}" for name, words in first.items()]
+    return f"By its median first at the target: {', '.join(said)}"
 
 
 def median_curve(curves: Sequence[Curve], target: float, higher_is_better: bool) -> Middle | None:
@@ -153,16 +168,6 @@ def _panel(axes: Axes, column: str, curves: dict[str, list[Curve]], target: floa
     axes.axhline(target, color=FAINT, lw=1, ls=(0, (4, 3)), zorder=1)
     for name, seeds in curves.items():
         style = known[name]
-        for seed in seeds:
-            axes.plot(
-                seed.x,
-                seed.score,
-                color=style.color,
-                lw=0.5,
-                alpha=0.12,
-                drawstyle="steps-post",
-                label="_seed",
-            )
         middle = median_curve(seeds, target, up)
         if middle is None:
             continue
@@ -171,7 +176,7 @@ def _panel(axes: Axes, column: str, curves: dict[str, list[Curve]], target: floa
         axes.plot(x, median, color=style.color, ls=style.line, lw=1.6, label=name, zorder=3)
         axes.fill_between(
             middle.x, middle.low, middle.high, where=np.isfinite(middle.low) & np.isfinite(middle.high),
-            color=style.color, alpha=0.07, lw=0,
+            color=style.color, alpha=0.1, lw=0,
         )  # fmt: skip
         axes.plot(x[-1:], median[-1:], style.marker, color=style.color, ms=5.5, mec="white", mew=0.6, zorder=4)
     axes.set_xlabel(AXES[column])

@@ -14,7 +14,6 @@ from paceline.bench.analysis.best_batch_size import Best, best
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_exponent import Exponent, exponent
 from paceline.bench.records.metrics import SHOWN
-from paceline.bench.report.plots.findings import finding
 from paceline.bench.report.plots.labels import Label, around
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -30,6 +29,7 @@ from paceline.bench.report.plots.style import (
 )
 
 INK = "#6f6f6f"
+CROWD = 9  # most batch sizes, and rates of one, whose numbers have room
 
 
 @styled
@@ -52,8 +52,7 @@ def critical_batch(results: Results) -> Figure | None:
     if not found:
         return None
     trials = pd.concat([sweep.measured.trials for sweep in found])
-    title = finding(results, "batch size", "critical_batch", "Where does a larger batch stop paying?")
-    figure, rows = panels(title, results, trials, 3, 3.5)
+    figure, rows = panels(_fastest(found), results, trials, 3, 3.5)
     drawn = []
     for workload, chosen, row in rows:
         own = [sweep for sweep in found if sweep.workload == workload]
@@ -63,6 +62,20 @@ def critical_batch(results: Results) -> Figure | None:
         size_ticks(axes, chosen["batch_size"])
         around(axes, labels, lines + [_circle(axes, label) for label in labels])
     return figure
+
+
+def _fastest(found: list[Sweep]) -> str:
+    """Return which batch size of a lone sweep is the fastest, and the price of the next; else the question."""
+    fastest = best(found[0], "seconds_to_target")
+    if len(found) > 1 or not fastest.decided or fastest.cell is None:
+        return "Where does a larger batch stop paying?"
+    names = " or ".join(f"B={size:g}" for size in sorted([float(fastest.cell["batch_size"]), *fastest.tied]))
+    said = f"{names}: which is faster is not resolved" if fastest.tied else f"{names} is the fastest"
+    known = {size: one.comparison.ratio for size, one in fastest.prices.items() if size not in fastest.tied}
+    if not known or not math.isfinite(min(known.values())):
+        return said
+    next_ = min(known, key=lambda size: known[size])
+    return f"{said}; B={next_:g} takes {number(known[next_])} times as long"
 
 
 def _circle(axes: Axes, label: Label) -> tuple[object, object]:
@@ -114,7 +127,7 @@ def _hyperbola(
                 f"{name}critical batch size not identifiable: {found.reason}".replace("95 %", "95\u00a0%"), 44
             )
             for line in reversed(text.splitlines()):
-                _above(axes, line, style.ink if name else INK, "left")
+                _above(axes, line, style.ink if name else INK)
         return
     x = np.geomspace(*axes.get_xlim(), 200)
     per_step = x if metric == "steps_to_target" else np.ones_like(x)
@@ -128,7 +141,7 @@ def _hyperbola(
     axes.axvline(found.critical_batch_size, color=FAINT, lw=0.8, zorder=0)
     if metric == "steps_to_target":
         text = f"{name}critical batch size {number(found.critical_batch_size)} "
-        _above(axes, f"{text}[{number(found.low)}, {number(found.high)}]", style.ink if name else INK, "left")
+        _above(axes, f"{text}[{number(found.low)}, {number(found.high)}]", style.ink if name else INK)
         if any(label.text == "perfect scaling" for label in labels):
             return
         seen = x[ideal > axes.get_ylim()[0]]
@@ -136,12 +149,12 @@ def _hyperbola(
         labels.append(Label(middle, found.samples_min / middle, "perfect scaling", INK))
 
 
-def _above(axes: Axes, text: str, color: str, side: str) -> None:
+def _above(axes: Axes, text: str, color: str) -> None:
     """Write a line above the axes, over those that already stand there."""
-    already = sum(t.get_gid() == side for t in axes.texts)
+    already = sum(t.get_gid() == "above" for t in axes.texts)
     axes.annotate(
-        text, (0.0 if side == "left" else 1.0, 1.0), (0, 4 + 11 * already), xycoords="axes fraction", ha=side,
-        textcoords="offset points", size=8.5, color=color, annotation_clip=False, gid=side,
+        text, (0.0, 1.0), (0, 4 + 11 * already), xycoords="axes fraction", ha="left",
+        textcoords="offset points", size=8.5, color=color, annotation_clip=False, gid="above",
     )  # fmt: skip
 
 
@@ -193,8 +206,9 @@ def _mark(axes: Axes, found: Best, medians: dict[float, float], style: Style, na
 def best_rate(results: Results) -> Figure | None:
     """Draw every learning rate that was tried over batch size, and how the best one grows.
 
-    A dot is a rate; the darker, the fewer samples it takes, against the best rate of its batch size; a cross is one at
-    which no trial reached the target. Large markers are the best. The dashed line is the fitted power, which may end.
+    A dot is a rate; the darker, the fewer samples it takes, against the best rate of its batch size: where there is
+    room, as a number beside it. A cross is one at which no trial reached the target. Large markers are the best. The
+    dashed line is the fitted power, which may end.
 
     Args:
         results: of a run.
@@ -208,7 +222,7 @@ def best_rate(results: Results) -> Figure | None:
     trials = pd.concat([sweep.searched for sweep in found])
     if trials.empty:
         return None
-    figure, rows = panels("Which learning rate does each batch size need?", results, trials, 1, 3.4)
+    figure, rows = panels(_finding(found), results, trials, 1, 3.4)
     drawn = []
     for workload, chosen, (axes,) in rows:
         own = [sweep for sweep in found if sweep.workload == workload]
@@ -220,20 +234,36 @@ def best_rate(results: Results) -> Figure | None:
             # Strategies beside each other, where there are several.
             shift = 1.0 if len(own) == 1 else 1.06 ** (i - (len(own) - 1) / 2)
             style = styles(results)[sweep.trainer]
-            _rates(axes, sweep, style, shift)
+            _rates(axes, sweep, style, shift, numbered=len(own) == 1)
             _power(axes, exponent(sweep), style, f"{short(sweep.trainer)}: " if len(own) > 1 else "")
-        _above(axes, "the darker, the fewer samples to target; x: not reached", INK, "left")
+        numbers = "; numbers: times those of the best rate" if len(own) == 1 else ""
+        _above(axes, f"the darker, the fewer samples to target{numbers}; x: not reached", INK)
         drawn.append((axes, chosen))
     for axes, chosen in drawn:
         size_ticks(axes, chosen["batch_size"])
     return figure
 
 
-def _rates(axes: Axes, sweep: Sweep, style: Style, shift: float) -> None:
+def _finding(found: list[Sweep]) -> str:
+    """Return from where to where the best rate goes in a lone sweep; else the question."""
+    known = {size: rate.best for sweep in found for size, rate in sweep.rates.items() if rate.failed < rate.trials}
+    if len(found) > 1 or len(known) < 2:
+        return "Which learning rate does each batch size need?"
+    least, most = min(known), max(known)
+    ends = [f"{known[size]:.2g} at B={size:g}" for size in (least, most)]
+    return (
+        f"The best rate goes from {' to '.join(ends)}"
+        if known[least] != known[most]
+        else f"The best rate is {ends[0]} as at B={most:g}"
+    )
+
+
+def _rates(axes: Axes, sweep: Sweep, style: Style, shift: float, numbered: bool) -> None:
     for size in sweep.rates:
         own = sweep.searched[sweep.searched["batch_size"] == size]
         samples = own.groupby("lr")["samples_to_target"].median()  # of those that reached it
         share = (samples.min() / samples).fillna(0.0)
+        numbered &= len(share) <= CROWD and len(sweep.rates) <= CROWD
         for tried, closeness in share.items():
             if closeness == 0:
                 axes.plot([size * shift], [tried], "x", color=FAINT, ms=4, mew=0.8, label="_failed")
@@ -241,6 +271,9 @@ def _rates(axes: Axes, sweep: Sweep, style: Style, shift: float) -> None:
                 # A factor of two in samples is half as dark.
                 axes.plot([size * shift], [tried], "o", color=style.color, ms=5, mew=0, alpha=0.1 + 0.7 * closeness**2,
                           label="_tried")  # fmt: skip
+                if numbered and closeness < 1:
+                    axes.annotate(f"{1 / closeness:.2g}x", (size, tried), (6, 0), textcoords="offset points", size=8,
+                                  va="center", color=INK)  # fmt: skip
     known = {size: rate.best for size, rate in sweep.rates.items() if rate.failed < rate.trials}
     axes.plot(np.array(list(known)) * shift, list(known.values()), style.marker, color=style.color, ms=8, mec="white",
               mew=0.8, zorder=4, label=sweep.trainer)  # fmt: skip
@@ -249,9 +282,9 @@ def _rates(axes: Axes, sweep: Sweep, style: Style, shift: float) -> None:
 def _power(axes: Axes, found: Exponent, style: Style, name: str) -> None:
     """Draw the fitted power of the batch size, and write it above the axes."""
     if math.isnan(found.value):
-        _above(axes, f"{name}{found.reason}", style.ink, "right")
+        _above(axes, f"{name}{found.reason}", style.ink)
         return
     x = np.geomspace(found.batch_sizes[0], found.batch_sizes[-1], 200)
     axes.plot(x, found.at(x), color=style.ink, lw=1.2, ls=(0, (4, 3)), zorder=3, label="_power")
     text = f"{name}best rate grows as B to the {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-    _above(axes, text + (f", up to B={found.ends:g}" if math.isfinite(found.ends) else ""), style.ink, "right")
+    _above(axes, text + (f", up to B={found.ends:g}" if math.isfinite(found.ends) else ""), style.ink)

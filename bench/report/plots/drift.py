@@ -7,7 +7,17 @@ from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.anchor import anchors
 from paceline.bench.analysis.frames import Results
-from paceline.bench.report.plots.style import BLUE, FAINT, log_axis, log_limits, new_figure, short, styled, tick_text
+from paceline.bench.report.plots.style import (
+    BLUE,
+    FAINT,
+    log_axis,
+    log_limits,
+    new_figure,
+    number,
+    short,
+    styled,
+    tick_text,
+)
 from paceline.bench.report.wording import in_words
 
 WIDE = 1.6  # a range of more than so many times is drawn on a logarithmic axis
@@ -28,9 +38,11 @@ def drift(results: Results) -> Figure | None:
     found = anchors(results)
     if found.empty:
         return None
-    figure = new_figure("How steady was the machine?", 3.4)
-    axes = figure.subplots()
     took = 1e3 * found["seconds"].to_numpy(float)
+    means = [float(np.exp(np.log(took[first : last + 1]).mean())) for _, first, last in _spans(found)]
+    said = f"One and the same step took from {number(min(means))} to {number(max(means))} ms, comparison by comparison"
+    figure = new_figure(said if len(means) > 1 else "How steady was the machine?", 3.4)
+    axes = figure.subplots()
     places = np.arange(len(found))
     low, high = log_limits(took, pad=0.2)
     if high / low > WIDE:
@@ -46,8 +58,7 @@ def drift(results: Results) -> Figure | None:
     axes.plot(places[~searched], took[~searched], "o", color=BLUE, ms=4.5, mew=0, label="_blocks")
     axes.plot(places[searched], took[searched], "o", color=BLUE, ms=4.5, mfc="white", label="_searches")
     middles, names = [], []
-    for name, first, last in _spans(found):
-        mean = float(np.exp(np.log(took[first : last + 1]).mean()))
+    for (name, first, last), mean in zip(_spans(found), means, strict=True):
         axes.plot([first - 0.3, last + 0.3], [mean] * 2, color=BLUE, lw=4, alpha=0.35, label="_means")
         if first:
             axes.axvline(first - 0.5, color=FAINT, lw=0.6, zorder=0)

@@ -49,4 +49,5 @@ def _said(row: Row) -> str:
     if not worse:
         return said
     next_ = min(worse, key=lambda one: one.takes.comparison.ratio)
-    return f"{said}; {next_.name.partition(', ')[0]} takes {number(next_.takes.comparison.ratio)} times as long"
+    price = f"; {next_.name.partition(', ')[0]} takes {number(next_.takes.comparison.ratio)} times as long"
+    return said + price if len(said + price) <= MOST else said

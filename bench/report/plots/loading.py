@@ -9,10 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from paceline.bench.analysis.frames import Results
-from paceline.bench.analysis.loading import COMPARISON, Loaded, loads
+from paceline.bench.analysis.loading import COMPARISON, Loaded, enough, loads
 from paceline.bench.analysis.statistics import Interval
 from paceline.bench.records.metrics import SHOWN
-from paceline.bench.report.plots.style import BLUE, FAINT, GREEN, ORANGE, PURPLE, VERMILLION, panels, styled, tick_text
+from paceline.bench.report.plots.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    VERMILLION,
+    panels,
+    short,
+    styled,
+    tick_text,
+)
 
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE)
 MARKERS = ("o", "s", "^", "D", "v")
@@ -35,7 +46,7 @@ def loading(results: Results) -> Figure | None:
         return None
     trials = results.trials[results.trials["comparison"] == COMPARISON]
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
-    figure, rows = panels("How many workers are enough to read the samples?", results, trials, 3, 3.0)
+    figure, rows = panels(_finding(results), results, trials, 3, 3.0)
     memory = SHOWN["family_bytes"]
     for workload, _, row in rows:
         own = [one for one in found if one.cell["workload"] == workload]
@@ -50,6 +61,16 @@ def loading(results: Results) -> Figure | None:
         row[1].set_ylim(0, 105)
         row[0].legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
     return figure
+
+
+def _finding(results: Results) -> str:
+    """Return how many workers are enough at each batch size of a lone workload, where that is resolved."""
+    found = enough(results)
+    question = "How many workers are enough to read the samples?"
+    if not found or len({one.workload for one in found}) > 1 or any(one.beyond for one in found):
+        return question
+    said = ", ".join(f"{one.fewest.workers} at B={one.batch_size:,}" for one in found)
+    return short(f"So many workers are enough to read the samples: {said}", 86)
 
 
 def _throughput(one: Loaded) -> Interval:

@@ -27,7 +27,7 @@ def memory(results: Results) -> Figure | None:
     trials = results.trials[results.trials["comparison"] == "memory"]
     going = {one.cell["workload"] for one in found if one.went_on}
     trials = trials[trials["workload"].isin(going)]
-    figure, rows = panels("Does memory grow with the samples seen?", results, trials, 1, 3.2)
+    figure, rows = panels(_finding(found), results, trials, 1, 3.2)
     for workload, _, (axes,) in rows:
         own = [one for one in found if one.cell["workload"] == workload]
         last = 10.0
@@ -54,6 +54,18 @@ def memory(results: Results) -> Figure | None:
         axes.set_ylabel("private memory (MB)")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
+
+
+def _finding(found: list[OutOfCore]) -> str:
+    """Return whose memory stays flat on a lone workload, whose grows, and who ended."""
+    if len({one.cell["workload"] for one in found}) > 1:
+        return "Does memory grow with the samples seen?"
+    said: dict[str, list[str]] = {}
+    for one in found:
+        how = {"flat": "flat", "grows": "growing", "undecided": "undecided"}[one.verdict] if one.went_on else "ended"
+        said.setdefault(how, []).append(short(str(one.cell["trainer"])))
+    parts = [f"{how} ({', '.join(said[how])})" for how in ("flat", "growing", "undecided", "ended") if how in said]
+    return short(f"Memory over the samples seen: {', '.join(parts)}", 86)
 
 
 def _records(results: Results, one: OutOfCore) -> list[Record]:

@@ -1,6 +1,6 @@
 """The gradient noise scale along a run, by each way of measuring it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,8 +43,8 @@ Lines = dict[str, dict[int, list[float]]]  # by method, the values of each trial
 def noise_scale(results: Results) -> Figure | None:
     """Draw the noise scale over steps, both logarithmic: one panel for plain gradients, one for adaptive optimizers.
 
-    Lines join medians over seeds, where every seed has a value; bands reach from the least to the most of them. Dots
-    are single trials. The purple band is the critical batch size that a sweep found, with its interval.
+    Lines join medians over seeds, where every seed has a value. Dots are single trials, each with its last at the
+    target. The purple band is the critical batch size that a sweep found, with its interval.
 
     Args:
         results: of a run.
@@ -59,8 +59,7 @@ def noise_scale(results: Results) -> Figure | None:
     adaptive = any(optimizer_of(records[0]) in ADAPTIVE for records in found.values())
     plain = any(optimizer_of(records[0]) not in ADAPTIVE for records in found.values())
     kinds = [kind for kind, there in ((False, plain), (True, adaptive)) if there]
-    question = "How noisy is the gradient: which batch is as much noise as signal?"
-    figure, rows = panels(question, results, trials, len(kinds), 3.9, sharey=True)
+    figure, rows = panels(_finding(found), results, trials, len(kinds), 3.9, sharey=True)
     drawn, sweeps = [], of_mini_batch(results)
     for workload, _, columns in rows:
         of = [records for records in found.values() if records[0].workload == workload]
@@ -76,6 +75,20 @@ def noise_scale(results: Results) -> Figure | None:
     for axes, labels in drawn:
         beside(axes, labels)
     return figure
+
+
+def _finding(found: Mapping[str, Sequence[Record]]) -> str:
+    """Return from where to where the noise scale goes, by the first method of the first cell of a lone workload."""
+    cells = list(found.values())
+    if len({records[0].workload for records in cells}) == 1:
+        lines = _lines(cells[:1])
+        for name in (name for name in STYLES if name in lines):
+            seeds = max(map(len, lines[name].values()))
+            whole = [v for _, v in sorted(lines[name].items()) if len(v) == seeds and np.isfinite(v).all()]
+            if len(whole) > 1:
+                first, last = (number(float(np.median(values))) for values in (whole[0], whole[-1]))
+                return f"Under {optimizer_of(cells[0][0])} the noise scale goes from {first} to {last} samples"
+    return "How noisy is the gradient: which batch is as much noise as signal?"
 
 
 def _lines(cells: Sequence[Sequence[Record]]) -> Lines:
@@ -116,9 +129,6 @@ def _panel(axes: Axes, lines: Lines, limits: tuple[float, float], critical: Crit
         whole = {step: v for step, v in line.items() if len(v) == seeds and np.isfinite(v).all()}
         x, y = list(whole), [float(np.median(v)) for v in whole.values()]
         axes.plot(x, y, color=style.color, ls=style.line, lw=1.5, label=name)
-        if seeds > 1 and whole:
-            ends = [min(v) for v in whole.values()], [max(v) for v in whole.values()]
-            axes.fill_between(x, *ends, color=style.color, alpha=0.12, lw=0)
         last = (x[-1], y[-1]) if x else dots[-1]
         # A lone point stands amid its axes, which names beside them would push it away from.
         end = axes.get_xlim()[1] if len(set(steps)) == 1 else float(last[0])

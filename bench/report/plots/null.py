@@ -38,8 +38,10 @@ def null(results: Results) -> Figure | None:
     trials = trials[trials["workload"].isin({null.workload for null in found})]
     if trials.empty:
         return None
+    apart = two_digits(float(np.expm1(found[0].noise)))
+    said = f"One strategy under two names: a pair of trials differs by {apart}, of noise alone"
     question = "How far apart is one strategy under two names?"
-    figure, rows = panels(question, results, trials, 1, 2.2)
+    figure, rows = panels(said if len(found) == 1 else question, results, trials, 1, 2.2)
     for workload, _, [axes] in rows:
         _panel(axes, [null for null in found if null.workload == workload])
     return figure

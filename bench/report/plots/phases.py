@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.phases import COMPARISON, Breakdown, breakdowns
 from paceline.bench.records.record import PHASES
+from paceline.bench.report.plots.findings import MOST
 from paceline.bench.report.plots.style import (
     BLUE,
     FAINT,
@@ -54,9 +55,7 @@ def phases(results: Results) -> Figure | None:
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
     bars = Counter(one.cell["workload"] for one in found)
     heights = {workload: 1.1 + 0.36 * count for workload, count in bars.items()}
-    figure, rows = panels(
-        "Where does a step's time go, and what does it take when it is profiled?", results, trials, 1, heights
-    )
+    figure, rows = panels(_finding(found), results, trials, 1, heights)
     drawn = [phase for phase in PHASES if any(one.share(phase) > 0 for one in found)]
     for index, (workload, _, (axes,)) in enumerate(rows):
         own = [one for one in found if one.cell["workload"] == workload]
@@ -67,6 +66,19 @@ def phases(results: Results) -> Figure | None:
                 handlelength=1.0, columnspacing=1.2,
             )  # fmt: skip
     return figure
+
+
+def _finding(found: list[Breakdown]) -> str:
+    """Return what takes most of a step, where that is resolved: of most strategies, and of whom it is another part."""
+    of = {_name(one, found): one.largest for one in found}
+    question = "Where does a step's time go, and what does it take when it is profiled?"
+    if any(of[_name(one, found)] != one.largest or not one.largest for one in found):
+        return question
+    (usual, _), *others = Counter(of.values()).most_common()
+    said = f"Most of a step goes to {NAMES[usual]}"
+    for phase, _ in others:
+        said += f"; with {' and '.join(name for name, most in of.items() if most == phase)} to {NAMES[phase]}"
+    return said if len(said) <= MOST else question
 
 
 def _bars(axes: Axes, found: list[Breakdown], drawn: list[str]) -> None:

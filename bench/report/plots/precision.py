@@ -25,7 +25,7 @@ from paceline.bench.report.plots.style import context, footnotes, new_figure, nu
 # Orange against purple: told apart by colour-blind eyes, white where nothing changes.
 # Without its darkest ends, which would swallow hatching and text.
 COLORS = LinearSegmentedColormap.from_list("precision", mpl.colormaps["PuOr"](np.linspace(0.12, 0.88, 256)))
-SCALES = (1.2**2, 1.5**2, 2**2, 3**2, 4**2, 8**2, 32**2, 1e6)  # of speed-ups, both ways: half-way is a round number
+SCALES = (1.25, 2, 4, 8, 16, 32, 1e6)  # of speed-ups, both ways: round numbers
 FULL, MIXED = "MiniBatch", "Amp"
 
 QUESTION = "Where is mixed precision faster, and what does it do to the score?"
@@ -89,7 +89,8 @@ def precision(results: Results) -> Figure | None:
         workloads,
         batch_sizes,
         f"speed-up of {mixed or 'mixed precision'} over {full or 'float32'} (ratio of s/step)",
-        _ratio_tick,
+        np.exp2,
+        "x",
         np.log2(SCALES),
     )
     unit = "percentage points" if percent else "units of the score"
@@ -99,7 +100,8 @@ def precision(results: Results) -> Figure | None:
         workloads,
         batch_sizes,
         f"final score, {mixed or 'mixed precision'} - {full or 'float32'} ({unit})",
-        tick_text,
+        float,
+        "",
         POINTS[(1.0 if percent else 0.0) <= POINTS],
     )
     left.set_yticks(range(len(workloads)), [_workload_label(results, trials, name) for name in workloads])
@@ -180,10 +182,14 @@ def _heat_map(
     workloads: list[str],
     batch_sizes: list[float],
     label: str,
-    tick: Callable[[float], str],
+    shown: Callable[[float], float],
+    unit: str,
     scales: npt.NDArray[np.float64],
 ) -> None:
-    """Draw ``cells`` coloured symmetrically about 0, up to the first of ``scales`` that holds all."""
+    """Draw ``cells`` coloured symmetrically about 0, up to the first of ``scales`` that holds all.
+
+    At the scale stands what a value is ``shown`` as, with its ``unit``, where that is a round number.
+    """
     largest = max((abs(cell.value) for cell in cells.values()), default=0.0)
     most = float(scales[np.searchsorted(scales, largest).clip(max=len(scales) - 1)])
     norm = Normalize(-most, most)
@@ -210,9 +216,6 @@ def _heat_map(
     bar.set_label(label)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
-    ticks = np.linspace(-most, most, 5).tolist()
-    bar.set_ticks(ticks, labels=[tick(value) for value in ticks])
-
-
-def _ratio_tick(value: float) -> str:
-    return f"{2**value:.3g}x"
+    ends = [(value, shown(value)) for value in np.linspace(-most, most, 5).tolist()]
+    ticks = {value: tick_text(said) for value, said in ends if np.isclose(float(f"{said:.3g}"), said)}
+    bar.set_ticks(list(ticks), labels=[f"{said}{unit}" for said in ticks.values()])

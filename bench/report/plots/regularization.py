@@ -31,15 +31,21 @@ def regularization(results: Results) -> Figure | None:
     found = [effect for effect in effects(results) if effect.kind != NONE]
     if not found:
         return None
-    figure = new_figure("What does each regularizer do to the score, and to overfitting?", 1.3 + 0.42 * len(found))
     trials = results.trials[results.trials["comparison"] == COMPARISON]
     key = "green: better than without, vermillion: worse, blue: neither is resolved"
-    figure.supxlabel(f"{context(results, trials, None)}; {key}", x=0.008, ha="left", size=8.5, color=GREY)
     judged = [judge for effect in found for judge in (effect.improved, effect.narrower)]
     stands = stand([p_value(judge) for judge in judged])
     colors = [COLORS.get(judge(ERROR), BLUE) if kept else BLUE for judge, kept in zip(judged, stands, strict=True)]
     several = len({effect.workload for effect in found}) > 1
     names = [short(f"{e.workload} {e.kind}", 30) if several else e.kind for e in found]
+    better = [name for name, color in zip(names, colors[::2], strict=True) if color == GREEN]
+    said = (
+        f"Better than without: {short(', '.join(better), 62)}"
+        if better
+        else "No regularizer is resolved to be better than none"
+    )
+    figure = new_figure(said, 1.3 + 0.42 * len(found))
+    figure.supxlabel(f"{context(results, trials, None)}; {key}", x=0.008, ha="left", size=8.5, color=GREY)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, column, of_column, label in (
         (left, "better", colors[::2], "final score, better than without (units of the score)"),

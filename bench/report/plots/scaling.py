@@ -39,7 +39,7 @@ class Point:
 
 @styled
 def scaling(results: Results) -> Figure | None:
-    """Draw speed-up and efficiency against the number of ranks, and of threads that take as many cores.
+    """Draw speed-up against the number of ranks, and of threads that take as many cores; beyond two also efficiency.
 
     Speed-up is throughput over that of one rank with as many threads, paired by block: at the same global
     batch (strong scaling) and at the same batch of each rank (weak scaling); and of one process on more threads,
@@ -61,13 +61,14 @@ def scaling(results: Results) -> Figure | None:
         return None
     threads = any(kinds["threads"] for kinds in found.values())
     question = f"What do more ranks{', or threads,' if threads else ''} buy?"
-    figure, rows = panels(finding(results, "workers", "scaling", question), results, trials, 2, 3.9)
+    columns = 2 if any(point.ranks > 2 for kinds in found.values() for each in kinds.values() for point in each) else 1
+    figure, rows = panels(finding(results, "workers", "scaling", question), results, trials, columns, 3.9)
     drawn = []
-    for workload, chosen, (left, right) in rows:
+    for workload, chosen, row in rows:
         kinds, (one, batch) = found[workload], _base(chosen)
         trainer = str(one["trainer"])
         most = max(point.ranks for points in kinds.values() for point in points)
-        for axes, efficiency in ((left, False), (right, True)):
+        for axes, efficiency in zip(row, (False, True), strict=False):
             labels = _panel(axes, kinds, batch, most, efficiency, star(results, chosen, workload, trainer))
             drawn.append((axes, labels, _lines(kinds, most, efficiency)))
     for axes, labels, lines in drawn:  # once all axes have their places

@@ -8,6 +8,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.prequential import ALPHA, BASELINES, Followed, faded, followed
 from paceline.bench.analysis.statistics import Floats
 from paceline.bench.records import streams
+from paceline.bench.report.plots.findings import MOST
 from paceline.bench.report.plots.style import FAINT, panels, short, styled, styles
 
 POINTS = 400  # of a line: more are not seen
@@ -31,12 +32,21 @@ def stream(results: Results) -> Figure | None:
         return None
     trials = results.trials[results.trials["comparison"] == "stream"]
     trials = trials[trials["workload"].isin({one.cell["workload"] for one in found})]
-    figure, rows = panels("Who follows a stream that drifts, and who falls behind?", results, trials, 2, 3.2)
+    figure, rows = panels(_finding(found), results, trials, 2, 3.2)
     for workload, _, (left, right) in rows:
         own = [one for one in found if one.cell["workload"] == workload]
         _scores(left, [one for one in own if one.kind == "asked"], results)
         _backlogs(right, [one for one in own if one.kind == "flooded"], results)
     return figure
+
+
+def _finding(found: list[Followed]) -> str:
+    """Return who predicts how much right on a lone stream, the most first, by the means; else the question."""
+    asked = sorted((one for one in found if one.kind == "asked"), key=lambda one: -one.score.median)
+    if len({one.cell["workload"] for one in found}) > 1 or not asked:
+        return "Who follows a stream that drifts, and who falls behind?"
+    shares = [f"{short(one.cell['trainer'])} {100 * one.score.median:.0f} %" for one in asked]
+    return short(f"Predicted right, then learned: {', '.join(shares)}", MOST)
 
 
 def _scores(axes: Axes, found: list[Followed], results: Results) -> None:

@@ -187,9 +187,9 @@ def footnotes(results: Results, trials: pd.DataFrame) -> list[str]:
     return lines
 
 
-def new_figure(question: str, height: float) -> Figure:
+def new_figure(question: str, height: float, width: float = WIDTH) -> Figure:
     """Return a figure headed by ``question``, with ``height`` inches below that."""
-    figure = Figure(figsize=(WIDTH, height + 0.4), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)  # text is measured while labels are placed
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.08, h_pad=0.06)  # inches

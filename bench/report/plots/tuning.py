@@ -14,6 +14,7 @@ from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.rate_searches import SCORE, Searched, searches
 from paceline.bench.analysis.tuning_effort import best_of
 from paceline.bench.records.metrics import SHOWN
+from paceline.bench.report.plots.findings import MOST
 from paceline.bench.report.plots.labels import SIZE, Label, around, beside, flags
 from paceline.bench.report.plots.style import (
     FAINT,
@@ -50,10 +51,10 @@ def optimizers(results: Results) -> Figure | None:
 def drawn(results: Results, comparison: str, question: str) -> Figure | None:
     """Draw what each search of a comparison found, a line a search.
 
-    On the left a dot is a trial at its learning rate; lines join the means of rates whose trials all have a value, and
-    the large marker is the best rate. Trials that missed the target (open triangles) or diverged (crosses) have no
-    value, and stand in a strip at the worse end. On the right, what to expect of the best of fewer rates than were
-    tried: see ``analysis.tuning_effort.best_of``.
+    On the left a dot is a trial at its learning rate; lines join the means of rates whose trials all have a value,
+    and the large marker is the best rate. Trials that missed the target (open triangles) or diverged (crosses) have
+    no value, and stand in a strip at the worse end. Full triangles at that end are means beyond it. On the right,
+    what to expect of the best of fewer rates than were tried: see ``analysis.tuning_effort.best_of``.
 
     Args:
         results: of a run.
@@ -73,7 +74,7 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
     most = max(sum(one.workload == workload for one in found) for workload in trials["workload"].unique())
     deepest = 0.15 * min(most, 14) if found[0].higher else 0.0  # inches: as many flags may fly above each other
     height = max(3.6, 1.2 + 0.19 * most) + deepest
-    figure, rows = panels(question, results, trials, 2, height, width_ratios=(3, 2))
+    figure, rows = panels(_finding(found, question), results, trials, 2, height, width_ratios=(3, 2))
     bests, ends = [], []
     for workload, _, (left, right) in rows:
         group = [one for one in found if one.workload == workload]
@@ -90,6 +91,17 @@ def drawn(results: Results, comparison: str, question: str) -> Figure | None:
         room.remove()
         beside(axes, labels)
     return figure
+
+
+def _finding(found: list[Searched], question: str) -> str:
+    """Return the score of each search of a lone workload at the rate it chose, the best first; else the question."""
+    known = [one for one in found if not one.failed[one.best].all()]
+    if len({one.workload for one in found}) > 1 or len(known) < 2 or known[0].metric != SCORE:
+        return question
+    known.sort(key=lambda one: float(one.cost[one.best].mean()))
+    scores = [f"{short(one.name)} {one.sign * float(one.cost[one.best].mean()):.3g}" for one in known]
+    said = f"Score at the rate chosen for each: {', '.join(scores)}"
+    return said if len(said) <= MOST else question
 
 
 def _reserve(axes: Axes, labels: list[Label]) -> Text:
@@ -115,6 +127,7 @@ def _over_rates(axes: Axes, group: list[Searched], known: dict[str, Style]) -> t
         axes.plot(one.rates, values, "o", color=style.color, ms=2.6, alpha=0.5, mew=0, label="_trials")
         axes.plot(one.rates, values.mean(axis=1), color=style.color, ls=style.line, lw=1.3, label=one.name)
         lines.append((one.rates, values.mean(axis=1)))
+        _beyond(axes, one, values.mean(axis=1), style, strip, row)
         if not one.failed[one.best].all():
             labels.append(
                 Label(float(one.rates[one.best]), float(np.nanmean(values[one.best])), short(one.name), style.ink)
@@ -166,6 +179,23 @@ def _strip(axes: Axes, first: Searched) -> None:
     for minor in (False, True):
         ticks = [tick for tick in axes.get_yticks(minor=minor) if (tick >= limit if bottom else tick <= limit)]
         axes.set_yticks([tick for tick in ticks if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]], minor=minor)
+
+
+def _beyond(
+    axes: Axes, one: Searched, means: np.typing.NDArray[np.float64], style: Style, strip: bool, row: int
+) -> None:
+    """Mark with a triangle the rates whose mean is so far from the best that it leaves the picture."""
+    if one.metric != SCORE:
+        return
+    low, high = axes.get_ylim()
+    room = (STRIP if strip else 0.0) * (high - low)
+    beyond = means < low + room if one.higher else means > high - room
+    place = (STRIP if strip else 0.0) + 0.02 + 0.025 * (row % 8)  # of several at one rate each is seen
+    y = np.full(int(beyond.sum()), place if one.higher else 1 - place)
+    axes.plot(
+        one.rates[beyond], y, "v" if one.higher else "^", color=style.color, ms=5, mew=0, zorder=4, label="_beyond",
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
 
 
 def _without_value(axes: Axes, one: Searched, style: Style, height: float) -> None:

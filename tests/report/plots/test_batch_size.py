@@ -31,3 +31,14 @@ def test_memory_that_grows_far_is_drawn_so_that_small_batches_are_seen() -> None
             for seed in range(3)
         ]
         assert axes_of(PLOTS["batch_size"](results_of(*records)))[1].get_yscale() == scale
+
+
+def test_the_title_says_what_the_largest_batch_buys_and_costs() -> None:
+    records = [
+        timed("batch_size", "MiniBatch", b, b / throughput, seed, ranks=memory(megabytes))
+        for b, throughput, megabytes in ((1, 100, 2), (100, 4000, 20))
+        for seed in range(3)
+    ]
+    figure = PLOTS["batch_size"](results_of(*records))
+    assert figure is not None
+    assert figure.get_suptitle() == "B=100 does 40 times the samples/s of B=1, and takes 18 MB more"

@@ -1,11 +1,14 @@
 """The median over seeds counts those that are done, and is drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from paceline.bench.records.record import Record
 from paceline.bench.report.all_plots import PLOTS
 from paceline.bench.report.plots.convergence import Curve, median_curve
-from tests.report.plots.drawn_runs import axes_of, lines_of, only, path, record, results_of
+from tests.report.plots.drawn_runs import axes_of, only, path, record, results_of
 
 
 def curve(x: list[float], score: list[float], status: str = "reached") -> Curve:
@@ -69,5 +72,17 @@ def test_the_median_is_drawn_against_seconds_steps_and_samples() -> None:
     assert steps == [[1, 0.6], [2, 0.7], [3, 0.8], [4, 0.93]]
     assert samples == [[64, 0.6], [128, 0.7], [192, 0.8], [256, 0.93]]
     assert only(panels[0], "Amp").get_xydata()[-1].tolist() == [16, 0.93]  # of 8, 16 and 24 s
-    assert [len(lines_of(axes, "_seed")) for axes in panels] == [3, 3, 3]
     assert "target\n0.93" in [text.get_text() for text in panels[2].texts]
+
+
+def test_the_title_says_who_is_first_in_what() -> None:
+    def title(*records: Record) -> str:
+        figure = PLOTS["convergence"](results_of(*records))
+        assert figure is not None
+        return figure.get_suptitle()
+
+    quick = record("strategies", "MiniBatch", curve=path([1, 2, 4, 8], [0.6, 0.7, 0.8, 0.93]))
+    lean = record("strategies", "Online", curve=path([10, 40], [0.6, 0.93], batch=1))
+    assert title(quick, lean) == "By its median first at the target: MiniBatch in seconds, Online in steps and samples"
+    assert title(quick, replace(lean, workload="other")) == "How does each strategy approach the target?"
+    assert title(quick) == "How does each strategy approach the target?"

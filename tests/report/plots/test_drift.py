@@ -27,3 +27,8 @@ def test_anchors_of_a_search_are_hollow() -> None:
 
 def test_a_run_without_anchors_has_no_such_picture() -> None:
     assert PLOTS["drift"](results_of(*batch_sizes())) is None
+
+
+def test_the_title_says_what_was_found() -> None:
+    title = PLOTS["drift"](results_of(*anchored({"strategies": [1.0, 4.0], "null": [3.0, 3.0]}))).get_suptitle()
+    assert title == "One and the same step took from 2.0 to 3.0 ms, comparison by comparison"

@@ -21,3 +21,8 @@ def test_what_was_planted_is_drawn() -> None:
 
 def test_without_trials_there_is_no_plot() -> None:
     assert PLOTS["loading"](results_of()) is None
+
+
+def test_the_title_says_what_was_found() -> None:
+    title = PLOTS["loading"](results_of(*loaded({0: 1000, 1: 2000, 2: 3000}))).get_suptitle()
+    assert title == "So many workers are enough to read the samples: 2 at B=64"

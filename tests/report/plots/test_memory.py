@@ -19,3 +19,8 @@ def test_lines_are_as_planted_and_who_ended_is_named():
 def test_where_nobody_went_on_there_is_no_plot():
     assert PLOTS["memory"](results_of()) is None
     assert PLOTS["memory"](results_of(*limited("FullBatch", ended="none"))) is None
+
+
+def test_the_title_says_what_was_found():
+    title = PLOTS["memory"](results_of(*limited("MiniBatch"), *limited("FullBatch", ended="none"))).get_suptitle()
+    assert title == "Memory over the samples seen: flat (MiniBatch), ended (FullBatch)"

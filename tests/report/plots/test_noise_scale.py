@@ -34,3 +34,9 @@ def test_the_critical_batch_size_of_a_sweep_lies_across_with_its_interval() -> N
         assert band.get_y() == pytest.approx(found.low)
     for axes in axes_of(PLOTS["noise_scale"](results_of(*NOISE, *swept((4, 8, 16))))):
         assert not axes.patches  # three batch sizes do not tell it
+
+
+def test_the_title_says_from_where_to_where_it_goes() -> None:
+    figure = PLOTS["noise_scale"](results_of(*NOISE))
+    assert figure is not None
+    assert figure.get_suptitle() == "Under Sgd the noise scale goes from 30 to 120 samples"

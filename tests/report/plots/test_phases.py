@@ -21,3 +21,10 @@ def test_the_bars_are_the_shares_and_end_at_the_whole_step() -> None:
 
 def test_without_a_profiled_step_there_is_no_plot() -> None:
     assert PLOTS["phases"](results_of()) is None
+
+
+def test_the_title_says_what_was_found() -> None:
+    title = PLOTS["phases"](
+        results_of(*profiled("MiniBatch", SHARES), *profiled("Ddp", SHARES, ranks=2))
+    ).get_suptitle()
+    assert title == "Most of a step goes to backward"

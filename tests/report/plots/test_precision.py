@@ -86,3 +86,13 @@ def test_what_does_not_stand_among_all_is_not_shown_as_decided() -> None:
     for run, marked in ((alone, 0), (records, 9)):
         speed = axes_of(PLOTS["precision"](results_of(*run)))[0]
         assert sum("?" in text.get_text() for text in speed.texts) == marked
+
+
+def test_round_numbers_stand_at_the_scale() -> None:
+    for ratio, ticks in (
+        (1.1, ["0.8x", "1x", "1.25x"]),
+        (1.83, ["0.5x", "1x", "2x"]),
+        (3, ["0.25x", "0.5x", "1x", "2x", "4x"]),
+    ):
+        scale = axes_of(PLOTS["precision"](results_of(*precisions(ratio))))[2]
+        assert [label.get_text() for label in scale.get_xticklabels()] == ticks

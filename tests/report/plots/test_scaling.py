@@ -53,3 +53,8 @@ def test_layouts_on_as_many_cores_are_seen_at_one_place() -> None:
 def test_one_rank_alone_is_no_scaling() -> None:
     assert PLOTS["scaling"](results_of(*ranks_of({}))) is None
     assert PLOTS["scaling"](results_of(*[r for r in SCALING if r.world_size == 2])) is None
+
+
+def test_up_to_two_cores_efficiency_is_no_curve_of_its_own() -> None:
+    assert len(axes_of(PLOTS["scaling"](results_of(*ranks_of({2: 1.5}, threads={1: 1.0, 2: 1.9}))))) == 1
+    assert len(axes_of(PLOTS["scaling"](results_of(*ranks_of({2: 1.5, 4: 2.0}))))) == 2

@@ -23,3 +23,8 @@ def test_each_strategy_is_a_line_at_its_share_and_the_baselines_are_below():
 
 def test_without_a_stream_there_is_no_plot():
     assert PLOTS["stream"](results_of()) is None
+
+
+def test_the_title_says_what_was_found():
+    title = PLOTS["stream"](results_of(*streamed("Online", 0.9), *streamed("Retrain", 0.6))).get_suptitle()
+    assert title == "Predicted right, then learned: Online 90 %, Retrain 59 %"

@@ -46,3 +46,11 @@ def test_optimizers_are_told_apart_by_name_though_one_strategy_trains_them_all()
     assert all(named.count(name) >= 2 for name in OPTIMIZERS)  # above the left panel, and beside the right one
     for name in OPTIMIZERS:
         assert only(left, name).get_color() == only(right, name).get_color()
+
+
+def test_the_title_says_the_scores_and_what_leaves_the_picture_is_marked():
+    found = searched("Sgd", {0.1: 0.95, 1.0: 0.94, 10.0: 0.1}, comparison="optimizers", spread=0)
+    run = results_of(*found, *searched("Adam", {0.1: 0.97, 1.0: 0.96, 10.0: 0.95}, comparison="optimizers", spread=0))
+    figure = PLOTS["optimizers"](run)
+    assert figure.get_suptitle() == "Score at the rate chosen for each: Adam 0.97, Sgd 0.95"
+    assert [line.get_xdata().tolist() for line in lines_of(axes_of(figure)[0], "_beyond")] == [[], [10.0]]
