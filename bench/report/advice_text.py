@@ -18,7 +18,8 @@ def advice_text(advice: Advice) -> str:
     body = [line for paragraph in _reasons(advice) for line in _wrapped(paragraph)]
     foot = [*_left(advice), *_commands(advice)]
     room = LINES - len(head) - len(foot) - 2
-    return "\n".join([*head, "", *body[:room], "", *foot])
+    parts = [part for part in (head, body[:room], foot) if part]
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
