@@ -73,19 +73,20 @@ def _chosen(
 def _why_none(run: AdvisedRun) -> str:
     asked, searched = run.asked, run.trials.of(SEARCH)
     if not searched:
-        return "the time was over before a run of the search"
+        return "no run of the search has ended yet"
     target = f"the target {asked.workload.target:g}"
     within = f" within {asked.deadline:g} s" if asked.deadline is not None else ""
     once = ", each sample looked at once" if asked.once else ""
-    runs = f"{len(searched)} run{'s' if len(searched) > 1 else ''}"
+    runs = f"none of {len(searched)} runs of the search" if len(searched) > 1 else "the one run of the search never"
     nearest = run.nearest()
     if nearest is None:
-        return f"none of {runs} of the search reached {target}{within}{once}: {searched[-1].reason}"
+        return f"{runs} reached {target}{within}{once}: {searched[-1].reason}"
     score = quantities.last_known(nearest, "score")
     size, lr = int(quantities.batch_size(nearest)), quantities.learning_rate(nearest)
+    more = "; it ended with the time, so that more --minutes may get there" if nearest.cut_short else ""
     return (
-        f"none of {runs} of the search reached {target}{within}{once}; nearest came {score:.4g}, at {size:,} samples a "
-        f"step and a rate of {lr:g}"
+        f"{runs} reached {target}{within}{once}; nearest came {score:.4g}, at {size:,} samples a step and a rate of "
+        f"{lr:g}{more}"
     )
 
 
@@ -213,11 +214,12 @@ def _prediction(records: Sequence[Record]) -> Prediction:
 
 
 def _of_search(run: AdvisedRun, chosen: Candidate) -> list[Record]:
-    """Return the runs of the search at the place of ``chosen``."""
+    """Return the search's runs at the place of ``chosen``; one that the end of the time cut short tells nothing."""
     return [
         record
         for record in run.trials.of(SEARCH)
         if quantities.learning_rate(record) == chosen.lr and quantities.batch_size(record) == chosen.batch_size
+        if record.status == "reached" or not record.cut_short
     ]
 
 

@@ -125,7 +125,7 @@ class AdvisedRun:
             if ask is None:
                 break
             # Until one has reached the target none may take all: at a rate without hope it would never end.
-            first = now + launch() + (ends - now) / FIRST_RUNS
+            first = now + launch() + max((ends - now) / FIRST_RUNS, launch())
             if not self._search(ask, ends if self._reached() else min(first, ends)):
                 break  # no limit allows for more of what it asks for
         if not self._reached():
@@ -138,11 +138,27 @@ class AdvisedRun:
         return [record for record in self.trials.of(SEARCH) if record.status == "reached"]
 
     def _insist(self, space: Space) -> None:
-        """Have the run that came nearest to the target, where none reached it, take what is left of the time."""
-        nearest = self.nearest()
-        outcome = self.advisor.next(space, []) if nearest is None else _outcome(nearest)
+        """Have the most promising run, where none reached the target, take what is left of the time."""
+        best = self._most_promising()
+        outcome = self.advisor.next(space, []) if best is None else _outcome(best)
         if outcome is not None and self.trials.budget.left() > self.trials.budget.pace.launch():
             self._search(Ask(outcome.batch_size, outcome.lr, seed=outcome.seed), self.trials.budget.total)
+
+    def _most_promising(self) -> Record | None:
+        """Return the run of the best score after as many steps as each has made, the first of those alike.
+
+        Not by its last score: where others keep the cores busy, one run may have made a step and another a thousand.
+        """
+        going = [r for r in self.trials.of(SEARCH) if r.curve["step"] and not _outcome(r).ended]
+        common = min((r.curve["step"][-1] for r in going), default=0)
+        sign = 1 if self.asked.workload.higher_is_better else -1
+
+        def score(record: Record) -> float:
+            points = zip(record.curve["step"], record.curve["score"], strict=True)
+            scores = [sign * score for step, score in points if step <= common and score is not None]
+            return scores[-1] if scores else -math.inf
+
+        return max(going, key=score, default=self.nearest())
 
     def nearest(self) -> Record | None:
         """Return the run of the search whose last score was the best; None where none was scored."""

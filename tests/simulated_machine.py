@@ -99,13 +99,14 @@ class Machine:
         reached = trial.stop_at_target and needed <= most
         made = needed if reached else max(1, most)
         self.now += LAUNCH + made * step
-        before = made - 1
+        scored = sorted({*(2**k for k in range(made.bit_length())), max(1, made - 1), made})
+        scores = [min(0.89, 0.5 + 0.4 * at / needed) for at in scored]
         curve = {
-            "step": [before, made] if before else [made],
-            "samples": [before * size, made * size] if before else [made * size],
-            "seconds": [before * step, made * step] if before else [made * step],
-            "loss": [1.0, 0.5] if before else [0.5],
-            "score": [0.5, 0.91 if reached else 0.6] if before else [0.91 if reached else 0.6],
+            "step": scored,
+            "samples": [at * size for at in scored],
+            "seconds": [at * step for at in scored],
+            "loss": [1.0] * len(scored),
+            "score": [*scores[:-1], 0.91] if reached else scores,
         }
         told = json.loads(json.dumps(definition(trial)))
         ranks = [{"peak_rss_bytes": self.memory(trial), "train_seconds": made * step}] * trial.world_size

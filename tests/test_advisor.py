@@ -9,7 +9,7 @@ import pytest
 
 from paceline.bench import advise
 from paceline.bench.__main__ import main
-from paceline.bench.advised_run import SEEDS_ALONE, VERIFY, AdvisedRun
+from paceline.bench.advised_run import SEARCH, SEEDS_ALONE, VERIFY, AdvisedRun
 from paceline.bench.advised_timings import TIMING, Asked
 from paceline.bench.advisor import carry_out, start
 from paceline.bench.analysis.advice import Advice
@@ -23,6 +23,7 @@ from paceline.bench.harness.advised_trials import AdvisedTrials
 from paceline.bench.harness.budget import Budget
 from paceline.bench.harness.run_folder import RunFolder
 from paceline.bench.harness.trial import Trial
+from paceline.bench.records import quantities
 from paceline.bench.report import card_page
 from paceline.bench.report.advice_text import LINES, WIDTH, advice_text
 from paceline.trainers import Accumulate, MiniBatch, Online, Sgd
@@ -183,8 +184,25 @@ class TestHowSureItIs:
         advice = carry_out(a_run(tmp_path / "run", Machine(least=1e9), minutes=2))
         assert advice.configuration is None
         assert advice.sentence.startswith("Not known: none of")
+        assert "more --minutes may get there" in advice.sentence
+        assert "\n\n\n" not in advice_text(advice)
 
-    def test_where_none_reached_the_target_the_nearest_takes_what_is_left_of_the_time(self, tmp_path):
+    def test_the_most_promising_is_that_after_as_many_steps_and_not_who_made_the_most(self, tmp_path):
+        """Where others use the cores, some runs are cut off after a few steps: that says nothing of their rate."""
+        run = a_run(tmp_path / "run", Machine(least=1000))
+        for lr, steps in ((0.1, 200), (0.4, 2), (1.6, 50)):
+            trial = replace(mini_batch(64, lr), seconds=300.0, steps=steps)
+            run.trials.run(trial, SEARCH, f"B64-lr{lr:g}", 0, 300)
+        assert quantities.learning_rate(run.nearest()) == 0.1
+        assert quantities.learning_rate(run._most_promising()) == 0.4
+
+    def test_where_there_is_little_time_it_is_for_the_usual_way_and_a_single_thread(self, tmp_path):
+        machine = Machine()
+        carry_out(a_run(tmp_path / "run", machine, minutes=0.5))
+        first = [(type(trial.trainer), trial.world_size, trial.threads) for trial in machine.ran[:2]]
+        assert first == [(MiniBatch, 1, 2), (MiniBatch, 1, 1)]
+
+    def test_where_none_reached_the_target_the_most_promising_takes_what_is_left_of_the_time(self, tmp_path):
         machine = Machine(least=12_000)  # a minute and a half at the best rate
         advice = carry_out(a_run(tmp_path / "run", machine, minutes=4, first=(64, 0.4)))
         assert advice.standing == "not verified"
@@ -239,11 +257,19 @@ class TestAlone:
         assert machine.now <= 62
 
     def test_what_the_search_reached_is_named_where_a_first_seed_missed(self, tmp_path):
-        """The longest run leaves time for one seed, which takes 7 times as long as the search's and is given up."""
-        machine = Machine(best_rate=0.1, least=1500, noise=1.0)
-        advice = carry_out(a_run(tmp_path / "run", machine, minutes=1.5))
-        assert advice.configuration is not None
-        assert advice.standing == "not verified"
+        machine = Unlucky(best_rate=0.1, least=1000)
+        advice = carry_out(a_run(tmp_path / "run", machine, minutes=2.5, advisor=OfOnePlace(machine=machine)))
+        assert (advice.trials["verify"], advice.standing) == (1, "not verified")
+        assert advice.configuration.batch_size == 64
+        assert advice.reason == "the search reached it, 1 fresh seed did not: too few to judge by"
+        assert advice.prediction.reached == 1  # of the search
+
+
+class Unlucky(Machine):
+    """Every seed that verifies takes ten times the steps, and is given up."""
+
+    def steps_of(self, trial):
+        return super().steps_of(trial) * (10 if trial.seed >= 5000 else 1)
 
 
 class TestNothingIsLost:

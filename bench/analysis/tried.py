@@ -64,6 +64,7 @@ def everything_tried(results: Results, card: Card) -> list[Tried]:
         role: Role = "tie" if tied & names else "default" if default else ""
         role = "chosen" if use is not None and (use.cell in names if use.cell else python == use.python) else role
         name = places[0][1].removeprefix(f"{card.workload}-")
+        name = f"B{name.rpartition('-B')[2]}" if places[0][0] == VERIFIED and "-B" in name else name
         trials, searched = (_seconds(results, places, column) for column in ("cell", "search"))
         rows.append(Tried(name, python, cells[0][2], trials, searched, role))
     if all(one.python != DEFAULT and one.role != "default" for one in rows):

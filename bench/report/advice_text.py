@@ -19,7 +19,8 @@ def advice_text(advice: Advice) -> str:
     body = [line for paragraph in _reasons(advice) for line in _wrapped(paragraph)]
     foot = [*_left(advice), *_commands(advice)]
     room = LINES - len(head) - len(foot) - 2
-    return "\n".join([*head, "", *body[:room], "", *foot])
+    parts = [part for part in (head, body[:room], foot) if part]
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
@@ -148,7 +149,10 @@ def _place(tried: Tried) -> str:
 def _left(advice: Advice) -> list[str]:
     count = ", ".join(f"{number} of {name}" for name, number in advice.trials.items() if number)
     count = f"trials: {count}" if count else "nothing"
-    done = f"Done in {advice.minutes:.1f} minutes: {count}; {len(advice.tried)} pairs of batch size and rate."
+    pairs, reached = f"{len(advice.tried)} pairs of batch size and rate", sum(one.reached for one in advice.tried)
+    if 0 < reached < len(advice.tried):
+        pairs += f", of which {reached} reached the target before they were given up"
+    done = f"Done in {advice.minutes:.1f} minutes: {count}; {pairs}."
     if advice.disturbed:
         done += (
             f" In {advice.disturbed} of the trials other processes used the cores: what they took is too long, of ways "
