@@ -87,13 +87,16 @@ def _replay(folder: Path, names: set[str], publish: bool) -> None:
     tables = [table for table in load_tables(folder) if table.name in names]
     if not tables:
         raise ValueError(f"{folder} holds no grid that is complete and timed: run make, and time")
-    found = regrets(tables).round(4)
-    for file in [folder / shown.FILE.name, *([shown.FILE] if publish else [])]:
-        found.to_csv(file, index=False, compression={"method": "gzip", "mtime": 1})
+    found, held_to = regrets(tables).round(4), direct(tables, folder)
+    kept = [
+        (found, folder / shown.FILE.name),
+        *([(found, shown.FILE), (held_to.round(4), shown.DIRECT)] if publish else []),
+    ]
+    for frame, file in kept:
+        frame.to_csv(file, index=False, compression={"method": "gzip", "mtime": 1})
     print(shown.headline(found), "", sep="\n")
     for frame in (shown.table(found), shown.by_workload(found), shown.against(found)):
         print(frame.to_string(index=False), "", sep="\n")
-    held_to = direct(tables, folder)
     if not held_to.empty:
         print(shown.direct(held_to).to_string(index=False), "", sep="\n")
     figure = shown.plot(found)

@@ -314,6 +314,14 @@ class TestWhatIsHandedOver:
         assert len(results.trials) == sum(advice.trials.values())
         assert set(results.trials["comparison"]) == {TIMING, "advise-search", VERIFY}
 
+    def test_the_text_says_how_wrong_such_a_search_was_where_that_is_known(self, advice, monkeypatch):
+        from paceline.bench.report import advice_text as text
+
+        monkeypatch.setattr(text, "in_short", lambda found: "How wrong: planted.")
+        assert "How wrong: planted." in advice_text(advice).splitlines()
+        monkeypatch.setattr(text, "in_short", lambda found: "")
+        assert "How wrong" not in advice_text(advice)
+
     def test_the_text_begins_with_the_answer_and_fits_a_screen(self, advice):
         lines = advice_text(advice).splitlines()
         assert lines[0].startswith("Train simulated with ")

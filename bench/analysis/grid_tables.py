@@ -69,8 +69,10 @@ class GridTable:
 
     @cached_property
     def ways(self) -> list[Way]:
-        """Every way to make a step that was timed."""
-        return sorted({(dtype, threads) for _, dtype, threads in self.seconds_per_step})
+        """Every way to make a step that was timed at all batch sizes: in some a step may not work."""
+        timed = self.seconds_per_step
+        ways = sorted({(dtype, threads) for _, dtype, threads in timed})
+        return [way for way in ways if all((size, *way) in timed for size in self.batch_sizes)]
 
     @cached_property
     def fastest(self) -> dict[int, float]:
@@ -181,7 +183,8 @@ def load_tables(folder: Path) -> list[GridTable]:
     times = folder / "step_times.csv"
     if not times.exists():
         raise FileNotFoundError(f"{times} is missing: run 'python -m paceline.bench.regret time'")
-    medians = pd.read_csv(times).groupby(["workload", "batch_size", "dtype", "threads"])["seconds_per_step"].median()
+    by_step = pd.read_csv(times).groupby(["workload", "batch_size", "dtype", "threads"])["seconds_per_step"]
+    medians = by_step.median().dropna()
     found = []
     for file in sorted(folder.glob("*.jsonl.gz")):
         first, *lines = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]

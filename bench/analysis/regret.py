@@ -22,7 +22,8 @@ GOAL, SHARE_OF_WORKLOADS, SHARE_OF_COST = 0.05, 0.90, 0.10
 TIE = 0.02  # regrets that differ by less are a tie
 RESAMPLED = 2_000
 
-COLUMNS = ["search", "workload", "held_out", "order", "cost", "regret", "null"]
+COLUMNS = ["search", "workload", "held_out", "order", "cost", "regret", "null", "spread"]
+DIRECT_COLUMNS = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Best:
         cell: batch size and rate.
         seconds: to target, on the seeds that judge.
         null: its own regret: those over what it took on the seeds on which it won, less 1; NaN without fresh seeds.
+        spread: by how much its runs on those differ, the standard deviation of ln seconds; likewise.
     """
 
     cell: Cell
     seconds: float
     null: float
+    spread: float
 
 
 def best_of(table: GridTable) -> Best:
@@ -45,10 +48,11 @@ def best_of(table: GridTable) -> Best:
     ranked = sorted(table.cells, key=lambda cell: table.seconds(cell, SEEDS))[:FINALISTS]
     again = [cell for cell in ranked if table.has(cell, AGAIN) and table.has(cell, JUDGING)]
     if not again:
-        return Best(ranked[0], table.seconds(ranked[0], SEEDS), np.nan)
+        return Best(ranked[0], table.seconds(ranked[0], SEEDS), np.nan, np.nan)
     winner = min(again, key=lambda cell: table.seconds(cell, AGAIN))
     seconds = table.seconds(winner, JUDGING)
-    return Best(winner, seconds, seconds / table.seconds(winner, AGAIN) - 1)
+    logs = np.log([table.seconds(winner, [seed]) for seed in (*AGAIN, *JUDGING)])
+    return Best(winner, seconds, seconds / table.seconds(winner, AGAIN) - 1, float(np.std(logs, ddof=1)))
 
 
 def regret_of(table: GridTable, cell: Cell, best: Best) -> float:
@@ -66,7 +70,8 @@ def regrets(tables: Sequence[GridTable], searches: Mapping[str, Search] = SEARCH
     Returns:
         A row for each state of each replay: ``search``, ``workload``, ``held_out``, ``order`` (which seed came first),
         ``cost`` (seconds spent until then, timings of steps included, over those of the grid on one seed),
-        ``regret``, NaN where the search abstains, and ``null``, the regret of the workload's best itself.
+        ``regret``, NaN where the search abstains, and of the workload's best itself its regret, ``null``, and by how
+        much its runs differ, ``spread``.
     """
     rows = []
     for table in tables:
@@ -77,7 +82,7 @@ def regrets(tables: Sequence[GridTable], searches: Mapping[str, Search] = SEARCH
                 for point in replayed(search, table, order, timed):
                     regret = np.nan if point.choice is None else regret_of(table, point.choice, best)
                     cost = point.spent / table.cost
-                    rows.append((name, table.name, table.held_out, order, cost, regret, best.null))
+                    rows.append((name, table.name, table.held_out, order, cost, regret, best.null, best.spread))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -207,6 +212,11 @@ def null_regret(found: pd.DataFrame) -> Floats:
     return found.groupby("workload")["null"].first().dropna().to_numpy()
 
 
+def spread_by_seed(found: pd.DataFrame) -> float:
+    """Return by how much runs of the best cell differ, in ln seconds, in the median workload; NaN if not known."""
+    return float(found.groupby("workload")["spread"].first().median())
+
+
 def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
     """Return how trials that raced to the target compare with steps times seconds per step.
 
@@ -218,10 +228,9 @@ def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
         A row a trial: ``workload``, ``dtype``, ``threads``, ``seed``, and the ratios ``steps`` and ``seconds`` of what
         it took to what the table says; NaN where it missed the target.
     """
-    columns = ["workload", "dtype", "threads", "seed", "steps", "seconds"]
     file, rows, by_name = folder / "direct.csv", [], {table.name: table for table in tables}
     if not file.exists():
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=DIRECT_COLUMNS)
     for row in pd.read_csv(file).to_dict("records"):
         table = by_name.get(row["workload"])
         if table is None:
@@ -231,4 +240,4 @@ def direct(tables: Sequence[GridTable], folder: Path) -> pd.DataFrame:
         reached = row["status"] == "reached"
         ratios = (row["steps"] / predicted, row["seconds"] / (predicted * per_step)) if reached else (np.nan, np.nan)
         rows.append((row["workload"], row["dtype"], row["threads"], row["seed"], *ratios))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=DIRECT_COLUMNS)

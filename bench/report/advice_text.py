@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from paceline.bench.analysis.advice import Advice, Quantity, Rival, Tried
+from paceline.bench.report.regret import in_short, published
 from paceline.bench.report.wording import listed, number, percent
 
 WIDTH, LINES = 100, 40
@@ -45,6 +46,8 @@ def _reasons(advice: Advice) -> Iterator[str]:
             f"{advice.configuration.batch_size:,} samples a step."
         )
     yield from _elsewhere(advice)
+    if advice.configuration is not None:
+        yield in_short(published())
 
 
 def _takes(advice: Advice) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from paceline.bench.analysis.frames import Results
 from paceline.bench.analysis.memory_parts import memory_parts, nvml_missed
-from paceline.bench.records.record import Record
+from paceline.bench.records.record import WITH_RESULT, Record
 from paceline.bench.report.wording import MISSING, in_words, number
 
 # What ``memory`` shows of ``analysis.memory_parts``, its heading, and under which name its absence is explained.
@@ -40,13 +40,13 @@ UNRECORDED = "the trials' records do not tell"
 
 
 def table(results: Results) -> pd.DataFrame:
-    """Return what each cell's memory was made of, in MB: medians over its trials of sums over ranks.
+    """Return what each cell's memory was made of, in MB: medians over its trials with a result of sums over ranks.
 
     A column that no cell has is left out: ``not_measured`` says why. What one cell lacks and another has is named,
     with the reason, in its last column.
     """
     cells: dict[tuple[str, str], list[Record]] = {}
-    for record in (r for r in results.records if not r.search):
+    for record in (r for r in results.records if not r.search and r.status in WITH_RESULT):
         cells.setdefault((record.comparison, record.cell), []).append(record)
     rows, missing = [], []
     for (comparison, cell), records in cells.items():

@@ -48,6 +48,9 @@ TIPS = {
     "ended": "Missed: out of budget before the target. Plateaued: stopped, since its score had not improved for long. "
     "Diverged: its loss grew far beyond its beginning.",
     "how they ended": "Timed: for a fixed time or number of steps. Reached, missed: trained towards the target.",
+    "does not know": "The share of searches in which nothing had reached the target before they might cost no more.",
+    "cost, of the grid's": "What the search took, with the timing of steps, over training every configuration once.",
+    "the best, on other seeds": "The regret of the best configuration itself from one set of seeds to another: noise.",
 }
 OF_K = "What to expect of so many of the rates, drawn at random: how much tuning buys."
 

@@ -22,6 +22,7 @@ from paceline.bench.analysis.regret import (
     over_workloads,
     regret_of,
     regrets,
+    spread_by_seed,
     summary,
 )
 from paceline.bench.analysis.replay import Replay, replayed
@@ -166,16 +167,19 @@ def test_what_was_lucky_on_the_seeds_of_the_grid_is_not_the_best():
 
 def test_the_null_regret_is_what_seeds_alone_make():
     tables = [planted(noise=0.2, seed=seed, name=str(seed)) for seed in range(40)]
-    nulls = null_regret(regrets(tables, {"library default": SEARCHES["library default"]}))
+    found = regrets(tables, {"library default": SEARCHES["library default"]})
+    nulls = null_regret(found)
     # A mean of ten runs that differ by a fifth is known to .063; a ratio of two to .09, and a winner was lucky as well.
     assert 0.05 < float(np.std(nulls)) < 0.14
     assert 0 < float(nulls.mean()) < 0.10
+    # Twenty runs differ by 0.2, known to a sixth of that; the winner of five was lucky in its mean, not in its spread.
+    assert spread_by_seed(found) == pytest.approx(0.2, abs=0.02)
     stale = regrets([planted(fresh=False)], {"library default": SEARCHES["library default"]})
     assert null_regret(stale).size == 0
 
 
 def states(*rows):
-    return pd.DataFrame([(*row, 0.0) for row in rows], columns=COLUMNS)
+    return pd.DataFrame([(*row, 0.0, 0.1) for row in rows], columns=COLUMNS)
 
 
 FOUND = states(
@@ -241,6 +245,13 @@ def test_only_ways_that_are_not_clearly_slower_at_an_end_are_timed_between():
     assert regret_of(table, best.cell, best) == pytest.approx(1.0)
     one_end = {**faster, (512, "bfloat16", 2): 1.05 * TABLE.fastest[512]}
     assert replace(TABLE, seconds_per_step=one_end).kept == [("bfloat16", 2), ("float32", 1), ("float32", 2)]
+
+
+def test_a_way_that_could_not_be_timed_somewhere_is_none():
+    timed = {where: seconds for where, seconds in TABLE.seconds_per_step.items() if where != (16, "float32", 1)}
+    table = replace(TABLE, seconds_per_step=timed)
+    assert ("float32", 1) not in table.ways
+    assert table.fastest == TABLE.fastest  # on two threads a step takes as long
 
 
 def test_what_was_verified_is_less_wrong_and_costs_more():

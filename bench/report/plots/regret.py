@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paceline.bench.analysis.regret import GOAL, SHARE_OF_COST, SHARE_OF_WORKLOADS, curve, judged
+from paceline.bench.analysis.regret import GOAL, SHARE_OF_COST, SHARE_OF_WORKLOADS, at_cost, curve, judged
 from paceline.bench.analysis.searches import ADVISOR, VERIFIED
 from paceline.bench.report.plots.style import BLACK, FAINT, WIDTH, log_axis, styled, styles_of
 
@@ -50,6 +50,14 @@ def regret(found: pd.DataFrame) -> Figure | None:
         axes.axvline(100 * SHARE_OF_COST, color=FAINT, lw=1, zorder=0)
         log_axis(axes, "x", 100 * COSTS[0], 100 * COSTS[-1])
     log_axis(right, "y", 100 * SHOWN[0], 100 * SHOWN[1])
-    figure.suptitle("How wrong is the advice, and what does it cost?", x=0.01, ha="left", weight="bold")
+    figure.suptitle(_finding(found), x=0.01, ha="left", weight="bold")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure
+
+
+def _finding(found: pd.DataFrame) -> str:
+    ours = at_cost(judged(found[found["search"] == ADVISOR]), SHARE_OF_COST)["regret"]
+    return (
+        f"{(ours <= GOAL).mean():.0%} of searches end within {GOAL:.0%} of the best, for at most {SHARE_OF_COST:.0%} "
+        "of what training everything takes"
+    )
