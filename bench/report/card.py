@@ -180,7 +180,7 @@ def markdown(results: Results) -> str:
     for card in found:
         parts += [f"## {heading(card)}", ""]
         if card.use is not None:
-            parts += ["```python", imports(card.use.python), f"trainer = {card.use.python}", "```", ""]
+            parts += ["```python", imports(card.use.python), "", f"trainer = {card.use.python}", "```", ""]
         parts += [f"- **{name}**: {said}" for name, said in sentences(card, found).items()]
         if card.rows:
             parts += [
