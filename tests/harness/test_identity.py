@@ -62,9 +62,11 @@ def test_every_benchmark_of_chosen_trainers_calls_them_by_their_labels(file):
     assert {trial.trainer_name for trial in bench_null.cells(plan).values()} == {"SMALL"}
 
 
-def test_what_is_set_as_the_built_in_trainer_is_has_its_rate(file):
+def test_what_is_set_as_the_built_in_trainer_is_runs_at_the_rate_that_was_written(file):
     [trial] = bench_strategies.cells(a_plan(file, "SAME")).values()
-    assert rate_of(trial.trainer) == FOUND
+    assert rate_of(trial.trainer) == 0.1
+    [ours] = bench_strategies.cells(a_plan(file, "MiniBatch")).values()
+    assert rate_of(ours.trainer) == FOUND
 
 
 def test_the_search_at_each_batch_size_is_centred_on_the_users_own_rate(file):
