@@ -25,7 +25,7 @@ lint: $(VENV)/dev $(VENV)/mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/nbstripout --verify report.ipynb
+	$(VENV)/bin/nbstripout --keep-id --verify report.ipynb  # ids are what links on the page lead to
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

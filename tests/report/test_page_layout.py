@@ -1,8 +1,13 @@
 """Cells become sections, of which some are folded; what was not measured says so without being opened."""
 
+import json
 import re
 
+from paceline.bench.report.card_page import EVIDENCE
 from paceline.bench.report.page_layout import Fragment, page
+from tests.paths import ROOT
+
+NOTEBOOK = ROOT / "report.ipynb"
 
 CELLS = [
     Fragment("<h1>Which?</h1>", "use"),
@@ -42,3 +47,9 @@ def test_contents_lead_to_every_section_and_the_title_is_text() -> None:
     assert re.findall(r'href="#([^"]*)">([^<]*)', contents) == [
         ("use", "Which?"), ("first", "First"), ("second", "Second &amp; last"),
     ]  # fmt: skip
+
+
+def test_the_notebook_has_every_section_that_the_card_leads_to() -> None:
+    """Their names are the ids of its cells, which a tool that renumbers them takes away."""
+    ids = {cell["id"] for cell in json.loads(NOTEBOOK.read_text())["cells"]}
+    assert {"memory", "trials", *EVIDENCE.values()} <= ids
