@@ -162,16 +162,13 @@ def test_what_did_not_run_in_a_race_is_compared_with_its_cells_by_anchors() -> N
 
 def test_the_rate_is_told_of_the_very_optimizer_that_was_chosen() -> None:
     """SGD with momentum is of the same class, and its rates are other ones."""
-    momentum = swept((64,), (0.01, 0.03, 0.1), spread=0.0)
-    with_it = {"optimizer": {"name": "Sgd", "lr": 0.1, "momentum": 0.9}}
-    momentum = [replace(r, hyperparameters=r.hyperparameters | with_it, comparison="optimizers") for r in momentum]
-    assert all(found.decision != "learning rate" for found in card_of(*STRATEGIES, momentum).rows)
-    plain = [
-        replace(
-            r,
-            hyperparameters=r.hyperparameters
-            | {"optimizer": {"name": "Sgd", "lr": r.hyperparameters["optimizer"]["lr"]}},
-        )
-        for r in swept((64,), (0.01, 0.03, 0.1), spread=0.0)
-    ]
-    assert any(found.decision == "learning rate" for found in card_of(*STRATEGIES, plain).rows)
+
+    def searched(momentum: float) -> list[Record]:
+        return [
+            replace(r, hyperparameters=r.hyperparameters | {"optimizer": {"name": "Sgd", "lr": rate, **settings}})
+            for r in swept((64,), (0.01, 0.03, 0.1), spread=0.0)
+            for rate, settings in [(r.hyperparameters["optimizer"]["lr"], {"momentum": momentum} if momentum else {})]
+        ]
+
+    decisions = [[found.decision for found in card_of(*STRATEGIES, searched(m)).rows] for m in (0.0, 0.9)]
+    assert ["learning rate" in each for each in decisions] == [True, False]
